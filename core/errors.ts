@@ -1,0 +1,107 @@
+/**
+ * The one error class, and the closed list of its codes.
+ *
+ * @module
+ */
+
+/** Every reason for which something of Limpet's fails. */
+export const ERROR_CODES = [
+  // Reaching the other side.
+  "connection_failed",
+  "connection_lost",
+  "unauthenticated",
+  "version_mismatch",
+  "protocol_error",
+  "shutting_down",
+  "closed",
+  // A command that did not start.
+  "refused",
+  "not_found",
+  "not_executable",
+  "cwd_not_found",
+  "argument_list_too_long",
+  "resource_exhausted",
+  "spawn_failed",
+  // A command that did start.
+  "command_failed",
+  "timed_out",
+  "cancelled",
+  "stdin_closed",
+  // Anything.
+  "limit_exceeded",
+  "invalid_argument",
+  "unsupported",
+] as const;
+
+/** One of {@linkcode ERROR_CODES}. */
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+/** What is known of a command when it fails; the fields a caller branches on. */
+export interface CommandFacts {
+  /** The command's own exit code; null when it has none. */
+  readonly exitCode?: number | null;
+  /** The signal that ended it, `SIGKILL` and the like. */
+  readonly signal?: string | null;
+  /** It was ended because its deadline passed. */
+  readonly timedOut?: boolean;
+  /** It was ended because the caller's `AbortSignal` fired. */
+  readonly isCanceled?: boolean;
+  /** Whether every byte that the command wrote has arrived. */
+  readonly complete?: boolean;
+  /** What arrived of its output, where the call was collecting it. */
+  readonly stdout?: Uint8Array;
+  /** What arrived of its error output, where the call was collecting it. */
+  readonly stderr?: Uint8Array;
+}
+
+/**
+ * Whatever goes wrong in Limpet. Branch on `code`; `message` is for people and
+ * says what was being done and with which value; `cause` is the error beneath.
+ */
+export class LimpetError extends Error implements CommandFacts {
+  override readonly name = "LimpetError";
+  readonly code: ErrorCode;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly timedOut: boolean;
+  readonly isCanceled: boolean;
+  readonly complete: boolean;
+  readonly stdout: Uint8Array | undefined;
+  readonly stderr: Uint8Array | undefined;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; facts?: CommandFacts } = {},
+  ) {
+    super(
+      message,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
+    const facts = options.facts ?? {};
+    this.code = code;
+    this.exitCode = facts.exitCode ?? null;
+    this.signal = facts.signal ?? null;
+    this.timedOut = facts.timedOut ?? false;
+    this.isCanceled = facts.isCanceled ?? false;
+    this.complete = facts.complete ?? false;
+    this.stdout = facts.stdout;
+    this.stderr = facts.stderr;
+  }
+}
+
+/** Whether `value` is one of the codes, e.g. in a peer's message. */
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return (ERROR_CODES as readonly unknown[]).includes(value);
+}
+
+/** The error itself if it is ours already, otherwise wrapped under `code`. */
+export function asLimpetError(
+  error: unknown,
+  code: ErrorCode,
+  doing: string,
+): LimpetError {
+  if (error instanceof LimpetError) return error;
+  const detail = error instanceof Error ? error.message : String(error);
+  return new LimpetError(code, `${doing}: ${detail}`, { cause: error });
+}

@@ -1,0 +1,115 @@
+/**
+ * The ports: what an adapter, or anyone who embeds core, supplies. Core sees
+ * sockets, processes and listeners only through these types.
+ *
+ * @module
+ */
+
+/**
+ * A byte stream in both directions: the shape of `Deno.Conn`, of a Workers
+ * `Socket`, of a `WebSocketStream`, of a WebTransport stream, of a pipe pair.
+ *
+ * - Clean end: `readable` closes when the peer has ended its side; `writable`
+ *   `close()` ends ours and leaves `readable` open (half close).
+ * - Abort: `readable.cancel()` and `writable.abort()` together drop the
+ *   connection at once, unsent bytes included.
+ * - Back pressure: `readable` reads no further while nobody takes its chunks;
+ *   a write's promise settles once the transport has taken the bytes.
+ * - Failure: either side errors, preferably with a `LimpetError` whose code is
+ *   `connection_lost`.
+ *
+ * A chunk given out by `readable` belongs to core: the adapter never writes to
+ * its buffer again.
+ */
+export interface Duplex {
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly writable: WritableStream<Uint8Array>;
+  /**
+   * Writes the chunks in order as one gathered write (`writev`), so that a
+   * frame's header and its payload leave together without being copied into
+   * one buffer. Settles once the transport has taken all bytes. Core keeps
+   * `writable` locked meanwhile and has at most one call under way.
+   */
+  writev?(chunks: readonly Uint8Array[]): Promise<void>;
+  /** Where the other end is, for messages: `127.0.0.1:40312`, `unix`, `stdio`. */
+  readonly peer?: string;
+}
+
+/** Makes a new connection to the same place each time it is called. */
+export type Dialler = (signal?: AbortSignal) => Promise<Duplex>;
+
+/** Incoming connections, until `close()` is called. */
+export interface Listener extends AsyncIterable<Duplex> {
+  /** Where it listens, in the form that `connect` takes: `tcp://127.0.0.1:8090`. */
+  readonly address: string;
+  /** Stops listening. Connections already given out stay open. */
+  close(): Promise<void>;
+}
+
+/** A command for a {@linkcode Spawner}: exactly one of `argv` and `line`. */
+export interface Command {
+  /** Program and arguments as given, no shell. `argv[0]` is looked up in PATH. */
+  readonly argv?: readonly string[];
+  /** A line for the platform's shell (`/bin/sh -c`, `cmd.exe /d /s /c`). */
+  readonly line?: string;
+  /** Working directory; default: the spawner's own. */
+  readonly cwd?: string;
+  /** The whole environment of the process; nothing is inherited besides. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly stdin: "piped" | "null";
+  readonly stdout: "piped" | "null";
+  /** `stdout` sends both into the one pipe, which alone keeps their order. */
+  readonly stderr: "piped" | "null" | "stdout" | "inherit";
+}
+
+/** How a process ended: exactly one of the two is not null. */
+export interface ExitStatus {
+  /** 0 to 255, as the OS gave it. */
+  readonly code: number | null;
+  /** `SIGKILL` and the like. */
+  readonly signal: string | null;
+}
+
+/** A running process, the leader of a process group of its own. */
+export interface ProcessHandle {
+  readonly pid: number;
+  /** Null unless it was asked for as `piped`. Closing it is the process's EOF. */
+  readonly stdin: WritableStream<Uint8Array> | null;
+  /** Null unless piped. Cancelling closes our end: the next write gets SIGPIPE. */
+  readonly stdout: ReadableStream<Uint8Array> | null;
+  readonly stderr: ReadableStream<Uint8Array> | null;
+  /** Settles when the process ends, whoever still holds its pipes. Never rejects. */
+  readonly status: Promise<ExitStatus>;
+  /**
+   * Sends a signal to the whole process group, which may outlive its leader.
+   * False when there is nothing left to signal. Throws a `LimpetError`
+   * (`invalid_argument`) for a signal that this platform does not have.
+   */
+  kill(signal: string): boolean;
+  /** Whether any process of the group is left. */
+  groupAlive(): boolean;
+}
+
+/**
+ * Starts a command. Rejects with a `LimpetError` whose code says why it could
+ * not start: `not_found`, `not_executable`, `cwd_not_found`,
+ * `argument_list_too_long`, `resource_exhausted`, `invalid_argument`, or
+ * `spawn_failed` for anything else; the OS's own error is its `cause`.
+ */
+export type Spawner = (command: Command) => Promise<ProcessHandle>;
+
+/** What a server says of its machine, once the client has proved its token. */
+export interface Platform {
+  /** `linux`, `darwin`, `windows`, … */
+  readonly os: string;
+  /** `x86_64`, `aarch64`, … */
+  readonly arch: string;
+  /** The shell that `line` commands run in: `/bin/sh`, `cmd.exe`. */
+  readonly shell: string;
+  /** The text encoding of the console, as a WHATWG label: `utf-8`, `gbk`. */
+  readonly encoding: string;
+  /** The directory that commands start in by default. */
+  readonly cwd: string;
+  /** `node 20.20.2`, `deno 2.9.5`, … */
+  readonly runtime: string;
+}
