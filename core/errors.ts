@@ -26,6 +26,7 @@ export const ERROR_CODES = [
   "command_failed",
   "timed_out",
   "cancelled",
+  "broken_pipe",
   "stdin_closed",
   // Anything.
   "limit_exceeded",

@@ -113,3 +113,8 @@ export interface Platform {
   /** `node 20.20.2`, `deno 2.9.5`, … */
   readonly runtime: string;
 }
+
+/** Where a socket connects to or listens on. */
+export type SocketTarget =
+  | { readonly kind: "tcp"; readonly hostname: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
