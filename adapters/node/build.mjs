@@ -1,0 +1,85 @@
+/**
+ * Builds `dist/`: the library's entries with their shared parts in common chunks
+ * (so that there is one `LimpetError` whichever entry it comes from), their
+ * declarations, and the command line as one file, because reading one file is
+ * what makes it start fast.
+ *
+ * @module
+ */
+
+import { spawnSync } from "node:child_process";
+import { chmodSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const at = (/** @type {string[]} */ ...parts) => join(root, ...parts);
+
+// Built beside and then moved into place: whoever runs `dist/` at the moment
+// never sees half of it.
+const out = at("node_modules", `.limpet-build-${process.pid}`);
+
+/** @type {import("esbuild").BuildOptions} */
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  format: "esm",
+  target: "node20.19",
+  alias: { "@std/streams": at("node_modules/deno-std/streams/mod.js") },
+  external: ["node:*"],
+  legalComments: "none",
+  logLevel: "warning",
+  // The licence of what is bundled asks for its notice.
+  footer: {
+    js: "// Parts: Copyright 2018-2025 the Deno authors. MIT license.",
+  },
+};
+
+try {
+  await Promise.all([
+    build({
+      ...common,
+      entryPoints: {
+        mod: at("core/mod.ts"),
+        node: at("adapters/node/mod.ts"),
+        deno: at("adapters/deno/mod.ts"),
+      },
+      outdir: out,
+      platform: "neutral",
+      splitting: true,
+      chunkNames: "shared-[hash]",
+    }),
+    build({
+      ...common,
+      entryPoints: [at("adapters/node/main.ts")],
+      outfile: join(out, "limpet.js"),
+      platform: "node",
+      banner: { js: "#!/usr/bin/env node" },
+    }),
+  ]);
+  chmodSync(join(out, "limpet.js"), 0o755);
+  declarations();
+  rmSync(at("dist"), { recursive: true, force: true });
+  renameSync(out, at("dist"));
+} catch (error) {
+  // esbuild has shown its own errors already.
+  if (!(error instanceof Error && "errors" in error)) console.error(error);
+  process.exitCode = 1;
+} finally {
+  rmSync(out, { recursive: true, force: true });
+}
+
+function declarations() {
+  const manifest = at("node_modules/typescript/package.json");
+  const { bin } = JSON.parse(readFileSync(manifest, "utf8"));
+  const { status } = spawnSync(process.execPath, [
+    join(dirname(manifest), bin.tsc),
+    "--project",
+    at("adapters/node/tsconfig.build.json"),
+    "--outDir",
+    join(out, "types"),
+  ], { stdio: ["ignore", 2, 2] });
+  if (status !== 0) throw new Error("The declarations could not be made");
+}

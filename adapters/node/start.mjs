@@ -1,0 +1,19 @@
+/**
+ * `npm start`: install and build if need be, then `limpet demo` in this process,
+ * so that signals, the terminal and the exit code are the program's own.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { pathToFileURL } from "node:url";
+import { cli, setUp } from "./setup.mjs";
+
+try {
+  await setUp();
+} catch (error) {
+  process.stderr.write(`limpet: ${error}\n`);
+  process.exit(1);
+}
+process.argv = [process.argv[0], cli, "demo", ...process.argv.slice(2)];
+await import(pathToFileURL(cli).href);
