@@ -1,0 +1,243 @@
+/**
+ * `npm test`: installs, builds, and runs every check and the suite on every
+ * runtime. The last line is `N passed, N failed`.
+ *
+ *     npm test
+ *     npm test -- --only node,checks
+ *     npm test -- --only deno test/frame.test.ts -t "split"
+ *     npm test -- --fix            format and fix what can be fixed, then stop
+ *
+ * What is not an option of ours goes to vitest. With a file to filter by, the
+ * checks are left out unless `--only` names them.
+ *
+ * @module
+ */
+
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { build, install, root } from "../adapters/node/setup.mjs";
+
+const PARTS = ["checks", "node", "deno", "bun"];
+
+const { only, rest, fix } = options(process.argv.slice(2));
+const modules = join(root, "test", "node_modules");
+const temporary = mkdtempSync(join(tmpdir(), "limpet-test-"));
+process.on("exit", () => rmSync(temporary, { recursive: true, force: true }));
+// Children share the terminal's process group: Ctrl-C reaches them by itself.
+// We stay to sum up what was done until then.
+let interrupted = false;
+process.on("SIGINT", () => interrupted = true);
+
+/** @type {{ name: string, passed: number, failed: number, skipped: number, seconds: number }[]} */
+const results = [];
+
+try {
+  heading("install and build");
+  await install(root, "the build tools");
+  await install(join(root, "test"), "the test tools");
+  if (!fix) await build();
+} catch (error) {
+  console.error(`limpet: ${error}`);
+  console.log("0 passed, 1 failed");
+  process.exit(1);
+}
+
+const deno = binary("@deno", ["deno"]);
+const bun = binary("@oven", ["bin", "bun"]);
+const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+const vitest = join(modules, "vitest", "vitest.mjs");
+
+if (fix) {
+  const formatted = await run([deno, "fmt"]);
+  process.exit(formatted || await run([deno, "lint", "--fix"]));
+}
+
+if (only.includes("checks")) {
+  const node = process.execPath;
+  await check("types of core", [node, tsc, "-p", "core"]);
+  await check("types of adapters/node", [node, tsc, "-p", "adapters/node"]);
+  await check("types of adapters/deno", [deno, "check", "adapters/deno"]);
+  await check("types of test", [node, tsc, "-p", "test"]);
+  await check("format", [deno, "fmt", "--check"]);
+  await check("lint", [deno, "lint"]);
+  await check("package", [node, join("test", "packaging.mjs")]);
+}
+if (only.includes("node")) await suite("node", [process.execPath, vitest]);
+if (only.includes("deno")) {
+  const flags = ["--quiet", "-A", "--node-modules-dir=manual"];
+  await suite("deno", [deno, "run", ...flags, vitest]);
+}
+if (only.includes("bun")) await suite("bun", [bun, "--bun", vitest]);
+
+summary();
+
+/**
+ * @param {string[]} args
+ */
+function options(args) {
+  let only = PARTS;
+  let chosen = false;
+  let fix = false;
+  const rest = [];
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i];
+    if (arg === "--fix") {
+      fix = true;
+    } else if (arg === "--only" || arg.startsWith("--only=")) {
+      const value = arg === "--only" ? args[++i] ?? "" : arg.slice(7);
+      const names = value.split(",");
+      const unknown = names.find((name) => !PARTS.includes(name));
+      if (unknown !== undefined) {
+        console.error(`limpet: --only takes ${PARTS.join(", ")}: ${unknown}`);
+        process.exit(2);
+      }
+      only = chosen ? [...only, ...names] : names;
+      chosen = true;
+    } else {
+      rest.push(arg);
+    }
+  }
+  if (rest.length > 0 && !chosen) only = only.filter((p) => p !== "checks");
+  return { only, rest, fix };
+}
+
+/**
+ * The program inside the one platform package that npm chose.
+ *
+ * @param {string} scope
+ * @param {string[]} inside
+ */
+function binary(scope, inside) {
+  const suffix = process.platform === "win32" ? ".exe" : "";
+  for (const name of readdirSync(join(modules, scope))) {
+    const path = join(modules, scope, name, ...inside) + suffix;
+    if (existsSync(path)) return path;
+  }
+  throw new Error(`npm has no ${inside.at(-1)} for this platform`);
+}
+
+/**
+ * @param {string} text
+ */
+function heading(text) {
+  process.stdout.write(`\n── ${text}\n`);
+}
+
+/**
+ * @param {string[]} command
+ * @param {Record<string, string>} [env]
+ * @returns {Promise<number>} the exit code; 1 when there is none
+ */
+function run([program, ...args], env = {}) {
+  return new Promise((resolve) => {
+    spawn(program, args, {
+      cwd: root,
+      // Nothing here reads stdin, and a test must not be able to hang on it.
+      stdio: ["ignore", "inherit", "inherit"],
+      env: {
+        ...process.env,
+        LIMPET_TEST_NODE: process.execPath,
+        LIMPET_TEST_DENO: deno,
+        ...env,
+      },
+    }).on("error", (error) => {
+      console.error(String(error));
+      resolve(1);
+    }).on("exit", (code) => resolve(code ?? 1));
+  });
+}
+
+/**
+ * @param {string} name
+ * @param {string[]} command
+ */
+async function check(name, command) {
+  if (interrupted) return;
+  heading(name);
+  const started = Date.now();
+  const ok = await run(command) === 0;
+  results.push({
+    name,
+    passed: ok ? 1 : 0,
+    failed: ok ? 0 : 1,
+    skipped: 0,
+    seconds: (Date.now() - started) / 1000,
+  });
+}
+
+/**
+ * @param {string} runtime
+ * @param {string[]} command
+ */
+async function suite(runtime, command) {
+  if (interrupted) return;
+  heading(`suite on ${runtime}`);
+  const started = Date.now();
+  const output = join(temporary, `${runtime}.json`);
+  const code = await run([
+    ...command,
+    "run",
+    "--config",
+    join("test", "vitest.config.ts"),
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile.json=${output}`,
+    ...rest,
+  ], { LIMPET_TEST_RUNTIME: runtime });
+  results.push({
+    name: `suite on ${runtime}`,
+    ...counts(output, code),
+    seconds: (Date.now() - started) / 1000,
+  });
+}
+
+/**
+ * Counts the tests of a run. Whatever makes a run wrong without a failed test
+ * (a file that does not load, an unhandled error, no test at all) counts as one.
+ *
+ * @param {string} path
+ * @param {number} code
+ */
+function counts(path, code) {
+  let passed = 0, failed = 0, skipped = 0;
+  if (existsSync(path)) {
+    const report = JSON.parse(readFileSync(path, "utf8"));
+    for (const file of report.testResults) {
+      if (file.status === "failed" && file.assertionResults.length === 0) {
+        failed++;
+      }
+      for (const { status } of file.assertionResults) {
+        if (status === "passed") passed++;
+        else if (status === "failed") failed++;
+        else skipped++;
+      }
+    }
+  }
+  if (failed === 0 && (code !== 0 || passed === 0)) failed = 1;
+  return { passed, failed, skipped };
+}
+
+function summary() {
+  heading("summary");
+  let passed = 0, failed = 0;
+  for (const result of results) {
+    passed += result.passed;
+    failed += result.failed;
+    const skipped = result.skipped > 0 ? `, ${result.skipped} skipped` : "";
+    console.log(
+      `${result.failed > 0 ? "FAILED" : "ok    "} ${result.name}: ` +
+        `${result.passed} passed, ${result.failed} failed${skipped} ` +
+        `(${result.seconds.toFixed(1)} s)`,
+    );
+  }
+  if (interrupted) {
+    failed++;
+    console.log("Interrupted: the rest did not run");
+  }
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+}
