@@ -36,10 +36,9 @@ process.on("SIGINT", () => interrupted = true);
 const results = [];
 
 try {
-  heading("install and build");
+  heading("install");
   await install(root, "the build tools");
   await install(join(root, "test"), "the test tools");
-  if (!fix) await build();
 } catch (error) {
   console.error(`limpet: ${error}`);
   console.log("0 passed, 1 failed");
@@ -56,6 +55,7 @@ if (fix) {
   process.exit(formatted || await run([deno, "lint", "--fix"]));
 }
 
+await checkThat("build", build);
 if (only.includes("checks")) {
   const node = process.execPath;
   await check("types of core", [node, tsc, "-p", "core"]);
@@ -156,17 +156,29 @@ function run([program, ...args], env = {}) {
  * @param {string[]} command
  */
 async function check(name, command) {
+  await checkThat(name, async () => {
+    const code = await run(command);
+    if (code !== 0) throw new Error(`Exit code ${code}`);
+  });
+}
+
+/**
+ * @param {string} name
+ * @param {() => Promise<void>} action
+ */
+async function checkThat(name, action) {
   if (interrupted) return;
   heading(name);
   const started = Date.now();
-  const ok = await run(command) === 0;
-  results.push({
-    name,
-    passed: ok ? 1 : 0,
-    failed: ok ? 0 : 1,
-    skipped: 0,
-    seconds: (Date.now() - started) / 1000,
-  });
+  let passed = 1;
+  try {
+    await action();
+  } catch (error) {
+    passed = 0;
+    console.error(`limpet: ${error}`);
+  }
+  const seconds = (Date.now() - started) / 1000;
+  results.push({ name, passed, failed: 1 - passed, skipped: 0, seconds });
 }
 
 /**
