@@ -1,0 +1,148 @@
+/**
+ * The operating system's errors as ours. Every runtime names them by the same
+ * codes (`ECONNREFUSED`), so what they mean to us is decided here, once; an
+ * adapter only finds the code in its runtime's error object.
+ *
+ * @module
+ */
+
+import { type ErrorCode, LimpetError } from "../errors.ts";
+import type { SocketTarget } from "../ports.ts";
+import { formatTarget } from "./target.ts";
+
+/** A runtime's error with the OS's code in it, where there is one. */
+export interface OsError {
+  /** `ENOENT` and the like. */
+  readonly code: string | undefined;
+  /** The runtime's own error object or whatever else was thrown. */
+  readonly cause: unknown;
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  E2BIG: "argument list too long",
+  EACCES: "permission denied",
+  EADDRINUSE: "address already in use",
+  EADDRNOTAVAIL: "address not available on this machine",
+  EAGAIN: "resource temporarily unavailable",
+  EAI_AGAIN: "name lookup failed for now",
+  ECONNABORTED: "connection aborted",
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection reset by peer",
+  EHOSTUNREACH: "no route to host",
+  EINVAL: "invalid argument",
+  EISDIR: "is a directory",
+  ELOOP: "too many symbolic links",
+  EMFILE: "too many open files",
+  ENAMETOOLONG: "name too long",
+  ENETDOWN: "network is down",
+  ENETUNREACH: "network is unreachable",
+  ENFILE: "too many open files in the system",
+  ENOENT: "no such file",
+  ENOEXEC: "not a format that can be executed",
+  ENOMEM: "out of memory",
+  ENOTDIR: "not a directory",
+  ENOTFOUND: "no such host",
+  ENOTSOCK: "not a socket",
+  EPERM: "operation not permitted",
+  EPIPE: "closed by peer",
+  ETIMEDOUT: "timed out",
+  ETXTBSY: "file is being written to",
+};
+
+/** `connection refused (ECONNREFUSED)`; the error's own text if unknown. */
+export function describe({ code, cause }: OsError): string {
+  const words = code === undefined ? undefined : WORDS[code];
+  if (words !== undefined) return `${words} (${code})`;
+  if (cause instanceof Error) return cause.message;
+  return cause === undefined ? "unknown error" : String(cause);
+}
+
+/** Dialling did not work. */
+export function connectError(
+  target: SocketTarget,
+  error: OsError,
+): LimpetError {
+  return new LimpetError(
+    "connection_failed",
+    `Cannot connect to ${formatTarget(target)}: ${describe(error)}`,
+    { cause: error.cause },
+  );
+}
+
+/** Listening did not work. */
+export function listenError(target: SocketTarget, error: OsError): LimpetError {
+  return new LimpetError(
+    "connection_failed",
+    `Cannot listen on ${formatTarget(target)}: ${describe(error)}`,
+    { cause: error.cause },
+  );
+}
+
+/** An open connection broke; no error means that it just went away. */
+export function lostError(error: OsError | null): LimpetError {
+  return new LimpetError(
+    "connection_lost",
+    `Connection lost: ${
+      error === null ? "closed before its end" : describe(error)
+    }`,
+    { cause: error?.cause },
+  );
+}
+
+/** A write to a process that reads no more, or to a pipe that nobody reads. */
+export function pipeError(
+  code: "stdin_closed" | "broken_pipe",
+  error: OsError | null,
+): LimpetError {
+  const what = code === "stdin_closed"
+    ? "The process has closed its stdin"
+    : "Whoever read the output has gone";
+  const known = error === null || error.code === "EPIPE" ||
+    error.code === "ECONNRESET";
+  return new LimpetError(
+    code,
+    known ? what : `${what}: ${describe(error)}`,
+    { cause: error?.cause },
+  );
+}
+
+const SPAWN_CODES: Readonly<Record<string, ErrorCode>> = {
+  E2BIG: "argument_list_too_long",
+  EACCES: "not_executable",
+  EAGAIN: "resource_exhausted",
+  EINVAL: "invalid_argument",
+  EISDIR: "not_executable",
+  ELOOP: "not_found",
+  EMFILE: "resource_exhausted",
+  ENAMETOOLONG: "not_found",
+  ENFILE: "resource_exhausted",
+  ENOENT: "not_found",
+  ENOEXEC: "not_executable",
+  ENOMEM: "resource_exhausted",
+  ENOTDIR: "not_found",
+  EPERM: "not_executable",
+  ETXTBSY: "not_executable",
+};
+
+/** A program did not start, for a reason that the error itself tells. */
+export function spawnError(program: string, error: OsError): LimpetError {
+  const code = error.code === undefined ? undefined : SPAWN_CODES[error.code];
+  return startError(code ?? "spawn_failed", program, describe(error), error);
+}
+
+/** A program did not start, for a reason that we found out. */
+export function startError(
+  code: ErrorCode,
+  program: string,
+  reason: string,
+  error: OsError | null,
+): LimpetError {
+  return new LimpetError(code, `Cannot start ${quote(program)}: ${reason}`, {
+    cause: error?.cause,
+  });
+}
+
+/** A name in quotes, short enough for a message. */
+export function quote(name: string): string {
+  return JSON.stringify(name.length > 80 ? `${name.slice(0, 79)}…` : name);
+}

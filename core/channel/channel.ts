@@ -1,0 +1,143 @@
+/**
+ * A channel: one conversation among many on a session, with byte streams that
+ * each have a window of their own, and messages.
+ *
+ * @module
+ */
+
+import { LimpetError } from "../errors.ts";
+import { decodeControl } from "../frame/control.ts";
+import { type Frame, frameName, FrameType } from "../frame/frame.ts";
+import type { FrameSink } from "./frame_sink.ts";
+import { ReceiveStream } from "./receive_stream.ts";
+import { SendStream } from "./send_stream.ts";
+
+/** What a channel is made with. */
+export interface ChannelOptions {
+  readonly id: number;
+  readonly sink: FrameSink;
+  /** Credit that the peer gives each stream we send, in bytes. */
+  readonly sendWindow: number;
+  /** Credit that we give each stream we receive, in bytes. */
+  readonly receiveWindow: number;
+  /** Called once when the channel has ended and its number may be forgotten. */
+  readonly onEnded: (channel: Channel) => void;
+}
+
+/** Who understands the messages of a channel. */
+export interface ChannelHandler {
+  /** A control frame that is not about a stream. What it throws is fatal. */
+  message(frame: Frame): void;
+  /** The session is over; every stream has failed already. */
+  lost(error: LimpetError): void;
+}
+
+/** See the module's description. */
+export class Channel {
+  readonly id: number;
+  readonly #options: ChannelOptions;
+  readonly #sending = new Map<number, SendStream>();
+  readonly #receiving = new Map<number, ReceiveStream>();
+  #ended = false;
+  /** To be set before the first frame can come. */
+  handler: ChannelHandler | null = null;
+
+  constructor(options: ChannelOptions) {
+    this.id = options.id;
+    this.#options = options;
+  }
+
+  /** Adds a stream that we send. */
+  addSendStream(stream: number): SendStream {
+    const { sink, sendWindow } = this.#options;
+    const added = new SendStream(sink, this.id, stream, sendWindow);
+    this.#sending.set(stream, added);
+    return added;
+  }
+
+  /** Adds a stream that we receive. */
+  addReceiveStream(stream: number): ReceiveStream {
+    const { sink, receiveWindow } = this.#options;
+    const added = new ReceiveStream(sink, this.id, stream, receiveWindow);
+    this.#receiving.set(stream, added);
+    return added;
+  }
+
+  /** Sends a message that is not about a stream. */
+  send(type: number, body: object): void {
+    if (!this.#ended) this.#options.sink.control(type, 0, this.id, body);
+  }
+
+  /** A frame for this channel has come. What it throws is fatal. */
+  receive(frame: Frame): void {
+    switch (frame.type) {
+      case FrameType.DATA:
+        return this.#receiver(frame).data(frame.payload);
+      case FrameType.END: {
+        const fields = decodeControl(frame.payload, "END");
+        return this.#receiver(frame).end(
+          fields.integer("bytes"),
+          fields.boolean("heldOpen", false),
+        );
+      }
+      case FrameType.ABORT: {
+        const fields = decodeControl(frame.payload, "ABORT");
+        const message = fields.text("message");
+        fields.text("code");
+        return this.#receiver(frame).fail(
+          new LimpetError(
+            "connection_lost",
+            `Peer gave up the stream: ${message}`,
+          ),
+        );
+      }
+      case FrameType.CREDIT:
+        return this.#sender(frame).addCredit(credit(frame.payload));
+      case FrameType.STOP:
+        return this.#sender(frame).stop();
+      default:
+        this.handler?.message(frame);
+    }
+  }
+
+  /** The channel is over: late frames for its number are ignored from here. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#options.onEnded(this);
+  }
+
+  /** The session is over. */
+  lost(error: LimpetError): void {
+    for (const stream of this.#sending.values()) stream.fail(error);
+    for (const stream of this.#receiving.values()) stream.fail(error);
+    this.handler?.lost(error);
+    this.end();
+  }
+
+  #receiver(frame: Frame): ReceiveStream {
+    return this.#receiving.get(frame.stream) ?? wrongStream(frame);
+  }
+
+  #sender(frame: Frame): SendStream {
+    return this.#sending.get(frame.stream) ?? wrongStream(frame);
+  }
+}
+
+function credit(payload: Uint8Array): number {
+  if (payload.byteLength !== 4) {
+    throw new LimpetError(
+      "protocol_error",
+      `Peer sent a CREDIT frame of ${payload.byteLength} bytes instead of 4`,
+    );
+  }
+  return new DataView(payload.buffer, payload.byteOffset).getUint32(0);
+}
+
+function wrongStream(frame: Frame): never {
+  throw new LimpetError(
+    "protocol_error",
+    `Peer sent ${frameName(frame.type)} on channel ${frame.channel} for ` +
+      `stream ${frame.stream}, which does not exist there`,
+  );
+}

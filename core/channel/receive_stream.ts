@@ -1,0 +1,188 @@
+/**
+ * The receiving half of one byte stream of a channel.
+ *
+ * @module
+ */
+
+import { LimpetError } from "../errors.ts";
+import { FrameType } from "../frame/frame.ts";
+import { ByteQueue } from "./byte_queue.ts";
+import type { FrameSink } from "./frame_sink.ts";
+
+/**
+ * Holds at most one window of bytes. Credit is granted when the user takes
+ * bytes out of `readable`, never when they arrive. What arrived before a loss
+ * can still be read; then `readable` errors. It closes only when the sender's
+ * END has come and its total is right.
+ */
+export class ReceiveStream {
+  /** The bytes, for the user. Cancelling it sends STOP. */
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly #sink: FrameSink;
+  readonly #channel: number;
+  readonly #stream: number;
+  readonly #window: number;
+  readonly #queue = new ByteQueue();
+  #controller!: ReadableStreamDefaultController<Uint8Array>;
+  /** A read is waiting: the next bytes go straight to it. */
+  #wanted = false;
+  /** Bytes the sender may still send. */
+  #allowed: number;
+  /** Bytes taken by the user and not yet given back as credit. */
+  #taken = 0;
+  #total = 0;
+  #stopped = false;
+  #heldOpen = false;
+  /** Set when nothing more will come: null for a clean end. */
+  #outcome: LimpetError | null | undefined = undefined;
+  /** Told once when END or ABORT has come, or the session is lost. */
+  onFinished: (() => void) | null = null;
+
+  constructor(
+    sink: FrameSink,
+    channel: number,
+    stream: number,
+    window: number,
+  ) {
+    this.#sink = sink;
+    this.#channel = channel;
+    this.#stream = stream;
+    this.#window = window;
+    this.#allowed = window;
+    // A high-water mark of 0: the stream itself holds nothing, so that taking
+    // a chunk out of it is the user's consumption and no one else's.
+    this.readable = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        this.#controller = controller;
+      },
+      pull: () => this.#pull(),
+      cancel: () => this.#stop(),
+    }, { highWaterMark: 0 });
+  }
+
+  /** Whether all of the stream is here; false after a loss. */
+  get complete(): boolean {
+    return this.#outcome === null && !this.#stopped;
+  }
+
+  /** Whether nothing more will come. */
+  get finished(): boolean {
+    return this.#outcome !== undefined;
+  }
+
+  /** The sender stopped waiting for what the command had left behind. */
+  get heldOpen(): boolean {
+    return this.#heldOpen;
+  }
+
+  /** Bytes received so far. */
+  get byteLength(): number {
+    return this.#total;
+  }
+
+  /** DATA has come. Throws when it is more than was allowed. */
+  data(payload: Uint8Array): void {
+    if (this.finished) throw this.#after("DATA");
+    if (payload.byteLength > this.#allowed) {
+      throw new LimpetError(
+        "limit_exceeded",
+        `Peer sent ${payload.byteLength} bytes on stream ${this.#stream} of ` +
+          `channel ${this.#channel}, ${this.#allowed} were allowed`,
+      );
+    }
+    this.#allowed -= payload.byteLength;
+    this.#total += payload.byteLength;
+    if (this.#stopped || payload.byteLength === 0) return;
+    if (this.#wanted) {
+      this.#wanted = false;
+      this.#give(payload);
+    } else {
+      this.#queue.push(payload);
+    }
+  }
+
+  /** END has come. Throws when bytes are missing. */
+  end(bytes: number, heldOpen: boolean): void {
+    if (this.finished) throw this.#after("END");
+    if (bytes !== this.#total) {
+      throw new LimpetError(
+        "protocol_error",
+        `Peer ended stream ${this.#stream} of channel ${this.#channel} with ` +
+          `${bytes} bytes, ${this.#total} have come`,
+      );
+    }
+    this.#heldOpen = heldOpen;
+    this.#finish(null);
+  }
+
+  /** The rest will not come: ABORT, or the session is lost. */
+  fail(error: LimpetError): void {
+    if (!this.finished) this.#finish(error);
+  }
+
+  /** The user wants no more. */
+  #stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#queue.clear();
+    if (this.finished) return;
+    this.#sink.raw({
+      type: FrameType.STOP,
+      stream: this.#stream,
+      channel: this.#channel,
+      payload: new Uint8Array(0),
+    });
+  }
+
+  #pull(): void {
+    const piece = this.#queue.shift();
+    if (piece !== undefined) this.#give(piece);
+    else if (this.finished) this.#settle();
+    else this.#wanted = true;
+  }
+
+  #give(piece: Uint8Array): void {
+    this.#controller.enqueue(piece);
+    this.#taken += piece.byteLength;
+    if (this.finished) {
+      if (this.#queue.byteLength === 0) this.#settle();
+    } else if (this.#taken * 2 >= this.#window) {
+      this.#grant();
+    }
+  }
+
+  #grant(): void {
+    const payload = new Uint8Array(4);
+    new DataView(payload.buffer).setUint32(0, this.#taken);
+    this.#allowed += this.#taken;
+    this.#taken = 0;
+    this.#sink.raw({
+      type: FrameType.CREDIT,
+      stream: this.#stream,
+      channel: this.#channel,
+      payload,
+    });
+  }
+
+  #finish(outcome: LimpetError | null): void {
+    this.#outcome = outcome;
+    this.#wanted = false;
+    if (this.#queue.byteLength === 0) this.#settle();
+    this.onFinished?.();
+  }
+
+  /** Everything that arrived is with the user: close or error the stream. */
+  #settle(): void {
+    if (this.#stopped) return;
+    if (this.#outcome) this.#controller.error(this.#outcome);
+    else this.#controller.close();
+  }
+
+  #after(name: string): LimpetError {
+    return new LimpetError(
+      "protocol_error",
+      `Peer sent ${name} on stream ${this.#stream} of channel ` +
+        `${this.#channel} after its end`,
+    );
+  }
+}

@@ -1,0 +1,257 @@
+/**
+ * The client: a session with a server, and commands on it.
+ *
+ * @module
+ */
+
+import { LimpetError } from "./errors.ts";
+import { RemoteCommand } from "./exec/client.ts";
+import { collectOutput, type Input, type Output } from "./exec/output.ts";
+import {
+  checkRequest,
+  DEFAULT_DRAIN_MS,
+  DEFAULT_KILL_AFTER_MS,
+  type ExecRequest,
+} from "./exec/request.ts";
+import type { Noise } from "./frame/preface.ts";
+import { type Limits, resolveLimits } from "./limits.ts";
+import { PlainLink } from "./link/plain_link.ts";
+import type { Dialler, Duplex, Platform } from "./ports.ts";
+import { within } from "./session/deadline.ts";
+import { clientHandshake } from "./session/handshake.ts";
+import { Mux } from "./session/mux.ts";
+import { TokenKey } from "./session/proof.ts";
+import { ShellCommand, shellTag } from "./shell.ts";
+
+/** How to connect. */
+export interface ConnectOptions {
+  /** The secret shared with the server, at least 16 bytes. Never sent. */
+  readonly token: string;
+  /** Bounds on what the server can make us hold; see `Limits`. */
+  readonly limits?: Partial<Limits>;
+  /** Gives up waiting for the connection. The session, once there, stays. */
+  readonly signal?: AbortSignal;
+  /** For servers on the stdio of a program that prints something first. */
+  readonly noise?: Noise;
+  /**
+   * Return before the server has proved that it has the token, so that the
+   * first command leaves together with our own proof: one round trip less.
+   * Nothing the server says is believed before; `session.ready` tells.
+   * Default false.
+   */
+  readonly early?: boolean;
+}
+
+/** How to run a command. */
+export interface SpawnOptions {
+  /** The program's arguments. Not with `shell`. */
+  readonly args?: readonly string[];
+  /** The command is a line for the server's shell. Default false. */
+  readonly shell?: boolean;
+  /** Working directory. Default: the server's. */
+  readonly cwd?: string;
+  /** Variables, added to the server's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default `"null"`: the command reads an end of file at once. */
+  readonly stdin?: "piped" | "null";
+  /** Default `"piped"`. */
+  readonly stdout?: "piped" | "null";
+  /** Default `"piped"`. */
+  readonly stderr?: "piped" | "null";
+  /** Send stderr into stdout at the server, which keeps their order. */
+  readonly merge?: boolean;
+  /** The server ends the command after this long, in ms. Default: never. */
+  readonly timeoutMs?: number;
+  /** From SIGTERM to SIGKILL whenever we end it, in ms. Default 5,000. */
+  readonly killAfterMs?: number;
+  /**
+   * How long to wait for output that the command left behind to others, in ms
+   * (`sleep 100 & echo hi`). Default 1,000.
+   */
+  readonly drainMs?: number;
+  /** Ends the command as `terminate()` does. */
+  readonly signal?: AbortSignal;
+}
+
+/** How to run a command and collect what it writes. */
+export interface OutputOptions extends Omit<SpawnOptions, "stdin"> {
+  /** What the command reads. Default: nothing. */
+  readonly stdin?: Input;
+  /** Bytes kept of each stream. Default 64 MiB; `truncated` tells of more. */
+  readonly maxBytes?: number;
+}
+
+/**
+ * Connects to a server: over a byte stream that is there already, or one that
+ * `dial` makes.
+ *
+ * @throws {LimpetError} `connection_failed`, `connection_lost`,
+ * `unauthenticated` (either side), `version_mismatch`, `protocol_error`,
+ * `timed_out`, `cancelled`, or `invalid_argument` for a token that is too short.
+ */
+export async function connect(
+  to: Duplex | Dialler,
+  options: ConnectOptions,
+): Promise<Session> {
+  const limits = resolveLimits(options.limits);
+  const token = await TokenKey.from(options.token);
+  if (options.signal?.aborted) throw cancelled(options.signal);
+  const duplex = typeof to === "function" ? await to(options.signal) : to;
+  const link = new PlainLink(duplex);
+  const deadline = {
+    ms: limits.handshakeTimeoutMs,
+    signal: options.signal,
+    doing: `Handshake with ${link.peer}`,
+  };
+  try {
+    const shaking = clientHandshake(link, token, limits, options.noise);
+    const handshake = await within(shaking, deadline);
+    const { peerLimits, proof } = handshake;
+    const mux = new Mux({ link, limits, peerLimits, firstFrame: proof });
+    const ready = within(handshake.verify(), deadline);
+    const session = new Session(mux, ready);
+    if (!options.early) await ready;
+    return session;
+  } catch (error) {
+    link.abort(error as LimpetError);
+    throw error;
+  }
+}
+
+function cancelled(signal: AbortSignal): LimpetError {
+  return new LimpetError("cancelled", "Connecting was cancelled", {
+    cause: signal.reason,
+  });
+}
+
+/** An authenticated connection to a server, with any number of commands. */
+export class Session implements AsyncDisposable {
+  /** What the server says of its machine, once it has proved its token. */
+  readonly ready: Promise<Platform>;
+  /** Resolves to the reason when the session is over. Never rejects. */
+  readonly closed: Promise<LimpetError>;
+  readonly #mux: Mux;
+  #platform: Platform | null = null;
+
+  /** Use {@linkcode connect}. */
+  constructor(mux: Mux, ready: Promise<Platform>) {
+    this.#mux = mux;
+    this.closed = mux.over;
+    this.ready = ready.then((platform) => {
+      this.#platform = platform;
+      mux.start();
+      return platform;
+    });
+    this.ready.catch((error) => mux.fail(error));
+  }
+
+  /** The server's machine. Throws `unauthenticated` before `ready`. */
+  get platform(): Platform {
+    if (this.#platform !== null) return this.#platform;
+    throw new LimpetError(
+      "unauthenticated",
+      "The server has not proved its token yet: await session.ready first",
+    );
+  }
+
+  /**
+   * Starts a command, in the way of `Deno.Command`. Throws `invalid_argument`
+   * for what no command can be, `limit_exceeded` for one too many, `cancelled`
+   * for a signal that has fired already, and the session's end.
+   */
+  spawn(command: string, options: SpawnOptions = {}): RemoteCommand {
+    return this.#start(makeRequest(command, options), options.signal);
+  }
+
+  /**
+   * Runs a command to its end and collects what it writes. Resolves whenever
+   * the command ended by itself, whatever its code. Rejects as `spawn().status`
+   * does, and with `timed_out` or `cancelled` if it was ended for that; the
+   * error then has what came of stdout and stderr.
+   */
+  async output(command: string, options: OutputOptions = {}): Promise<Output> {
+    const { stdin: input, maxBytes, ...rest } = options;
+    const stdin = input === undefined ? "null" : "piped";
+    const request = makeRequest(command, { ...rest, stdin });
+    const child = this.#start(request, options.signal);
+    const piped = {
+      stdout: request.stdout,
+      stderr: request.stderr && !request.merge,
+    };
+    return await collectOutput(child, quoted(command), piped, {
+      input,
+      maxBytes,
+    });
+  }
+
+  /**
+   * Runs a line in the server's shell, every value quoted for it:
+   * `` await session.$`grep -c ${pattern} ${file}`.text() ``. Lists become
+   * several words. Rejects with `command_failed` unless the code is 0.
+   */
+  $(strings: TemplateStringsArray, ...values: unknown[]): ShellCommand {
+    return shellTag(this, strings, values);
+  }
+
+  /**
+   * Ends the session. Commands that still run end with it, here with the code
+   * `closed`, there by SIGTERM and SIGKILL. Never rejects.
+   */
+  async close(): Promise<void> {
+    await this.#mux.close("closed");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #start(request: ExecRequest, signal: AbortSignal | undefined): RemoteCommand {
+    checkRequest(request);
+    if (signal?.aborted) throw cancelled(signal);
+    const channel = this.#mux.openChannel();
+    let child: RemoteCommand;
+    try {
+      child = new RemoteCommand(channel, request);
+    } catch (error) {
+      channel.end();
+      throw error;
+    }
+    if (signal !== undefined) {
+      const abort = () => child.terminate();
+      signal.addEventListener("abort", abort, { once: true });
+      const forget = () => signal.removeEventListener("abort", abort);
+      child.status.then(forget, forget);
+    }
+    return child;
+  }
+}
+
+function makeRequest(command: string, options: SpawnOptions): ExecRequest {
+  if (options.shell && options.args !== undefined) {
+    throw new LimpetError(
+      "invalid_argument",
+      "A shell line takes no args: they would have to be quoted into it",
+    );
+  }
+  return {
+    ...(options.shell
+      ? { line: command }
+      : { argv: [command, ...options.args ?? []] }),
+    cwd: options.cwd,
+    env: options.env ?? {},
+    stdin: options.stdin === "piped",
+    stdout: options.stdout !== "null",
+    stderr: options.stderr !== "null",
+    merge: options.merge ?? false,
+    timeoutMs: options.timeoutMs,
+    killAfterMs: options.killAfterMs ?? DEFAULT_KILL_AFTER_MS,
+    drainMs: options.drainMs ?? DEFAULT_DRAIN_MS,
+  };
+}
+
+/** A command's name in a message, cut if it is long. */
+function quoted(command: string): string {
+  return JSON.stringify(
+    command.length > 80 ? `${command.slice(0, 79)}…` : command,
+  );
+}

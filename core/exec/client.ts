@@ -1,0 +1,236 @@
+/**
+ * The client's side of exec: a command that runs elsewhere.
+ *
+ * @module
+ */
+
+import type { Channel, ChannelHandler } from "../channel/channel.ts";
+import type { ReceiveStream } from "../channel/receive_stream.ts";
+import type { SendStream } from "../channel/send_stream.ts";
+import { deferred } from "../deferred.ts";
+import { isErrorCode, LimpetError } from "../errors.ts";
+import { decodeControl } from "../frame/control.ts";
+import {
+  type Frame,
+  frameName,
+  FrameType,
+  STDERR,
+  STDIN,
+  STDOUT,
+} from "../frame/frame.ts";
+import { type CommandStatus, readExit } from "./exit.ts";
+import { encodeRequest, type ExecRequest } from "./request.ts";
+import { checkSignal, type Signal } from "./signals.ts";
+
+/**
+ * A command on the other machine, in the shape of Deno's `ChildProcess`.
+ *
+ * `status` settles when the command ends, whether or not its output was read;
+ * the streams end each on their own. If the connection is lost first, `status`
+ * rejects with `connection_lost`: the outcome is then unknown, and no code is
+ * made up for it.
+ */
+export class RemoteCommand implements ChannelHandler, AsyncDisposable {
+  /**
+   * The process id on the other machine. Rejects if the command cannot start,
+   * with the same error as `status`.
+   */
+  readonly pid: Promise<number>;
+  /**
+   * How the command ended. Rejects with `not_found`, `not_executable`,
+   * `cwd_not_found` and the like if it did not start, and with
+   * `connection_lost` or the session's other end if that came first.
+   */
+  readonly status: Promise<CommandStatus>;
+  readonly #channel: Channel;
+  readonly #send: SendStream | null;
+  readonly #stdin: WritableStream<Uint8Array> | null;
+  readonly #stdout: ReceiveStream | null;
+  readonly #stderr: ReceiveStream | null;
+  readonly #pid = deferred<number>();
+  readonly #status = deferred<CommandStatus>();
+  #started = false;
+  #settled = false;
+  #exited = false;
+
+  constructor(channel: Channel, request: ExecRequest) {
+    this.#channel = channel;
+    this.pid = this.#pid.promise;
+    this.status = this.#status.promise;
+    // Both are offers: who reads only stdout hears of a failure there.
+    this.pid.catch(() => {});
+    this.status.catch(() => {});
+    channel.handler = this;
+    const { stdin, stdout, stderr, merge } = request;
+    this.#send = stdin ? channel.addSendStream(STDIN) : null;
+    this.#stdin = this.#send === null ? null : writableOf(this.#send);
+    this.#stdout = stdout ? this.#receiver(STDOUT) : null;
+    this.#stderr = stderr && !merge ? this.#receiver(STDERR) : null;
+    channel.send(FrameType.OPEN, encodeRequest(request));
+  }
+
+  /**
+   * The command's standard input. A write settles when the bytes are with the
+   * transport. It errors with `broken_pipe` once the command has closed its
+   * end; aborting it ends the command, which must not take the cut for an end.
+   * Throws `invalid_argument` unless it was asked for (`stdin: "piped"`).
+   */
+  get stdin(): WritableStream<Uint8Array> {
+    return this.#stdin ?? notPiped("stdin");
+  }
+
+  /**
+   * What the command writes. Closes once every byte is here, and errors if any
+   * is missing. Cancelling it closes the command's pipe.
+   */
+  get stdout(): ReadableStream<Uint8Array> {
+    return (this.#stdout ?? notPiped("stdout")).readable;
+  }
+
+  /** The command's error output, like `stdout`; not there with `merge`. */
+  get stderr(): ReadableStream<Uint8Array> {
+    return (this.#stderr ?? notPiped("stderr")).readable;
+  }
+
+  /**
+   * Whether something that the command left behind still held its output open
+   * when the server stopped waiting (`sleep 100 & echo hi`). Final once both
+   * streams have ended.
+   */
+  get heldOpen(): boolean {
+    return (this.#stdout?.heldOpen ?? false) ||
+      (this.#stderr?.heldOpen ?? false);
+  }
+
+  /**
+   * Sends a signal to the command's whole process group, after stdin has ended
+   * too. Does nothing once the command has ended. Default `SIGTERM`. Throws
+   * `invalid_argument` for what is no signal.
+   */
+  kill(signal: Signal = "SIGTERM"): void {
+    checkSignal(signal);
+    if (!this.#settled) this.#channel.send(FrameType.SIGNAL, { signal });
+  }
+
+  /**
+   * Ends the command for sure: SIGTERM, and SIGKILL for whatever is left of its
+   * process group after `killAfterMs` (default: the command's own). The result
+   * is in `status`, with the reason `cancelled`.
+   */
+  terminate(killAfterMs?: number): void {
+    if (this.#settled) return;
+    this.#channel.send(FrameType.SIGNAL, {
+      signal: "SIGTERM",
+      terminate: true,
+      killAfterMs,
+    });
+  }
+
+  /** Ends the command if it runs, and waits for its end. Never rejects. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.terminate();
+    await this.status.catch(() => {});
+    for (const stream of [this.#stdout, this.#stderr]) {
+      if (stream !== null && !stream.readable.locked) {
+        await stream.readable.cancel().catch(() => {});
+      }
+    }
+  }
+
+  /** For the session: a frame has come. */
+  message(frame: Frame): void {
+    const fields = decodeControl(frame.payload, frameName(frame.type));
+    switch (frame.type) {
+      case FrameType.STARTED:
+        if (this.#started) throw twice("STARTED");
+        this.#started = true;
+        return this.#pid.resolve(fields.integer("pid"));
+      case FrameType.REFUSED: {
+        if (this.#started) throw twice("REFUSED");
+        const code = fields.text("code", 100);
+        const message = fields.text("message");
+        return this.#fail(
+          new LimpetError(isErrorCode(code) ? code : "refused", message),
+        );
+      }
+      case FrameType.EXIT: {
+        if (!this.#started || this.#exited) throw twice("EXIT");
+        const status = readExit(fields);
+        this.#exited = true;
+        this.#settled = true;
+        this.#status.resolve(status);
+        this.#send?.fail(
+          new LimpetError("broken_pipe", "The command has ended"),
+        );
+        return this.#settle();
+      }
+      default:
+        throw new LimpetError(
+          "protocol_error",
+          `Peer sent ${frameName(frame.type)}, which only a client sends`,
+        );
+    }
+  }
+
+  /** For the session: it is over. */
+  lost(error: LimpetError): void {
+    this.#fail(error);
+  }
+
+  #receiver(stream: number): ReceiveStream {
+    const receiver = this.#channel.addReceiveStream(stream);
+    receiver.onFinished = () => this.#settle();
+    return receiver;
+  }
+
+  /** Nothing more will come of this command. */
+  #fail(error: LimpetError): void {
+    this.#settled = true;
+    this.#pid.reject(error);
+    this.#status.reject(error);
+    this.#send?.fail(error);
+    this.#stdout?.fail(error);
+    this.#stderr?.fail(error);
+    this.#channel.end();
+  }
+
+  #settle(): void {
+    const open = [this.#stdout, this.#stderr].some((s) =>
+      s?.finished === false
+    );
+    if (this.#exited && !open) this.#channel.end();
+  }
+}
+
+function writableOf(send: SendStream): WritableStream<Uint8Array> {
+  return new WritableStream<Uint8Array>({
+    start(controller) {
+      send.onRefused = (error) => controller.error(error);
+    },
+    async write(chunk) {
+      send.push(chunk);
+      await send.whenBelow(1);
+    },
+    close() {
+      send.end();
+    },
+    abort(reason) {
+      const detail = reason instanceof Error ? reason.message : String(reason);
+      send.abort("cancelled", detail.slice(0, 1_000));
+    },
+  });
+}
+
+function notPiped(name: string): never {
+  throw new LimpetError(
+    "invalid_argument",
+    `The command's ${name} is not piped: ask for it when you start the command`,
+  );
+}
+
+function twice(name: string): LimpetError {
+  return new LimpetError(
+    "protocol_error",
+    `Peer sent ${name} out of its order: STARTED or REFUSED once, then EXIT once`,
+  );
+}

@@ -1,0 +1,53 @@
+/**
+ * How a command ended, as it crosses the wire in EXIT.
+ *
+ * @module
+ */
+
+import type { Fields } from "../frame/control.ts";
+import type { ExitStatus } from "../ports.ts";
+
+/** Why the server ended a command that did not end by itself. */
+export type TerminationReason =
+  | "timed_out"
+  | "cancelled"
+  | "stdin_aborted"
+  | "disconnected"
+  | "shutting_down";
+
+const REASONS: readonly string[] = [
+  "timed_out",
+  "cancelled",
+  "stdin_aborted",
+  "disconnected",
+  "shutting_down",
+] satisfies TerminationReason[];
+
+/** The outcome of a command that started. */
+export interface CommandStatus extends ExitStatus {
+  /** It ended by itself with code 0. */
+  readonly success: boolean;
+  /** Why the server ended it; null if it ended by itself. */
+  readonly reason: TerminationReason | null;
+}
+
+/** Reads EXIT. Throws `protocol_error`. */
+export function readExit(fields: Fields): CommandStatus {
+  const code = fields.isNull("code")
+    ? null
+    : fields.integer("code", { max: 0xffff_ffff });
+  const signal = fields.isNull("signal") ? null : fields.text("signal", 20);
+  if ((code === null) === (signal === null)) {
+    throw fields.wrong("code", "null exactly if there is a signal");
+  }
+  const reason = fields.has("reason") ? fields.text("reason") : null;
+  if (reason !== null && !REASONS.includes(reason)) {
+    throw fields.wrong("reason", `one of ${REASONS.join(", ")}`);
+  }
+  return {
+    success: code === 0 && reason === null,
+    code,
+    signal,
+    reason: reason as TerminationReason | null,
+  };
+}

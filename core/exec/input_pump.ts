@@ -1,0 +1,40 @@
+/**
+ * From a channel's stream into a process's stdin.
+ *
+ * @module
+ */
+
+/**
+ * Writes what comes until its end, which is the process's end of file. If the
+ * process closes its stdin, the sender is told to stop. If what comes is cut
+ * off, the process's stdin stays open until the process has ended, so that it
+ * cannot take the cut for the end, and `onAborted` is called.
+ */
+export async function pumpInput(
+  from: ReadableStream<Uint8Array>,
+  to: WritableStream<Uint8Array>,
+  ended: Promise<unknown>,
+  onAborted: () => void,
+): Promise<void> {
+  const reader = from.getReader();
+  const writer = to.getWriter();
+  // What the process left behind may hold the other end and never read it.
+  ended.then(() => writer.abort().catch(() => {}));
+  // Closed under us by the process, even while nothing is being written.
+  writer.closed.catch(() => reader.cancel().catch(() => {}));
+  for (;;) {
+    let chunk: ReadableStreamReadResult<Uint8Array>;
+    try {
+      chunk = await reader.read();
+    } catch {
+      return onAborted();
+    }
+    try {
+      if (chunk.done) return await writer.close();
+      await writer.write(chunk.value);
+    } catch {
+      reader.cancel().catch(() => {});
+      return;
+    }
+  }
+}

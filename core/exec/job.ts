@@ -1,0 +1,253 @@
+/**
+ * One command on the server: from OPEN to the end of its last stream.
+ *
+ * @module
+ */
+
+import type { Channel, ChannelHandler } from "../channel/channel.ts";
+import type { ReceiveStream } from "../channel/receive_stream.ts";
+import type { SendStream } from "../channel/send_stream.ts";
+import { deferred } from "../deferred.ts";
+import { asLimpetError, LimpetError } from "../errors.ts";
+import { decodeControl } from "../frame/control.ts";
+import {
+  type Frame,
+  frameName,
+  FrameType,
+  STDERR,
+  STDIN,
+  STDOUT,
+} from "../frame/frame.ts";
+import type { Command, ProcessHandle } from "../ports.ts";
+import type { ExecEvent } from "./events.ts";
+import type { TerminationReason } from "./exit.ts";
+import { pumpInput } from "./input_pump.ts";
+import { OutputPump } from "./output_pump.ts";
+import { ProcessTree } from "./process_tree.ts";
+import { type ExecRequest, MAX_TIMER_MS } from "./request.ts";
+import { checkSignal } from "./signals.ts";
+
+/** What a job needs of the server around it. */
+export interface JobHost {
+  /** Starts the process, or rejects with the reason for REFUSED. */
+  start(command: Command): Promise<ProcessHandle>;
+  /** The environment that the request's own variables are added to. */
+  environment(): Record<string, string>;
+  report(event: ExecEvent): void;
+  /** Called once the process has ended, or could not start. */
+  exited(): void;
+  /** Called once the process has ended and every stream has its END. */
+  finished(job: Job): void;
+}
+
+/** See the module's description. */
+export class Job implements ChannelHandler {
+  readonly #channel: Channel;
+  readonly #request: ExecRequest;
+  readonly #host: JobHost;
+  readonly #stdin: ReceiveStream | null;
+  readonly #outputs: SendStream[] = [];
+  readonly #stdout: SendStream | null;
+  readonly #stderr: SendStream | null;
+  readonly #pumps: OutputPump[] = [];
+  #tree: ProcessTree | null = null;
+  #handle: ProcessHandle | null = null;
+  /** What came before the process was there to get it. */
+  #beforeStart: ((tree: ProcessTree) => void)[] = [];
+  #exited = false;
+  #finished = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #done = deferred<void>();
+
+  constructor(channel: Channel, request: ExecRequest, host: JobHost) {
+    this.#channel = channel;
+    this.#request = request;
+    this.#host = host;
+    const { stdin, stdout, stderr, merge } = request;
+    this.#stdin = stdin ? channel.addReceiveStream(STDIN) : null;
+    this.#stdout = stdout ? this.#output(STDOUT) : null;
+    this.#stderr = stderr && !merge ? this.#output(STDERR) : null;
+    channel.handler = this;
+    this.#run().catch((error) => this.#refuse(error));
+  }
+
+  /** The process group, if the command had started. */
+  get handle(): ProcessHandle | null {
+    return this.#handle;
+  }
+
+  /** SIGTERM to SIGKILL, as the request had it. */
+  get killAfterMs(): number {
+    return this.#request.killAfterMs;
+  }
+
+  /** Ends the command; settles when nothing is left of it. */
+  async terminate(
+    reason: TerminationReason,
+    killAfterMs?: number,
+  ): Promise<void> {
+    if (this.#exited) return;
+    this.#withTree((tree) => {
+      tree.terminate(reason, "SIGTERM", killAfterMs);
+    });
+    await this.#done.promise;
+  }
+
+  message(frame: Frame): void {
+    if (frame.type !== FrameType.SIGNAL) {
+      throw new LimpetError(
+        "protocol_error",
+        `Peer sent ${frameName(frame.type)}, which only a server sends`,
+      );
+    }
+    const fields = decodeControl(frame.payload, "SIGNAL");
+    const signal = fields.text("signal", 20);
+    const killAfterMs = fields.has("killAfterMs")
+      ? fields.integer("killAfterMs", { max: MAX_TIMER_MS })
+      : this.#request.killAfterMs;
+    const terminate = fields.boolean("terminate", false);
+    try {
+      checkSignal(signal);
+    } catch {
+      throw fields.wrong("signal", "the name of a signal");
+    }
+    if (this.#exited) return;
+    this.#withTree((tree) => {
+      if (terminate) tree.terminate("cancelled", signal, killAfterMs);
+      else tree.signal(signal);
+    });
+  }
+
+  lost(error: LimpetError): void {
+    for (const pump of this.#pumps) pump.abandon();
+    const closing = error.code === "shutting_down";
+    this.terminate(closing ? "shutting_down" : "disconnected");
+  }
+
+  async #run(): Promise<void> {
+    const handle = await this.#host.start(this.#command());
+    this.#handle = handle;
+    const request = this.#request;
+    this.#tree = new ProcessTree(handle, request.killAfterMs);
+    this.#channel.send(FrameType.STARTED, { pid: handle.pid });
+    this.#host.report({
+      type: "command_started",
+      command: this.#channel.id,
+      pid: handle.pid,
+      argv: request.argv ?? [request.line ?? ""],
+    });
+    for (const act of this.#beforeStart) act(this.#tree);
+    this.#beforeStart = [];
+    if (request.timeoutMs !== undefined) {
+      const tree = this.#tree;
+      this.#timer = setTimeout(
+        () => tree.terminate("timed_out"),
+        request.timeoutMs,
+      );
+    }
+    if (handle.stdin !== null && this.#stdin !== null) {
+      const { readable } = this.#stdin;
+      const aborted = () => this.#inputAborted();
+      pumpInput(readable, handle.stdin, handle.status, aborted);
+    }
+    this.#pump(handle.stdout, this.#stdout);
+    this.#pump(handle.stderr, this.#stderr);
+    await this.#untilExit(handle, this.#tree);
+  }
+
+  async #untilExit(handle: ProcessHandle, tree: ProcessTree): Promise<void> {
+    const { code, signal } = await handle.status;
+    clearTimeout(this.#timer);
+    // We ended it: it has ended when nothing of its group is left.
+    if (tree.reason !== null) await tree.terminate(tree.reason);
+    this.#exited = true;
+    const reason = tree.reason;
+    this.#stdin?.fail(
+      new LimpetError("broken_pipe", "The command has ended"),
+    );
+    this.#channel.send(FrameType.EXIT, {
+      code,
+      signal,
+      reason: reason ?? undefined,
+    });
+    this.#host.report({
+      type: "command_ended",
+      command: this.#channel.id,
+      status: { success: code === 0 && reason === null, code, signal, reason },
+    });
+    for (const pump of this.#pumps) pump.commandEnded(this.#request.drainMs);
+    this.#host.exited();
+    this.#done.resolve();
+    this.#settle();
+  }
+
+  #command(): Command {
+    const { argv, line, cwd, env, stdin, stdout, stderr, merge } =
+      this.#request;
+    const separate = stderr ? "piped" : "null";
+    return {
+      argv,
+      line,
+      cwd,
+      env: { ...this.#host.environment(), ...env },
+      stdin: stdin ? "piped" : "null",
+      stdout: stdout ? "piped" : "null",
+      stderr: merge ? "stdout" : separate,
+    };
+  }
+
+  #output(stream: number): SendStream {
+    const output = this.#channel.addSendStream(stream);
+    output.onFinished = () => this.#settle();
+    this.#outputs.push(output);
+    return output;
+  }
+
+  #pump(
+    readable: ReadableStream<Uint8Array> | null,
+    output: SendStream | null,
+  ): void {
+    if (readable !== null && output !== null) {
+      this.#pumps.push(new OutputPump(readable, output));
+    }
+  }
+
+  #withTree(act: (tree: ProcessTree) => void): void {
+    if (this.#tree === null) this.#beforeStart.push(act);
+    else act(this.#tree);
+  }
+
+  /** The client gave up in the middle: never show that as an end of file. */
+  #inputAborted(): void {
+    if (!this.#exited) this.terminate("stdin_aborted");
+  }
+
+  #refuse(thrown: unknown): void {
+    const error = asLimpetError(thrown, "spawn_failed", "Cannot start");
+    const { code, message } = error;
+    this.#exited = true;
+    this.#channel.send(FrameType.REFUSED, { code, message });
+    this.#host.report({
+      type: "command_refused",
+      command: this.#channel.id,
+      code,
+      message,
+    });
+    this.#host.exited();
+    this.#done.resolve();
+    this.#finish();
+  }
+
+  #settle(): void {
+    if (this.#exited && this.#outputs.every((output) => output.finished)) {
+      this.#finish();
+    }
+  }
+
+  #finish(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#channel.end();
+    this.#host.finished(this);
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * A command's whole output in memory, within a bound.
+ *
+ * @module
+ */
+
+import { asLimpetError, type CommandFacts, LimpetError } from "../errors.ts";
+import type { RemoteCommand } from "./client.ts";
+import type { CommandStatus } from "./exit.ts";
+
+/** Bytes of stdout, and as many of stderr, that `output()` keeps by default. */
+export const DEFAULT_MAX_OUTPUT_BYTES = 67_108_864;
+
+/** What a command can be fed. */
+export type Input = string | Uint8Array | ReadableStream<Uint8Array>;
+
+/** How a command ended, and what it wrote. */
+export interface Output extends CommandStatus {
+  readonly stdout: Uint8Array;
+  /** Empty with `merge`. */
+  readonly stderr: Uint8Array;
+  /** More was written than `maxBytes`; what came first is here. */
+  readonly truncated: boolean;
+  /** See `RemoteCommand.heldOpen`. */
+  readonly heldOpen: boolean;
+}
+
+/** What is collected and fed. */
+export interface CollectOptions {
+  readonly input?: Input;
+  /** Of each stream. Default 64 MiB. What comes later is read and dropped. */
+  readonly maxBytes?: number;
+}
+
+/**
+ * Feeds a command and collects what it writes, to its end. Resolves whenever
+ * the command ended by itself, whatever its code. Rejects when it did not start,
+ * was ended by us, or was lost; the error then holds what had arrived.
+ */
+export async function collectOutput(
+  command: RemoteCommand,
+  name: string,
+  piped: { stdout: boolean; stderr: boolean },
+  options: CollectOptions,
+): Promise<Output> {
+  const maxBytes = options.maxBytes ?? DEFAULT_MAX_OUTPUT_BYTES;
+  const collect = (wanted: boolean, get: () => ReadableStream<Uint8Array>) =>
+    wanted ? collectStream(get(), maxBytes) : Promise.resolve(NOTHING);
+  const [fed, stdout, stderr, ended] = await Promise.all([
+    feed(command, options.input),
+    collect(piped.stdout, () => command.stdout),
+    collect(piped.stderr, () => command.stderr),
+    command.status.then((status) => ({ status }), (error) => ({ error })),
+  ]);
+  const facts = { stdout: stdout.bytes, stderr: stderr.bytes };
+  if ("error" in ended) throw withFacts(ended.error, name, facts);
+  const { status } = ended;
+  const lost = stdout.error ?? stderr.error;
+  if (lost !== null) {
+    throw withFacts(lost, name, { ...facts, ...statusFacts(status) });
+  }
+  const complete = { ...facts, ...statusFacts(status), complete: true };
+  if (status.reason !== null) throw endedByUs(status, name, complete, fed);
+  return {
+    ...status,
+    ...facts,
+    truncated: stdout.truncated || stderr.truncated,
+    heldOpen: command.heldOpen,
+  };
+}
+
+/** The error for a command that was ended rather than ending by itself. */
+export function endedByUs(
+  status: CommandStatus,
+  name: string,
+  facts: CommandFacts,
+  cause: unknown,
+): LimpetError {
+  const options = { facts, cause: cause ?? undefined };
+  switch (status.reason) {
+    case "timed_out":
+      return new LimpetError(
+        "timed_out",
+        `Command ${name} was ended because its time was up`,
+        options,
+      );
+    case "stdin_aborted":
+      return new LimpetError(
+        "cancelled",
+        `Command ${name} was ended because its input broke off`,
+        options,
+      );
+    case "shutting_down":
+      return new LimpetError(
+        "shutting_down",
+        `Command ${name} was ended because the server shuts down`,
+        options,
+      );
+    default:
+      return new LimpetError(
+        "cancelled",
+        `Command ${name} was cancelled`,
+        options,
+      );
+  }
+}
+
+/** The fields of an error that tell how the command ended. */
+export function statusFacts(status: CommandStatus): CommandFacts {
+  return {
+    exitCode: status.code,
+    signal: status.signal,
+    timedOut: status.reason === "timed_out",
+    isCanceled: status.reason === "cancelled",
+  };
+}
+
+interface Collected {
+  readonly bytes: Uint8Array;
+  readonly truncated: boolean;
+  readonly error: LimpetError | null;
+}
+
+const NOTHING: Collected = {
+  bytes: new Uint8Array(0),
+  truncated: false,
+  error: null,
+};
+
+async function collectStream(
+  stream: ReadableStream<Uint8Array>,
+  maxBytes: number,
+): Promise<Collected> {
+  const pieces: Uint8Array[] = [];
+  let room = maxBytes;
+  let truncated = false;
+  let error: LimpetError | null = null;
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      if (value.byteLength > room) truncated = true;
+      if (room > 0) pieces.push(value.subarray(0, room));
+      room -= Math.min(room, value.byteLength);
+    }
+  } catch (thrown) {
+    error = asLimpetError(thrown, "connection_lost", "Reading output");
+  }
+  return { bytes: concat(pieces, maxBytes - room), truncated, error };
+}
+
+function concat(pieces: Uint8Array[], length: number): Uint8Array {
+  const whole = new Uint8Array(length);
+  let offset = 0;
+  for (const piece of pieces) {
+    whole.set(piece, offset);
+    offset += piece.byteLength;
+  }
+  return whole;
+}
+
+/** Resolves to what broke the input off, if anything did. */
+async function feed(
+  command: RemoteCommand,
+  input: Input | undefined,
+): Promise<unknown> {
+  if (input === undefined) return undefined;
+  const stream = input instanceof ReadableStream ? input : streamOf(input);
+  try {
+    await stream.pipeTo(command.stdin);
+  } catch (error) {
+    // A command may end without reading all of its input, and a lost
+    // connection shows in its status; what remains is a broken source.
+    return error instanceof LimpetError ? undefined : error;
+  }
+}
+
+function streamOf(input: string | Uint8Array): ReadableStream<Uint8Array> {
+  const bytes = typeof input === "string"
+    ? new TextEncoder().encode(input)
+    : input;
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      if (bytes.byteLength > 0) controller.enqueue(bytes);
+      controller.close();
+    },
+  });
+}
+
+function withFacts(
+  error: unknown,
+  name: string,
+  facts: CommandFacts,
+): LimpetError {
+  const known = asLimpetError(error, "connection_lost", `Command ${name}`);
+  return new LimpetError(known.code, known.message, { cause: known, facts });
+}

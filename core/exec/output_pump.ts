@@ -1,0 +1,120 @@
+/**
+ * From a process's pipe into a channel's stream.
+ *
+ * @module
+ */
+
+import type { SendStream } from "../channel/send_stream.ts";
+import { asLimpetError } from "../errors.ts";
+
+/** Read ahead of the transport so far: the next read overlaps this send. */
+const READ_AHEAD_BYTES = 131_072;
+
+/**
+ * What a pipe can hold at most. Whatever the command wrote before it ended is
+ * within this many bytes after its end; what comes later was written by others.
+ */
+const MAX_PIPE_BYTES = 1_048_576;
+
+/**
+ * Reads while there is room and sends what it reads. Once the command has
+ * ended, a pipe that something still holds open is given up after `drainMs` of
+ * waiting for bytes; time in which the reader or the transport was slow does
+ * not count, so a slow link loses nothing. A pipe that never falls silent is
+ * given up after `drainMs` too, once all that the command itself wrote is out.
+ */
+export class OutputPump {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #send: SendStream;
+  #heldOpen = false;
+  #readingSince: number | null = null;
+  #patienceMs: number | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #givenUpAt = Infinity;
+  #bytesAfterExit = 0;
+
+  constructor(readable: ReadableStream<Uint8Array>, send: SendStream) {
+    this.#reader = readable.getReader();
+    this.#send = send;
+    send.onStop = () => this.#cancel();
+    this.#run();
+  }
+
+  /** The command has ended: from now on wait only so long. */
+  commandEnded(drainMs: number): void {
+    this.#patienceMs = drainMs;
+    this.#givenUpAt = performance.now() + drainMs;
+    if (this.#readingSince !== null) {
+      this.#readingSince = performance.now();
+      this.#arm();
+    }
+  }
+
+  /** Nobody is left to send to. */
+  abandon(): void {
+    this.#cancel();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      for (;;) {
+        await this.#send.whenBelow(READ_AHEAD_BYTES);
+        const chunk = await this.#read();
+        if (chunk === null) break;
+        this.#send.push(chunk);
+        if (this.#neverSilent(chunk.byteLength)) {
+          this.#giveUp();
+          break;
+        }
+      }
+      this.#send.end(this.#heldOpen ? { heldOpen: true } : {});
+    } catch (error) {
+      // After STOP the stream has its END already, and this does nothing.
+      const { message } = asLimpetError(
+        error,
+        "spawn_failed",
+        "Reading output",
+      );
+      this.#send.abort("spawn_failed", message);
+      this.#cancel();
+    }
+  }
+
+  async #read(): Promise<Uint8Array | null> {
+    this.#readingSince = performance.now();
+    this.#arm();
+    const { done, value } = await this.#reader.read();
+    clearTimeout(this.#timer);
+    if (this.#patienceMs !== null) {
+      this.#patienceMs -= performance.now() - this.#readingSince;
+    }
+    this.#readingSince = null;
+    return done ? null : value;
+  }
+
+  #arm(): void {
+    if (this.#patienceMs === null) return;
+    this.#timer = setTimeout(
+      () => this.#giveUp(),
+      Math.max(0, this.#patienceMs),
+    );
+  }
+
+  #neverSilent(bytes: number): boolean {
+    if (this.#patienceMs === null) return false;
+    this.#bytesAfterExit += bytes;
+    return this.#bytesAfterExit >= MAX_PIPE_BYTES &&
+      performance.now() >= this.#givenUpAt;
+  }
+
+  #giveUp(): void {
+    this.#heldOpen = true;
+    this.#cancel();
+  }
+
+  /** Closes our end of the pipe; a read under way resolves to its end. */
+  #cancel(): void {
+    clearTimeout(this.#timer);
+    this.#reader.cancel().catch(() => {});
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * The request to run a command, as it crosses the wire in OPEN.
+ * PROTOCOL.md, "Exec".
+ *
+ * @module
+ */
+
+import { LimpetError } from "../errors.ts";
+import { decodeControl, type Fields } from "../frame/control.ts";
+
+/** SIGTERM to SIGKILL, unless the caller says otherwise. */
+export const DEFAULT_KILL_AFTER_MS = 5_000;
+
+/** How long output may outlive its command, unless the caller says otherwise. */
+export const DEFAULT_DRAIN_MS = 1_000;
+
+/** Longest time a timer can hold: 2^31 - 1 ms, near 25 days. */
+export const MAX_TIMER_MS = 0x7fff_ffff;
+
+/** Exactly one of `argv` and `line` is there. */
+export interface ExecRequest {
+  readonly argv?: readonly string[];
+  readonly line?: string;
+  readonly cwd?: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly merge: boolean;
+  readonly timeoutMs?: number;
+  readonly killAfterMs: number;
+  readonly drainMs: number;
+}
+
+/** The body of OPEN. */
+export function encodeRequest(request: ExecRequest): object {
+  return { kind: "exec", ...request };
+}
+
+/** Reads OPEN. Throws `invalid_argument` or `unsupported` for a bad one. */
+export function decodeRequest(payload: Uint8Array): ExecRequest {
+  const fields = decodeControl(payload, "OPEN");
+  try {
+    const request = readRequest(fields);
+    checkRequest(request);
+    return request;
+  } catch (error) {
+    if (error instanceof LimpetError && error.code === "protocol_error") {
+      throw new LimpetError("invalid_argument", error.message);
+    }
+    throw error;
+  }
+}
+
+function readRequest(fields: Fields): ExecRequest {
+  const kind = fields.text("kind");
+  if (kind !== "exec") {
+    throw new LimpetError(
+      "unsupported",
+      `Server knows no channels of kind "${kind}", only "exec"`,
+    );
+  }
+  const milliseconds = (key: string) =>
+    fields.has(key) ? fields.integer(key, { max: MAX_TIMER_MS }) : undefined;
+  return {
+    argv: fields.has("argv") ? fields.texts("argv") : undefined,
+    line: fields.has("line") ? fields.text("line") : undefined,
+    cwd: fields.has("cwd") ? fields.text("cwd") : undefined,
+    env: fields.has("env") ? fields.textMap("env") : {},
+    stdin: fields.boolean("stdin", false),
+    stdout: fields.boolean("stdout", true),
+    stderr: fields.boolean("stderr", true),
+    merge: fields.boolean("merge", false),
+    timeoutMs: milliseconds("timeoutMs"),
+    killAfterMs: milliseconds("killAfterMs") ?? DEFAULT_KILL_AFTER_MS,
+    drainMs: milliseconds("drainMs") ?? DEFAULT_DRAIN_MS,
+  };
+}
+
+/** The rules beyond types; both sides keep them. Throws `invalid_argument`. */
+export function checkRequest(request: ExecRequest): void {
+  const { argv, line, cwd, env } = request;
+  if ((argv === undefined) === (line === undefined)) {
+    throw invalid("A command needs either arguments or a shell line");
+  }
+  if (argv !== undefined && (argv.length === 0 || argv[0] === "")) {
+    throw invalid("A command needs a program: its name is empty");
+  }
+  argv?.forEach((arg, i) => refuseNul(arg, `Argument ${i} of the command`));
+  refuseNul(line, "The shell line");
+  refuseNul(cwd, "The working directory");
+  if (cwd === "") throw invalid("The working directory is empty");
+  for (const [name, value] of Object.entries(env)) {
+    if (name === "" || name.includes("=")) {
+      throw invalid(`"${name}" cannot be the name of a variable`);
+    }
+    refuseNul(name, "The name of a variable");
+    refuseNul(value, `Variable ${name}`);
+  }
+  for (const key of ["timeoutMs", "killAfterMs", "drainMs"] as const) {
+    const value = request[key];
+    const fine = value === undefined ||
+      (Number.isSafeInteger(value) && value >= 0 && value <= MAX_TIMER_MS);
+    if (!fine) {
+      throw invalid(
+        `${key} must be a whole number from 0 to ${MAX_TIMER_MS}, not ${value}`,
+      );
+    }
+  }
+}
+
+function refuseNul(text: string | undefined, what: string): void {
+  const at = text?.indexOf("\0") ?? -1;
+  if (at >= 0) {
+    throw invalid(
+      `${what} has a NUL character at position ${at}, which no operating ` +
+        "system can pass on",
+    );
+  }
+}
+
+function invalid(message: string): LimpetError {
+  return new LimpetError("invalid_argument", message);
+}

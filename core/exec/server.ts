@@ -1,0 +1,137 @@
+/**
+ * The server's side of exec: one value per session.
+ *
+ * @module
+ */
+
+import type { Channel } from "../channel/channel.ts";
+import { asLimpetError, LimpetError } from "../errors.ts";
+import { FrameType } from "../frame/frame.ts";
+import type { Command, ProcessHandle, Spawner } from "../ports.ts";
+import type { ExecEvent } from "./events.ts";
+import { Job, type JobHost } from "./job.ts";
+import { ProcessTree } from "./process_tree.ts";
+import { decodeRequest, type ExecRequest } from "./request.ts";
+
+/** How often to look whether what commands left behind is still there. */
+const LEFTOVER_POLL_MS = 1_000;
+
+/** What a server runs commands with. */
+export interface ExecServerOptions {
+  readonly spawner: Spawner;
+  /** The environment commands get, before their own variables. */
+  readonly environment: () => Record<string, string>;
+  /** Commands running at once. */
+  readonly maxCommands: number;
+  readonly report: (event: ExecEvent) => void;
+}
+
+/** A process group whose leader has ended and that still has members. */
+interface Leftover {
+  readonly handle: ProcessHandle;
+  readonly killAfterMs: number;
+}
+
+/** See the module's description. */
+export class ExecServer implements JobHost {
+  readonly #options: ExecServerOptions;
+  readonly #jobs = new Set<Job>();
+  readonly #leftovers = new Set<Leftover>();
+  /** Commands that have not ended. */
+  #running = 0;
+  #closing = false;
+  #poll: ReturnType<typeof setInterval> | undefined;
+
+  constructor(options: ExecServerOptions) {
+    this.#options = options;
+  }
+
+  /** A client opened a channel. */
+  open(channel: Channel, payload: Uint8Array): void {
+    let request: ExecRequest;
+    try {
+      request = decodeRequest(payload);
+      this.#checkRoom();
+    } catch (thrown) {
+      const { code, message } = asLimpetError(thrown, "refused", "Request");
+      channel.send(FrameType.REFUSED, { code, message });
+      this.report({
+        type: "command_refused",
+        command: channel.id,
+        code,
+        message,
+      });
+      return channel.end();
+    }
+    this.#running++;
+    this.#jobs.add(new Job(channel, request, this));
+  }
+
+  /** The session is over for good: ends everything, settles when it is gone. */
+  async shutdown(): Promise<void> {
+    this.#closing = true;
+    const running = [...this.#jobs].map((job) =>
+      job.terminate("shutting_down")
+    );
+    await Promise.all(running);
+    clearInterval(this.#poll);
+    const leftovers = [...this.#leftovers].map(({ handle, killAfterMs }) =>
+      new ProcessTree(handle, killAfterMs).terminate("shutting_down")
+    );
+    this.#leftovers.clear();
+    await Promise.all(leftovers);
+  }
+
+  start(command: Command): Promise<ProcessHandle> {
+    return this.#options.spawner(command);
+  }
+
+  environment(): Record<string, string> {
+    // LIMPET_TOKEN and the like are the server's own business.
+    const inherited = Object.entries(this.#options.environment());
+    return Object.fromEntries(
+      inherited.filter(([name]) => !name.toUpperCase().startsWith("LIMPET_")),
+    );
+  }
+
+  report(event: ExecEvent): void {
+    this.#options.report(event);
+  }
+
+  exited(): void {
+    this.#running--;
+  }
+
+  finished(job: Job): void {
+    this.#jobs.delete(job);
+    const { handle, killAfterMs } = job;
+    if (handle?.groupAlive()) this.#keep({ handle, killAfterMs });
+  }
+
+  #checkRoom(): void {
+    if (this.#closing) {
+      throw new LimpetError("shutting_down", "Server is shutting down");
+    }
+    if (this.#running < this.#options.maxCommands) return;
+    throw new LimpetError(
+      "limit_exceeded",
+      `Server runs ${this.#running} commands for this session already, as many as ` +
+        "its limit maxCommands (--max-commands) allows",
+    );
+  }
+
+  /**
+   * What a command leaves in its group lives as long as the session. It is
+   * forgotten as soon as it has gone, before its number can be used anew.
+   */
+  #keep(leftover: Leftover): void {
+    this.#leftovers.add(leftover);
+    if (this.#leftovers.size > 1) return;
+    this.#poll = setInterval(() => {
+      for (const each of this.#leftovers) {
+        if (!each.handle.groupAlive()) this.#leftovers.delete(each);
+      }
+      if (this.#leftovers.size === 0) clearInterval(this.#poll);
+    }, LEFTOVER_POLL_MS);
+  }
+}

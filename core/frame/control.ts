@@ -1,0 +1,146 @@
+/**
+ * Control payloads: one JSON object each, checked field by field.
+ * PROTOCOL.md, "Control payloads".
+ *
+ * @module
+ */
+
+import { LimpetError } from "../errors.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The payload for an object; fields that are undefined are left out. */
+export function encodeControl(fields: object): Uint8Array {
+  return encoder.encode(JSON.stringify(fields));
+}
+
+/** Reads a payload as `name`'s JSON object, or throws `protocol_error`. */
+export function decodeControl(payload: Uint8Array, name: string): Fields {
+  let value: unknown;
+  try {
+    value = JSON.parse(decoder.decode(payload));
+  } catch (cause) {
+    throw new LimpetError(
+      "protocol_error",
+      `Peer sent a ${name} frame that is not JSON in UTF-8`,
+      { cause },
+    );
+  }
+  if (!isObject(value)) {
+    throw new LimpetError(
+      "protocol_error",
+      `Peer sent a ${name} frame whose JSON is not an object`,
+    );
+  }
+  return new Fields(value, name);
+}
+
+/** What of an integer field is allowed. */
+export interface IntegerRange {
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/**
+ * The fields of one received object. Each method returns the field if it has
+ * the stated type and throws `protocol_error` otherwise; a field of the wrong
+ * type never passes as an absent one.
+ */
+export class Fields {
+  readonly #value: Record<string, unknown>;
+  readonly #name: string;
+
+  constructor(value: Record<string, unknown>, name: string) {
+    this.#value = value;
+    this.#name = name;
+  }
+
+  /** Whether the field is there, null or not. */
+  has(key: string): boolean {
+    return this.#get(key) !== undefined;
+  }
+
+  /** Whether the field is there and null. */
+  isNull(key: string): boolean {
+    return this.#get(key) === null;
+  }
+
+  text(key: string, maxLength: number = Infinity): string {
+    const value = this.#get(key);
+    if (typeof value !== "string" || value.length > maxLength) {
+      const bound = maxLength === Infinity ? "" : ` of at most ${maxLength}`;
+      throw this.wrong(key, `a string${bound}`);
+    }
+    return value;
+  }
+
+  integer(key: string, range: IntegerRange = {}): number {
+    const { min = 0, max = Number.MAX_SAFE_INTEGER } = range;
+    const value = this.#get(key);
+    if (
+      typeof value !== "number" || !Number.isSafeInteger(value) ||
+      value < min || value > max
+    ) {
+      throw this.wrong(key, `a whole number from ${min} to ${max}`);
+    }
+    return value;
+  }
+
+  boolean(key: string, fallback: boolean): boolean {
+    const value = this.#get(key) ?? fallback;
+    if (typeof value !== "boolean") throw this.wrong(key, "true or false");
+    return value;
+  }
+
+  texts(key: string): string[] {
+    const value = this.#get(key);
+    if (!Array.isArray(value) || !value.every((v) => typeof v === "string")) {
+      throw this.wrong(key, "a list of strings");
+    }
+    return value;
+  }
+
+  /** An object whose values are all strings; it has no prototype. */
+  textMap(key: string): Record<string, string> {
+    const value = this.#get(key);
+    const map: Record<string, string> = Object.create(null);
+    if (!isObject(value)) throw this.wrong(key, "an object of strings");
+    for (const [name, text] of Object.entries(value)) {
+      if (typeof text !== "string") {
+        throw this.wrong(key, "an object of strings");
+      }
+      map[name] = text;
+    }
+    return map;
+  }
+
+  object(key: string): Fields {
+    const value = this.#get(key);
+    if (!isObject(value)) throw this.wrong(key, "an object");
+    return new Fields(value, `${this.#name} "${key}"`);
+  }
+
+  /** The error for a field that breaks a rule, for rules beyond types. */
+  wrong(key: string, expected: string): LimpetError {
+    return new LimpetError(
+      "protocol_error",
+      `Field "${key}" of ${this.#name} must be ${expected}, not ${
+        preview(this.#get(key))
+      }`,
+    );
+  }
+
+  #get(key: string): unknown {
+    return Object.hasOwn(this.#value, key) ? this.#value[key] : undefined;
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function preview(value: unknown): string {
+  const text = JSON.stringify(value) ?? "absent";
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}

@@ -1,0 +1,91 @@
+/**
+ * Frames: the message boundaries that a byte stream does not have.
+ * Layout and numbers: PROTOCOL.md, "Frames".
+ *
+ * @module
+ */
+
+/** Bytes of a frame's header. */
+export const HEADER_BYTES = 10;
+
+/** Frame types. Those from 128 up are ignored by whoever does not know them. */
+export const FrameType = {
+  HELLO: 1,
+  PROOF: 2,
+  CLOSE: 3,
+  PART: 9,
+  OPEN: 16,
+  STARTED: 17,
+  REFUSED: 18,
+  DATA: 19,
+  END: 20,
+  ABORT: 21,
+  CREDIT: 22,
+  STOP: 23,
+  SIGNAL: 24,
+  EXIT: 25,
+} as const;
+
+/** Types from here up may be ignored. */
+export const FIRST_OPTIONAL_TYPE = 128;
+
+/** The streams of a channel. */
+export const STDIN = 0;
+export const STDOUT = 1;
+export const STDERR = 2;
+
+/** One frame, or a piece of a DATA frame. */
+export interface Frame {
+  readonly type: number;
+  readonly stream: number;
+  readonly channel: number;
+  /** A view, not a copy; whoever keeps it keeps the buffer beneath. */
+  readonly payload: Uint8Array;
+}
+
+const NAMES = new Map<number, string>(
+  Object.entries(FrameType).map(([name, type]) => [type, name]),
+);
+
+/** `DATA`, or `type 77` for one without a name. For messages. */
+export function frameName(type: number): string {
+  return NAMES.get(type) ?? `type ${type}`;
+}
+
+/** Writes a header into `target` at `offset`. */
+export function writeHeader(
+  target: DataView,
+  offset: number,
+  frame: Frame,
+): void {
+  target.setUint32(offset, frame.payload.byteLength);
+  target.setUint8(offset + 4, frame.type);
+  target.setUint8(offset + 5, frame.stream);
+  target.setUint32(offset + 6, frame.channel);
+}
+
+/**
+ * The bytes of some frames as a list for one gathered write: each header,
+ * then its payload as it lies in memory. All headers share one buffer.
+ */
+export function encodeFrames(frames: readonly Frame[]): Uint8Array[] {
+  const headers = new Uint8Array(frames.length * HEADER_BYTES);
+  const view = new DataView(headers.buffer);
+  const chunks: Uint8Array[] = [];
+  let offset = 0;
+  for (const frame of frames) {
+    writeHeader(view, offset, frame);
+    chunks.push(headers.subarray(offset, offset + HEADER_BYTES));
+    if (frame.payload.byteLength > 0) chunks.push(frame.payload);
+    offset += HEADER_BYTES;
+  }
+  return chunks;
+}
+
+/** One frame as one piece of memory, for the handshake's transcript. */
+export function encodeFrame(frame: Frame): Uint8Array {
+  const bytes = new Uint8Array(HEADER_BYTES + frame.payload.byteLength);
+  writeHeader(new DataView(bytes.buffer), 0, frame);
+  bytes.set(frame.payload, HEADER_BYTES);
+  return bytes;
+}

@@ -1,0 +1,120 @@
+/**
+ * The eight bytes that come before the first frame.
+ * PROTOCOL.md, "Preface", has the reasons for each of them.
+ *
+ * @module
+ */
+
+import { LimpetError } from "../errors.ts";
+
+const COMMON = [0xaf, 0x4c, 0x50, 0x54, 0x0d, 0x0a, 0x1a];
+
+/** What a client sends first. */
+export const CLIENT_PREFACE: Uint8Array = Uint8Array.of(...COMMON, 0x43);
+/** What a server sends first. */
+export const SERVER_PREFACE: Uint8Array = Uint8Array.of(...COMMON, 0x53);
+
+/** How much a transport may print before the preface, and who wants to see it. */
+export interface Noise {
+  /** Bytes to skip at most. */
+  readonly maxBytes: number;
+  /** Gets what was skipped, raw: it is the peer's and may hold anything. */
+  readonly show: (bytes: Uint8Array) => void;
+}
+
+/**
+ * Looks for the peer's preface at the start of its bytes, however they are cut.
+ * Without `noise` the very first bytes must be the preface.
+ */
+export class PrefaceMatcher {
+  readonly #expected: Uint8Array;
+  readonly #noise: Noise | undefined;
+  #matched = 0;
+  #skipped = 0;
+
+  constructor(expected: Uint8Array, noise?: Noise) {
+    this.#expected = expected;
+    this.#noise = noise;
+  }
+
+  /**
+   * Takes a chunk. Returns what follows the preface once it is complete, else
+   * undefined. Throws `protocol_error` when the peer speaks something else.
+   */
+  push(chunk: Uint8Array): Uint8Array | undefined {
+    const begun = this.#matched;
+    let noiseEnd = 0;
+    for (let i = 0; i < chunk.byteLength; i++) {
+      if (chunk[i] === this.#expected[this.#matched]) {
+        this.#matched++;
+        if (this.#matched < this.#expected.byteLength) continue;
+        this.#show(chunk.subarray(0, noiseEnd));
+        return chunk.subarray(i + 1);
+      }
+      if (this.#noise === undefined) throw this.#mismatch(chunk, begun);
+      // The first byte stands nowhere else in the preface, so a failed match
+      // can only begin anew at the byte that failed.
+      if (this.#matched > i - noiseEnd) {
+        this.#show(this.#expected.subarray(0, this.#matched - (i - noiseEnd)));
+      }
+      this.#matched = chunk[i] === this.#expected[0] ? 1 : 0;
+      noiseEnd = i + 1 - this.#matched;
+    }
+    this.#show(chunk.subarray(0, noiseEnd));
+  }
+
+  /** What to say when the stream ends before the preface was complete. */
+  ended(): LimpetError {
+    return new LimpetError(
+      "protocol_error",
+      this.#matched + this.#skipped === 0
+        ? "Peer closed the connection without a word"
+        : "Peer closed the connection before the end of its preface",
+    );
+  }
+
+  #show(bytes: Uint8Array): void {
+    if (bytes.byteLength === 0 || this.#noise === undefined) return;
+    this.#skipped += bytes.byteLength;
+    if (this.#skipped > this.#noise.maxBytes) {
+      throw new LimpetError(
+        "protocol_error",
+        `Peer sent ${this.#skipped} bytes without a Limpet preface among ` +
+          `them, over the limit of ${this.#noise.maxBytes}`,
+      );
+    }
+    this.#noise.show(bytes);
+  }
+
+  #mismatch(chunk: Uint8Array, begun: number): LimpetError {
+    const start = new Uint8Array(begun + Math.min(chunk.byteLength, 16));
+    start.set(this.#expected.subarray(0, begun));
+    start.set(chunk.subarray(0, start.byteLength - begun), begun);
+    return new LimpetError(
+      "protocol_error",
+      `Peer does not speak Limpet: it sent ${describe(start)}`,
+    );
+  }
+}
+
+/** Names the protocols that knock on a port by mistake. */
+function describe(bytes: Uint8Array): string {
+  const text = String.fromCharCode(...bytes);
+  if (
+    /^(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|TRACE|CONNECT|PRI) /.test(text)
+  ) {
+    return "an HTTP request";
+  }
+  if (text.startsWith("HTTP/")) return "an HTTP response";
+  if (text.startsWith("SSH-")) return "an ssh banner";
+  if (bytes[0] === 0x16 && (bytes.length < 2 || bytes[1] === 0x03)) {
+    return "a TLS handshake";
+  }
+  if (
+    bytes.length >= 8 && COMMON.every((byte, i) => byte === bytes[i])
+  ) {
+    return "the preface of the role that this side has itself";
+  }
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"));
+  return `the bytes ${hex.join(" ")}`;
+}

@@ -1,0 +1,37 @@
+/**
+ * What a session needs of whatever carries its frames. The plain link is one
+ * connection; a link that survives its connections has the same face.
+ *
+ * @module
+ */
+
+import type { LimpetError } from "../errors.ts";
+import type { Frame } from "../frame/frame.ts";
+
+/** Who gets what a link receives. Neither method is called after `ended`. */
+export interface LinkReceiver {
+  /** One frame, in order. What it throws ends the link with that error. */
+  frame(frame: Frame): void;
+  /** The link is over: null after the peer's clean end, else what went wrong. */
+  ended(error: LimpetError | null): void;
+}
+
+/** Frames both ways, in order, each exactly once, until it ends. */
+export interface Link {
+  /** Where the peer is, for messages. */
+  readonly peer: string;
+  /** Begins to deliver frames. To be called once. */
+  start(receiver: LinkReceiver): void;
+  /**
+   * Sends frames. Settles when the link can take more, and until then keeps
+   * views of their payloads. At most one call under way.
+   */
+  send(frames: readonly Frame[]): Promise<void>;
+  /**
+   * Ends our side, waits a second at most for the peer to end its own, and
+   * gives the transport up. Never rejects.
+   */
+  close(): Promise<void>;
+  /** Gives the transport up at once, unsent bytes included. */
+  abort(reason: LimpetError): void;
+}

@@ -1,0 +1,184 @@
+/**
+ * The plain link: frames over one connection, which ends when that ends.
+ *
+ * @module
+ */
+
+import { asLimpetError, LimpetError } from "../errors.ts";
+import { Decoder } from "../frame/decoder.ts";
+import { encodeFrames, type Frame } from "../frame/frame.ts";
+import { type Noise, PrefaceMatcher } from "../frame/preface.ts";
+import { MAX_HANDSHAKE_FRAME_BYTES } from "../limits.ts";
+import type { Duplex } from "../ports.ts";
+import type { Link, LinkReceiver } from "./link.ts";
+
+/** How long a peer may take to end its side after we ended ours. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+/**
+ * During the handshake frames are pulled one at a time with `next`, since what
+ * follows a proof must not be looked at before the proof is verified; after
+ * `start` they are pushed to the session.
+ */
+export class PlainLink implements Link {
+  readonly peer: string;
+  readonly #duplex: Duplex;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #decoder = new Decoder(MAX_HANDSHAKE_FRAME_BYTES);
+  #preface: Uint8Array | null = null;
+  #greeted = false;
+  /** Settles when nothing more will be read. Set by `start`. */
+  #reading: Promise<void> | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(duplex: Duplex) {
+    this.peer = duplex.peer ?? "peer";
+    this.#duplex = duplex;
+    this.#reader = duplex.readable.getReader();
+    this.#writer = duplex.writable.getWriter();
+    // A lost connection shows in reads and writes; nobody awaits these two.
+    this.#reader.closed.catch(() => {});
+    this.#writer.closed.catch(() => {});
+    this.#writer.ready.catch(() => {});
+  }
+
+  /** Our preface leaves in one write with our first frame. */
+  sendPreface(bytes: Uint8Array): void {
+    this.#preface = bytes;
+  }
+
+  /** Whether the peer has shown that it speaks Limpet. */
+  get greeted(): boolean {
+    return this.#greeted;
+  }
+
+  /** Reads up to the end of the peer's preface. */
+  async receivePreface(expected: Uint8Array, noise?: Noise): Promise<void> {
+    const matcher = new PrefaceMatcher(expected, noise);
+    for (;;) {
+      const chunk = await this.#read();
+      if (chunk === null) throw matcher.ended();
+      const rest = matcher.push(chunk);
+      if (rest === undefined) continue;
+      this.#greeted = true;
+      return this.#decoder.push(rest);
+    }
+  }
+
+  /** The next frame, or null after the peer's clean end. Not after `start`. */
+  async next(): Promise<Frame | null> {
+    for (;;) {
+      const frame = this.#decoder.next();
+      if (frame !== undefined) return frame;
+      if (!(await this.#fill())) return null;
+    }
+  }
+
+  /** Raises the bound on payloads once the peer is known. */
+  set maxPayload(bytes: number) {
+    this.#decoder.maxPayload = bytes;
+  }
+
+  start(receiver: LinkReceiver): void {
+    this.#reading = this.#pump(receiver);
+  }
+
+  async send(frames: readonly Frame[]): Promise<void> {
+    const chunks = encodeFrames(frames);
+    if (this.#preface !== null) {
+      chunks.unshift(this.#preface);
+      this.#preface = null;
+    }
+    try {
+      if (this.#duplex.writev !== undefined) {
+        await this.#duplex.writev(chunks);
+      } else {
+        await this.#writer.write(concat(chunks));
+      }
+    } catch (error) {
+      throw asLimpetError(error, "connection_lost", "Connection lost");
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  abort(reason: LimpetError): void {
+    this.#reader.cancel(reason).catch(() => {});
+    this.#writer.abort(reason).catch(() => {});
+  }
+
+  async #pump(receiver: LinkReceiver): Promise<void> {
+    let error: LimpetError | null = null;
+    try {
+      do {
+        let frame: Frame | undefined;
+        while ((frame = this.#decoder.next()) !== undefined) {
+          if (this.#closing === null) receiver.frame(frame);
+        }
+      } while (await this.#fill());
+    } catch (thrown) {
+      error = asLimpetError(thrown, "protocol_error", "Reading from the peer");
+    }
+    receiver.ended(error);
+  }
+
+  /** Gives the decoder more bytes; false at a clean end between two frames. */
+  async #fill(): Promise<boolean> {
+    const chunk = await this.#read();
+    if (chunk === null) {
+      this.#decoder.end();
+      return false;
+    }
+    this.#decoder.push(chunk);
+    return true;
+  }
+
+  async #read(): Promise<Uint8Array | null> {
+    try {
+      const { done, value } = await this.#reader.read();
+      return done ? null : value;
+    } catch (error) {
+      throw asLimpetError(error, "connection_lost", "Connection lost");
+    }
+  }
+
+  async #close(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
+    });
+    // Dropping a socket with unread bytes resets it, and the peer might lose
+    // our last frame with that: so read to its end, and throw that away.
+    const goodbye = this.#writer.close()
+      .then(() => this.#reading)
+      .then(() => this.#drain());
+    await Promise.race([goodbye.catch(() => {}), patience]);
+    clearTimeout(timer);
+    this.abort(new LimpetError("closed", "Connection closed"));
+  }
+
+  async #drain(): Promise<void> {
+    while (!(await this.#reader.read()).done);
+  }
+}
+
+/**
+ * One buffer for transports without a gathered write. They are message-based
+ * as often as not (a WebSocket), where a header of its own would be a message.
+ */
+function concat(chunks: readonly Uint8Array[]): Uint8Array {
+  if (chunks.length === 1) return chunks[0];
+  let length = 0;
+  for (const chunk of chunks) length += chunk.byteLength;
+  const whole = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return whole;
+}

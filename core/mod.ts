@@ -1,0 +1,40 @@
+/**
+ * Limpet's core: a remote shell over any byte stream, with web standards only.
+ *
+ * A client connects over a {@linkcode Duplex} and runs commands; a
+ * {@linkcode Server} takes such streams and runs them. Sockets and processes
+ * come from an adapter (`limpet/node`, `limpet/deno`) or from whoever embeds
+ * this.
+ *
+ * @module
+ */
+
+export { connect, Session } from "./client.ts";
+export type { ConnectOptions, OutputOptions, SpawnOptions } from "./client.ts";
+export { ERROR_CODES, LimpetError } from "./errors.ts";
+export type { CommandFacts, ErrorCode } from "./errors.ts";
+export { RemoteCommand } from "./exec/client.ts";
+export type { ExecEvent } from "./exec/events.ts";
+export type { CommandStatus, TerminationReason } from "./exec/exit.ts";
+export type { Input, Output } from "./exec/output.ts";
+export { SIGNALS } from "./exec/signals.ts";
+export type { Signal } from "./exec/signals.ts";
+export type { Noise } from "./frame/preface.ts";
+export { DEFAULT_LIMITS } from "./limits.ts";
+export type { Limits } from "./limits.ts";
+export type {
+  Command,
+  Dialler,
+  Duplex,
+  ExitStatus,
+  Listener,
+  Platform,
+  ProcessHandle,
+  SocketTarget,
+  Spawner,
+} from "./ports.ts";
+export { Server } from "./server.ts";
+export type { ServeOptions, ServerEvent } from "./server.ts";
+export { makeToken } from "./session/proof.ts";
+export { quote, ShellCommand } from "./shell.ts";
+export { decodeLines, decodeStream, decodeText } from "./text/mod.ts";

@@ -1,0 +1,239 @@
+/**
+ * The server: takes connections, lets in who proves the token, runs commands.
+ *
+ * @module
+ */
+
+import { asLimpetError, type ErrorCode, LimpetError } from "./errors.ts";
+import type { ExecEvent } from "./exec/events.ts";
+import { ExecServer } from "./exec/server.ts";
+import { FrameType } from "./frame/frame.ts";
+import { type Limits, resolveLimits } from "./limits.ts";
+import { PlainLink } from "./link/plain_link.ts";
+import type { Duplex, Listener, Platform, Spawner } from "./ports.ts";
+import { within } from "./session/deadline.ts";
+import { serverHandshake } from "./session/handshake.ts";
+import { sessionFrame } from "./session/hello.ts";
+import { Mux } from "./session/mux.ts";
+import { TokenKey } from "./session/proof.ts";
+
+/** Something that happened on a server. `session` numbers its connections. */
+export type ServerEvent =
+  & { readonly session: number; readonly peer: string }
+  & (
+    | { readonly type: "connected" }
+    | { readonly type: "authenticated" }
+    /** The connection is over; `closed` is the ordinary end. */
+    | {
+      readonly type: "disconnected";
+      readonly code: ErrorCode;
+      readonly message: string;
+      /** Whether it had been authenticated. */
+      readonly authenticated: boolean;
+    }
+    | ExecEvent
+  );
+
+/** How to serve. */
+export interface ServeOptions {
+  /** The secret shared with the clients, at least 16 bytes. */
+  readonly token: string;
+  readonly spawner: Spawner;
+  /** What commands inherit; variables named `LIMPET_*` are taken out. */
+  readonly environment: () => Record<string, string>;
+  /** What clients are told of this machine. */
+  readonly platform: Platform;
+  /** Bounds on what clients can make us hold; see `Limits`. */
+  readonly limits?: Partial<Limits>;
+  /** Told of everything that happens. Must not throw. */
+  readonly onEvent?: (event: ServerEvent) => void;
+}
+
+/** Codes that are for the client to know when it is turned away. */
+const TOLD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "unauthenticated",
+  "version_mismatch",
+  "protocol_error",
+  "limit_exceeded",
+  "timed_out",
+]);
+
+/** Serves connections from a listener, or handed over one by one. */
+export class Server implements AsyncDisposable {
+  readonly #options: ServeOptions;
+  readonly #limits: Limits;
+  readonly #token: Promise<TokenKey>;
+  readonly #connections = new Set<Connection>();
+  readonly #listeners = new Set<Listener>();
+  #count = 0;
+  #closing: Promise<void> | null = null;
+
+  /** Use {@linkcode serve}, or this one for connections of another origin. */
+  constructor(options: ServeOptions) {
+    this.#options = options;
+    this.#limits = resolveLimits(options.limits);
+    this.#token = TokenKey.from(options.token);
+    this.#token.catch(() => {});
+  }
+
+  /** Rejects with `invalid_argument` if the token is too short. */
+  async ready(): Promise<void> {
+    await this.#token;
+  }
+
+  /** Connections that are open, authenticated or not. */
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Takes connections until the listener ends or the server closes. */
+  async listen(listener: Listener): Promise<void> {
+    await this.ready();
+    this.#listeners.add(listener);
+    for await (const duplex of listener) this.accept(duplex);
+    this.#listeners.delete(listener);
+  }
+
+  /** Serves one connection. Settles when it is over; never rejects. */
+  async accept(duplex: Duplex): Promise<void> {
+    const connection = new Connection(
+      duplex,
+      ++this.#count,
+      this.#options,
+      this.#limits,
+    );
+    this.#connections.add(connection);
+    if (this.#closing !== null) connection.close();
+    await connection.run(this.#token);
+    this.#connections.delete(connection);
+  }
+
+  /**
+   * Stops listening, ends every command (SIGTERM, then SIGKILL after its grace
+   * period) and closes every session. Settles when nothing is left.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#listeners].map((listener) => listener.close()));
+    await Promise.all([...this.#connections].map((each) => each.close()));
+  }
+}
+
+/** One connection of one client. */
+class Connection {
+  readonly #id: number;
+  readonly #link: PlainLink;
+  readonly #options: ServeOptions;
+  readonly #limits: Limits;
+  readonly #exec: ExecServer;
+  #mux: Mux | null = null;
+  #over: Promise<void> | null = null;
+
+  constructor(
+    duplex: Duplex,
+    id: number,
+    options: ServeOptions,
+    limits: Limits,
+  ) {
+    this.#id = id;
+    this.#link = new PlainLink(duplex);
+    this.#options = options;
+    this.#limits = limits;
+    this.#exec = new ExecServer({
+      spawner: options.spawner,
+      environment: options.environment,
+      maxCommands: limits.maxCommands,
+      report: (event) => this.#report(event),
+    });
+  }
+
+  run(token: Promise<TokenKey>): Promise<void> {
+    this.#over = this.#run(token);
+    return this.#over;
+  }
+
+  async close(): Promise<void> {
+    if (this.#mux === null) {
+      this.#link.abort(
+        new LimpetError("shutting_down", "Server is shutting down"),
+      );
+    } else {
+      await this.#exec.shutdown();
+      await this.#mux.close("shutting_down");
+    }
+    await this.#over;
+  }
+
+  async #run(token: Promise<TokenKey>): Promise<void> {
+    this.#report({ type: "connected" });
+    let mux: Mux;
+    try {
+      mux = await this.#handshake(await token);
+    } catch (thrown) {
+      const error = asLimpetError(thrown, "protocol_error", "Handshake");
+      await this.#turnAway(error);
+      return this.#disconnected(error, false);
+    }
+    const error = await mux.over;
+    await Promise.all([this.#exec.shutdown(), mux.close("closed")]);
+    this.#disconnected(error, true);
+  }
+
+  async #handshake(token: TokenKey): Promise<Mux> {
+    const { platform } = this.#options;
+    const link = this.#link;
+    const limits = this.#limits;
+    const peerLimits = await within(
+      serverHandshake(link, token, limits, platform),
+      { ms: limits.handshakeTimeoutMs, doing: "Handshake" },
+    );
+    this.#mux = new Mux({
+      link,
+      limits,
+      peerLimits,
+      onOpen: (channel, payload) => this.#exec.open(channel, payload),
+    });
+    this.#report({ type: "authenticated" });
+    this.#mux.start();
+    return this.#mux;
+  }
+
+  /** Says why, if there is somebody who would understand, and hangs up. */
+  async #turnAway(error: LimpetError): Promise<void> {
+    if (!this.#link.greeted || !TOLD.has(error.code)) {
+      return this.#link.abort(error);
+    }
+    const { code, message } = error;
+    const goodbye = sessionFrame(FrameType.CLOSE, { code, message });
+    const told = this.#link.send([goodbye]).then(() => this.#link.close());
+    await within(told, { ms: 2_000, doing: "Closing" }).catch(() => {});
+    this.#link.abort(error);
+  }
+
+  #disconnected(error: LimpetError, authenticated: boolean): void {
+    const { code, message } = error;
+    this.#report({ type: "disconnected", code, message, authenticated });
+  }
+
+  #report(
+    event: ExecEvent | Exclude<ServerEventBody, ExecEvent>,
+  ): void {
+    this.#options.onEvent?.({
+      session: this.#id,
+      peer: this.#link.peer,
+      ...event,
+    });
+  }
+}
+
+type ServerEventBody = ServerEvent extends infer E
+  ? E extends unknown ? Omit<E, "session" | "peer"> : never
+  : never;

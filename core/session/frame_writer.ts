@@ -1,0 +1,164 @@
+/**
+ * The one writer of a session: control first, then one frame of each stream
+ * that has data and credit, round and round.
+ *
+ * @module
+ */
+
+import type { FrameSink, FrameSource } from "../channel/frame_sink.ts";
+import { asLimpetError, LimpetError } from "../errors.ts";
+import { encodeControl } from "../frame/control.ts";
+import { type Frame, FrameType } from "../frame/frame.ts";
+import type { Link } from "../link/link.ts";
+import { splitControl } from "./parts.ts";
+
+/**
+ * How much is handed to the link at once. Large enough that one system call
+ * carries several frames, small enough that a control frame which comes a
+ * moment later does not wait long.
+ */
+const BATCH_BYTES = 262_144;
+
+/** The bounds that a writer keeps. */
+export interface WriterLimits {
+  /** Largest payload the peer takes, in bytes. */
+  readonly frameBytes: number;
+  /** Largest control message the peer takes in parts, in bytes. */
+  readonly controlBytes: number;
+  /** Control bytes that may wait while the peer does not read. */
+  readonly queuedBytes: number;
+}
+
+/** See the module's description. */
+export class FrameWriter implements FrameSink {
+  readonly #link: Link;
+  readonly #limits: WriterLimits;
+  readonly #onError: (error: LimpetError) => void;
+  #controls: Frame[] = [];
+  #controlBytes = 0;
+  #sources: FrameSource[] = [];
+  readonly #scheduled = new Set<FrameSource>();
+  #running: Promise<void> | null = null;
+  #closed = false;
+
+  constructor(
+    link: Link,
+    limits: WriterLimits,
+    onError: (error: LimpetError) => void,
+  ) {
+    this.#link = link;
+    this.#limits = limits;
+    this.#onError = onError;
+  }
+
+  control(type: number, stream: number, channel: number, body: object): void {
+    const payload = encodeControl(body);
+    if (payload.byteLength > this.#limits.controlBytes) {
+      throw new LimpetError(
+        "limit_exceeded",
+        `Message of ${payload.byteLength} bytes is larger than the ` +
+          `${this.#limits.controlBytes} that the peer takes`,
+      );
+    }
+    this.raw({ type, stream, channel, payload });
+  }
+
+  raw(frame: Frame): void {
+    if (this.#closed) return;
+    this.#controlBytes += frame.payload.byteLength + 10;
+    if (this.#controlBytes > this.#limits.queuedBytes) {
+      return this.#fail(
+        new LimpetError(
+          "limit_exceeded",
+          `Peer does not read: ${this.#controlBytes} bytes of messages wait ` +
+            "for it",
+        ),
+      );
+    }
+    if (frame.payload.byteLength > this.#limits.frameBytes) {
+      this.#controls.push(...splitControl(frame, this.#limits.frameBytes));
+    } else {
+      this.#controls.push(frame);
+    }
+    this.#wake();
+  }
+
+  schedule(source: FrameSource): void {
+    if (this.#closed || this.#scheduled.has(source)) return;
+    this.#scheduled.add(source);
+    this.#sources.push(source);
+    this.#wake();
+  }
+
+  /** Sends what control is queued, then `last`, and nothing after it. */
+  async finish(last: Frame | null): Promise<void> {
+    if (last !== null) this.raw(last);
+    this.#closed = true;
+    this.#sources = [];
+    await this.#running;
+  }
+
+  /** Frames queued in the same turn of the event loop leave in one batch. */
+  #wake(): void {
+    this.#running ??= Promise.resolve().then(() => this.#run());
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#controls.length > 0 || this.#sources.length > 0) {
+        await this.#sendBatch();
+      }
+    } catch (error) {
+      this.#fail(asLimpetError(error, "connection_lost", "Connection lost"));
+    }
+    this.#running = null;
+  }
+
+  async #sendBatch(): Promise<void> {
+    const batch: Frame[] = [];
+    const owners: FrameSource[] = [];
+    let bytes = 0;
+    let count = 0;
+    while (count < this.#controls.length && bytes < BATCH_BYTES) {
+      const frame = this.#controls[count++];
+      bytes += frame.payload.byteLength;
+      batch.push(frame);
+    }
+    this.#controls = this.#controls.slice(count);
+    for (const frame of batch) {
+      this.#controlBytes -= frame.payload.byteLength + 10;
+    }
+    // Parts of one message may have nothing between them: no data until all
+    // control is out.
+    while (
+      this.#controls.length === 0 && this.#sources.length > 0 &&
+      bytes < BATCH_BYTES
+    ) {
+      const source = this.#sources.shift()!;
+      const frame = source.nextFrame(this.#limits.frameBytes);
+      if (frame === null) {
+        this.#scheduled.delete(source);
+        continue;
+      }
+      this.#sources.push(source);
+      batch.push(frame);
+      owners.push(source);
+      bytes += frame.payload.byteLength;
+    }
+    if (batch.length === 0) return;
+    await this.#link.send(batch);
+    const data = batch.slice(batch.length - owners.length);
+    data.forEach((frame, i) => {
+      if (frame.type === FrameType.DATA) {
+        owners[i].sent(frame.payload.byteLength);
+      }
+    });
+  }
+
+  #fail(error: LimpetError): void {
+    this.#closed = true;
+    this.#controls = [];
+    this.#sources = [];
+    this.#onError(error);
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * What is said in HELLO and PROOF frames, and how it is checked.
+ * PROTOCOL.md, "Handshake".
+ *
+ * @module
+ */
+
+import { LimpetError } from "../errors.ts";
+import { encodeControl, type Fields } from "../frame/control.ts";
+import { type Frame, FrameType } from "../frame/frame.ts";
+import { type Limits, MIN_FRAME_BYTES } from "../limits.ts";
+import type { Platform } from "../ports.ts";
+import {
+  type Bytes,
+  fromBase64Url,
+  NONCE_BYTES,
+  toBase64Url,
+} from "./proof.ts";
+
+/** The one version there is. */
+export const VERSION = 1;
+
+/** What is written into HELLO's `software`. */
+export const SOFTWARE = "limpet/0.1.0";
+
+const PROOF_BYTES = 32;
+const MAX_PLATFORM_TEXT = 4_096;
+
+/** What the peer accepts, from its HELLO. */
+export interface PeerLimits {
+  /** Largest frame payload, in bytes. */
+  readonly frameBytes: number;
+  /** Largest control message in parts, in bytes. */
+  readonly controlBytes: number;
+  /** Credit that every stream begins with, in bytes. */
+  readonly windowBytes: number;
+}
+
+/** A frame of the session itself: channel 0. */
+export function sessionFrame(type: number, fields: object): Frame {
+  return { type, stream: 0, channel: 0, payload: encodeControl(fields) };
+}
+
+/** A HELLO frame: the client's names versions, the server's has chosen one. */
+export function helloFrame(
+  versions: { min: number; max: number } | { version: number },
+  nonce: Uint8Array,
+  limits: Limits,
+): Frame {
+  return sessionFrame(FrameType.HELLO, {
+    ...versions,
+    nonce: toBase64Url(nonce),
+    limits: {
+      frame: limits.maxFrameBytes,
+      control: Math.min(limits.maxControlBytes, Number.MAX_SAFE_INTEGER),
+      window: limits.windowBytes,
+    },
+    features: [],
+    software: SOFTWARE,
+  });
+}
+
+/** Checks the fields that both HELLOs have. */
+export function readHello(hello: Fields): PeerLimits {
+  if (fromBase64Url(hello.text("nonce", 64), NONCE_BYTES) === null) {
+    throw hello.wrong("nonce", `base64url of ${NONCE_BYTES} bytes`);
+  }
+  hello.texts("features");
+  hello.text("software", 100);
+  const limits = hello.object("limits");
+  return {
+    frameBytes: limits.integer("frame", { min: MIN_FRAME_BYTES }),
+    controlBytes: limits.integer("control", { min: MIN_FRAME_BYTES }),
+    windowBytes: limits.integer("window", { min: 1, max: 0x7fff_ffff }),
+  };
+}
+
+/** The version to speak with a client, or `version_mismatch`. */
+export function chooseVersion(hello: Fields): number {
+  const min = hello.integer("min", { min: 1 });
+  const max = hello.integer("max", { min: 1 });
+  if (min <= VERSION && VERSION <= max) return VERSION;
+  throw new LimpetError(
+    "version_mismatch",
+    `Client speaks protocol versions ${min} to ${max}, this server ${VERSION}`,
+  );
+}
+
+/** The proof in a PROOF frame. */
+export function readProof(fields: Fields): Bytes {
+  const proof = fromBase64Url(fields.text("proof", 64), PROOF_BYTES);
+  if (proof === null) {
+    throw fields.wrong("proof", `base64url of ${PROOF_BYTES} bytes`);
+  }
+  return proof;
+}
+
+/** What the server says of its machine. */
+export function readPlatform(proof: Fields): Platform {
+  const platform = proof.object("platform");
+  const text = (key: string) => platform.text(key, MAX_PLATFORM_TEXT);
+  return {
+    os: text("os"),
+    arch: text("arch"),
+    shell: text("shell"),
+    encoding: text("encoding"),
+    cwd: text("cwd"),
+    runtime: text("runtime"),
+  };
+}

@@ -1,0 +1,230 @@
+/**
+ * A session after its handshake: many channels over one link, on either side.
+ *
+ * @module
+ */
+
+import { Channel } from "../channel/channel.ts";
+import { deferred } from "../deferred.ts";
+import { LimpetError } from "../errors.ts";
+import {
+  FIRST_OPTIONAL_TYPE,
+  type Frame,
+  frameName,
+  FrameType,
+} from "../frame/frame.ts";
+import type { Limits } from "../limits.ts";
+import type { Link, LinkReceiver } from "../link/link.ts";
+import { FrameWriter } from "./frame_writer.ts";
+import { readClose } from "./handshake.ts";
+import { type PeerLimits, sessionFrame } from "./hello.ts";
+import { PartAssembler } from "./parts.ts";
+
+const CHANNEL_TYPES: ReadonlySet<number> = new Set([
+  FrameType.STARTED,
+  FrameType.REFUSED,
+  FrameType.DATA,
+  FrameType.END,
+  FrameType.ABORT,
+  FrameType.CREDIT,
+  FrameType.STOP,
+  FrameType.SIGNAL,
+  FrameType.EXIT,
+]);
+
+/** Codes with which we tell the peer that it is at fault. */
+const FAULTS: ReadonlySet<string> = new Set([
+  "protocol_error",
+  "limit_exceeded",
+]);
+
+/** What a mux is made with. */
+export interface MuxOptions {
+  readonly link: Link;
+  readonly limits: Limits;
+  readonly peerLimits: PeerLimits;
+  /** Servers take channels: gets each with its OPEN payload. */
+  readonly onOpen?: (channel: Channel, payload: Uint8Array) => void;
+  /** Leaves before all others: the client's PROOF. */
+  readonly firstFrame?: Frame;
+}
+
+/** See the module's description. */
+export class Mux implements LinkReceiver {
+  /** Resolves to the reason once the session is over; never rejects. */
+  readonly over: Promise<LimpetError>;
+  readonly #link: Link;
+  readonly #limits: Limits;
+  readonly #peerLimits: PeerLimits;
+  readonly #onOpen: MuxOptions["onOpen"];
+  readonly #writer: FrameWriter;
+  readonly #parts: PartAssembler;
+  readonly #channels = new Map<number, Channel>();
+  #lastChannel = -1;
+  #error: LimpetError | null = null;
+  readonly #over = deferred<LimpetError>();
+  #linkClosed: Promise<void> | null = null;
+
+  constructor(options: MuxOptions) {
+    this.#link = options.link;
+    this.#limits = options.limits;
+    this.#peerLimits = options.peerLimits;
+    this.#onOpen = options.onOpen;
+    this.#parts = new PartAssembler(options.limits.maxControlBytes);
+    this.over = this.#over.promise;
+    this.#writer = new FrameWriter(options.link, {
+      ...options.peerLimits,
+      queuedBytes: options.limits.maxQueuedControlBytes,
+    }, (error) => this.fail(error));
+    if (options.firstFrame !== undefined) this.#writer.raw(options.firstFrame);
+  }
+
+  /** Begins to listen to the peer. */
+  start(): void {
+    if (this.#error === null) this.#link.start(this);
+  }
+
+  /** Why the session is over, or null while it is not. */
+  get error(): LimpetError | null {
+    return this.#error;
+  }
+
+  /** Channels that have not ended. */
+  get channelCount(): number {
+    return this.#channels.size;
+  }
+
+  /** Opens a channel; the caller adds streams and sends its OPEN. */
+  openChannel(): Channel {
+    if (this.#error !== null) throw this.#error;
+    if (this.#channels.size >= this.#limits.maxChannels) {
+      throw new LimpetError(
+        "limit_exceeded",
+        `Session has ${this.#channels.size} commands open already, as many ` +
+          "as its limit maxChannels allows",
+      );
+    }
+    return this.#addChannel(this.#lastChannel + 2);
+  }
+
+  frame(received: Frame): void {
+    const frame = this.#parts.push(received);
+    if (frame === null || this.#error !== null) return;
+    if (frame.type === FrameType.CLOSE) {
+      return this.#finish(readClose(frame.payload, this.#link.peer), null);
+    }
+    if (frame.type === FrameType.OPEN && this.#onOpen !== undefined) {
+      return this.#accept(frame);
+    }
+    if (frame.channel !== 0 && CHANNEL_TYPES.has(frame.type)) {
+      return this.#channel(frame)?.receive(frame);
+    }
+    if (frame.type >= FIRST_OPTIONAL_TYPE) return;
+    throw new LimpetError(
+      "protocol_error",
+      `Peer sent an unexpected ${frameName(frame.type)} frame on channel ` +
+        `${frame.channel}`,
+    );
+  }
+
+  ended(error: LimpetError | null): void {
+    this.fail(
+      error ?? new LimpetError(
+        "connection_lost",
+        `Connection to ${this.#link.peer} was lost: it ended without a goodbye`,
+      ),
+    );
+  }
+
+  /** Ends the session because of an error; tells the peer if it is at fault. */
+  fail(error: LimpetError): void {
+    this.#finish(
+      error,
+      FAULTS.has(error.code) ? closeFrame(error.code, error.message) : null,
+    );
+  }
+
+  /** Ends the session on purpose. Settles when the transport is given up. */
+  async close(code: "closed" | "shutting_down"): Promise<void> {
+    const message = code === "closed"
+      ? "Session closed"
+      : "Server is shutting down";
+    this.#finish(new LimpetError(code, message), closeFrame(code, message));
+    await this.#linkClosed;
+  }
+
+  #finish(error: LimpetError, last: Frame | null): void {
+    if (this.#error !== null) return;
+    this.#error = error;
+    this.#linkClosed = this.#closeLink(error, last);
+    for (const channel of [...this.#channels.values()]) channel.lost(error);
+    this.#over.resolve(error);
+  }
+
+  async #closeLink(error: LimpetError, last: Frame | null): Promise<void> {
+    // A peer that does not read must not keep us: the last words have a second.
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, 1_000);
+    });
+    await Promise.race([this.#writer.finish(last), patience]);
+    clearTimeout(timer);
+    if (error.code === "connection_lost") return this.#link.abort(error);
+    await this.#link.close();
+  }
+
+  #accept(frame: Frame): void {
+    if (frame.channel % 2 === 0 || frame.channel <= this.#lastChannel) {
+      throw new LimpetError(
+        "protocol_error",
+        `Peer opened channel ${frame.channel} after ${this.#lastChannel}: ` +
+          "numbers are odd and grow",
+      );
+    }
+    const full = this.#channels.size >= this.#limits.maxChannels;
+    const channel = this.#addChannel(frame.channel);
+    if (full) {
+      channel.send(FrameType.REFUSED, {
+        code: "limit_exceeded",
+        message: `Session has ${this.#limits.maxChannels} channels open ` +
+          "already, as many as the server's limit maxChannels allows",
+      });
+      return channel.end();
+    }
+    this.#onOpen?.(channel, frame.payload);
+  }
+
+  #addChannel(id: number): Channel {
+    if (id > 0xffff_ffff) {
+      throw new LimpetError("limit_exceeded", "Session has no numbers left");
+    }
+    this.#lastChannel = id;
+    const channel = new Channel({
+      id,
+      sink: this.#writer,
+      sendWindow: this.#peerLimits.windowBytes,
+      receiveWindow: this.#limits.windowBytes,
+      onEnded: (ended) => this.#channels.delete(ended.id),
+    });
+    this.#channels.set(id, channel);
+    return channel;
+  }
+
+  /** The open channel of a frame; undefined when it has ended. */
+  #channel(frame: Frame): Channel | undefined {
+    const channel = this.#channels.get(frame.channel);
+    const known = frame.channel % 2 === 1 && frame.channel <= this.#lastChannel;
+    if (channel !== undefined || known) return channel;
+    throw new LimpetError(
+      "protocol_error",
+      `Peer sent ${
+        frameName(frame.type)
+      } for channel ${frame.channel}, which ` +
+        "was never opened",
+    );
+  }
+}
+
+function closeFrame(code: string, message: string): Frame {
+  return sessionFrame(FrameType.CLOSE, { code, message });
+}

@@ -1,0 +1,214 @@
+/**
+ * Lines for the server's shell, written as template literals.
+ *
+ * @module
+ */
+
+import type { Session, SpawnOptions } from "./client.ts";
+import { LimpetError } from "./errors.ts";
+import { type Input, type Output, statusFacts } from "./exec/output.ts";
+import { decodeLines, decodeText } from "./text/mod.ts";
+
+/**
+ * One word for a POSIX shell, whatever it contains. Source: POSIX.1-2024, Shell
+ * Command Language, 2.2.2 Single-Quotes.
+ */
+export function quote(value: string): string {
+  if (/^[A-Za-z0-9_@%+:,./-]+$/.test(value)) return value;
+  return `'${value.replaceAll("'", `'\\''`)}'`;
+}
+
+/** The line of a template: its text as it stands, its values quoted. */
+export function quoteTemplate(
+  strings: readonly string[],
+  values: readonly unknown[],
+): string {
+  let line = strings[0];
+  values.forEach((value, i) => {
+    const words = Array.isArray(value) ? value : [value];
+    line += words.map(word).join(" ") + strings[i + 1];
+  });
+  return line;
+}
+
+function word(value: unknown): string {
+  if (typeof value === "string") return quote(value);
+  if (typeof value === "number" || typeof value === "bigint") {
+    return quote(String(value));
+  }
+  throw new LimpetError(
+    "invalid_argument",
+    `A ${value === null ? "null" : typeof value} cannot be a word of a shell ` +
+      "line: use a string, a number or a list of them",
+  );
+}
+
+/** Makes a {@linkcode ShellCommand}; `Session.$` calls it. */
+export function shellTag(
+  session: Session,
+  strings: TemplateStringsArray,
+  values: readonly unknown[],
+): ShellCommand {
+  return new ShellCommand(session, quoteTemplate(strings, values), {});
+}
+
+/** What can be set on a shell command before it runs. */
+interface ShellOptions extends Omit<SpawnOptions, "args" | "shell" | "stdin"> {
+  readonly input?: Input;
+  readonly allowFailure?: boolean;
+  readonly maxBytes?: number;
+}
+
+/**
+ * A line for the server's shell. It starts when it is awaited, or when one of
+ * `text`, `lines`, `bytes` or `json` is called; each of those runs it anew.
+ */
+export class ShellCommand implements PromiseLike<Output> {
+  readonly #session: Session;
+  readonly #line: string;
+  readonly #options: ShellOptions;
+
+  /** Use `session.$`. */
+  constructor(session: Session, line: string, options: ShellOptions) {
+    this.#session = session;
+    this.#line = line;
+    this.#options = options;
+  }
+
+  /** The line as the shell will read it. */
+  get line(): string {
+    return this.#line;
+  }
+
+  /** Runs in this directory. */
+  cwd(cwd: string): ShellCommand {
+    return this.#with({ cwd });
+  }
+
+  /** Adds variables. */
+  env(env: Readonly<Record<string, string>>): ShellCommand {
+    return this.#with({ env: { ...this.#options.env, ...env } });
+  }
+
+  /** What the command reads. */
+  stdin(input: Input): ShellCommand {
+    return this.#with({ input });
+  }
+
+  /** The server ends it after this long, in ms. */
+  timeout(timeoutMs: number): ShellCommand {
+    return this.#with({ timeoutMs });
+  }
+
+  /** Ends it when the signal fires. */
+  signal(signal: AbortSignal): ShellCommand {
+    return this.#with({ signal });
+  }
+
+  /** Bytes kept of each stream; default 64 MiB. */
+  maxBytes(maxBytes: number): ShellCommand {
+    return this.#with({ maxBytes });
+  }
+
+  /** Do not reject for a code other than 0. */
+  nothrow(): ShellCommand {
+    return this.#with({ allowFailure: true });
+  }
+
+  /** stdout as text, without the line end at its end. */
+  async text(): Promise<string> {
+    return decodeText(await this.bytes()).replace(/\r?\n$/, "");
+  }
+
+  /** stdout parsed as JSON. */
+  async json(): Promise<unknown> {
+    return JSON.parse(decodeText(await this.bytes()));
+  }
+
+  /** stdout as bytes. Rejects with `limit_exceeded` if there are more than `maxBytes`. */
+  async bytes(): Promise<Uint8Array> {
+    const { stdout, truncated } = await this.#run();
+    if (!truncated) return stdout;
+    throw new LimpetError(
+      "limit_exceeded",
+      `Command ${this.#name()} wrote more than maxBytes allows`,
+      { facts: { stdout } },
+    );
+  }
+
+  /** stdout line by line, as it comes. Rejects at the end as awaiting does. */
+  async *lines(): AsyncGenerator<string, void, void> {
+    const { input, allowFailure, maxBytes: _, ...options } = this.#options;
+    if (input !== undefined) {
+      yield* decodeText(await this.bytes()).split(/\r?\n/);
+      return;
+    }
+    const child = this.#session.spawn(this.#line, {
+      ...options,
+      shell: true,
+      stderr: "null",
+    });
+    const lines = decodeLines(child.stdout).getReader();
+    try {
+      for (;;) {
+        const { done, value } = await lines.read();
+        if (done) break;
+        yield value;
+      }
+    } finally {
+      await lines.cancel().catch(() => {});
+    }
+    const status = await child.status;
+    if (!status.success && !allowFailure) throw this.#failed(status);
+  }
+
+  then<T = Output, E = never>(
+    onFulfilled?: ((output: Output) => T | PromiseLike<T>) | null,
+    onRejected?: ((reason: unknown) => E | PromiseLike<E>) | null,
+  ): Promise<T | E> {
+    return this.#run().then(onFulfilled, onRejected);
+  }
+
+  async #run(): Promise<Output> {
+    const { input, allowFailure, ...options } = this.#options;
+    if (this.#session.platform.os === "windows") {
+      throw new LimpetError(
+        "unsupported",
+        "Values cannot be quoted for cmd.exe: use session.output() with args",
+      );
+    }
+    const output = await this.#session.output(this.#line, {
+      ...options,
+      shell: true,
+      stdin: input,
+    });
+    if (output.success || allowFailure) return output;
+    throw this.#failed(output);
+  }
+
+  #failed(
+    outcome: Pick<Output, "success" | "code" | "signal" | "reason"> & {
+      stdout?: Uint8Array;
+      stderr?: Uint8Array;
+    },
+  ): LimpetError {
+    const { code, signal, stdout, stderr } = outcome;
+    const how = signal === null ? `exited with ${code}` : `died of ${signal}`;
+    const said = decodeText((stderr ?? new Uint8Array(0)).subarray(0, 2_000));
+    return new LimpetError(
+      "command_failed",
+      `Command ${this.#name()} ${how}${said === "" ? "" : `: ${said.trim()}`}`,
+      { facts: { ...statusFacts(outcome), complete: true, stdout, stderr } },
+    );
+  }
+
+  #name(): string {
+    const line = this.#line;
+    return JSON.stringify(line.length > 80 ? `${line.slice(0, 79)}…` : line);
+  }
+
+  #with(options: ShellOptions): ShellCommand {
+    const merged = { ...this.#options, ...options };
+    return new ShellCommand(this.#session, this.#line, merged);
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Bytes to text. One place, so that more encodings can be added behind it.
+ *
+ * @module
+ */
+
+import { TextLineStream } from "@std/streams";
+import { LimpetError } from "../errors.ts";
+
+/** Longest line that `lines()` gives out, in characters. */
+export const MAX_LINE_LENGTH = 1_048_576;
+
+/**
+ * The text of some bytes. Bytes that are not valid become U+FFFD; a byte-order
+ * mark is taken off.
+ */
+export function decodeText(bytes: Uint8Array, encoding = "utf-8"): string {
+  return new TextDecoder(encoding).decode(bytes);
+}
+
+/** The text of a byte stream, no character broken by where its chunks end. */
+export function decodeStream(
+  bytes: ReadableStream<Uint8Array>,
+  encoding = "utf-8",
+): ReadableStream<string> {
+  const decoder = new TextDecoder(encoding);
+  return bytes.pipeThrough(
+    new TransformStream<Uint8Array, string>({
+      transform(chunk, controller) {
+        const text = decoder.decode(chunk, { stream: true });
+        if (text !== "") controller.enqueue(text);
+      },
+      flush(controller) {
+        const text = decoder.decode();
+        if (text !== "") controller.enqueue(text);
+      },
+    }),
+  );
+}
+
+/**
+ * The lines of a byte stream, without their ends (`\n` or `\r\n`). Errors with
+ * `limit_exceeded` for a line over {@linkcode MAX_LINE_LENGTH}.
+ */
+export function decodeLines(
+  bytes: ReadableStream<Uint8Array>,
+  encoding = "utf-8",
+): ReadableStream<string> {
+  return decodeStream(bytes, encoding)
+    .pipeThrough(lineLengthGuard())
+    .pipeThrough(new TextLineStream());
+}
+
+/** TextLineStream holds a line until its end comes; this bounds the wait. */
+function lineLengthGuard(): TransformStream<string, string> {
+  let length = 0;
+  return new TransformStream({
+    transform(chunk, controller) {
+      const end = chunk.lastIndexOf("\n");
+      length = end < 0 ? length + chunk.length : chunk.length - end - 1;
+      if (length > MAX_LINE_LENGTH) {
+        throw new LimpetError(
+          "limit_exceeded",
+          `A line is longer than ${MAX_LINE_LENGTH} characters`,
+        );
+      }
+      controller.enqueue(chunk);
+    },
+  });
+}
+
+// deno-lint-ignore no-control-regex -- control characters are what it is about
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
+/**
+ * A peer's words, safe to print: control characters, which could move a
+ * terminal's cursor or rewrite what stands there, become visible escapes.
+ */
+export function printable(text: string): string {
+  return text.replace(
+    CONTROL,
+    (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+}
