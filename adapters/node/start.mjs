@@ -15,5 +15,13 @@ try {
   process.stderr.write(`limpet: ${error}\n`);
   process.exit(1);
 }
+
+// A signal sent to npm reaches only the shell that npm put between us, which
+// dies of it without passing it on: losing our parent is that signal.
+const parent = process.ppid;
+setInterval(() => {
+  if (process.ppid !== parent) process.kill(process.pid, "SIGTERM");
+}, 500).unref();
+
 process.argv = [process.argv[0], cli, "demo", ...process.argv.slice(2)];
 await import(pathToFileURL(cli).href);
