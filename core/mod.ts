@@ -10,7 +10,7 @@
  */
 
 export { connect, Session } from "./client.ts";
-export type { ConnectOptions, OutputOptions, SpawnOptions } from "./client.ts";
+export type { ConnectOptions } from "./client.ts";
 export { ERROR_CODES, LimpetError } from "./errors.ts";
 export type { CommandFacts, ErrorCode } from "./errors.ts";
 export { RemoteCommand } from "./exec/client.ts";
@@ -22,6 +22,7 @@ export type { Signal } from "./exec/signals.ts";
 export type { Noise } from "./frame/preface.ts";
 export { DEFAULT_LIMITS } from "./limits.ts";
 export type { Limits } from "./limits.ts";
+export type { OutputOptions, SpawnOptions } from "./options.ts";
 export type {
   Command,
   Dialler,

@@ -4,9 +4,11 @@
  * @module
  */
 
-import type { Session, SpawnOptions } from "./client.ts";
 import { LimpetError } from "./errors.ts";
+import type { RemoteCommand } from "./exec/client.ts";
 import { type Input, type Output, statusFacts } from "./exec/output.ts";
+import type { OutputOptions, SpawnOptions } from "./options.ts";
+import type { Platform } from "./ports.ts";
 import { decodeLines, decodeText } from "./text/mod.ts";
 
 /**
@@ -43,9 +45,16 @@ function word(value: unknown): string {
   );
 }
 
+/** What a shell command needs of its session. */
+export interface CommandRunner {
+  readonly platform: Platform;
+  spawn(command: string, options: SpawnOptions): RemoteCommand;
+  output(command: string, options: OutputOptions): Promise<Output>;
+}
+
 /** Makes a {@linkcode ShellCommand}; `Session.$` calls it. */
 export function shellTag(
-  session: Session,
+  session: CommandRunner,
   strings: TemplateStringsArray,
   values: readonly unknown[],
 ): ShellCommand {
@@ -64,12 +73,12 @@ interface ShellOptions extends Omit<SpawnOptions, "args" | "shell" | "stdin"> {
  * `text`, `lines`, `bytes` or `json` is called; each of those runs it anew.
  */
 export class ShellCommand implements PromiseLike<Output> {
-  readonly #session: Session;
+  readonly #session: CommandRunner;
   readonly #line: string;
   readonly #options: ShellOptions;
 
   /** Use `session.$`. */
-  constructor(session: Session, line: string, options: ShellOptions) {
+  constructor(session: CommandRunner, line: string, options: ShellOptions) {
     this.#session = session;
     this.#line = line;
     this.#options = options;

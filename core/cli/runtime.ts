@@ -5,13 +5,8 @@
  * @module
  */
 
-import type {
-  Duplex,
-  Listener,
-  Platform,
-  SocketTarget,
-  Spawner,
-} from "../ports.ts";
+import type { Machine } from "../machine.ts";
+import type { Duplex } from "../ports.ts";
 
 /** One of the program's own three streams. */
 export interface StandardInput {
@@ -45,37 +40,12 @@ export interface LineEditor {
   close(): void;
 }
 
-/** A small file and who may read it. */
-export interface FileContents {
-  readonly text: string;
-  /** Permission bits such as 0o600; null where the system has none. */
-  readonly mode: number | null;
-}
-
-/** The files the command line touches: the token's, and nothing else yet. */
-export interface CliFiles {
-  /** Null when there is no such file. Rejects with the OS's error otherwise. */
-  read(path: string): Promise<FileContents | null>;
-  /**
-   * Makes a file of mode 0600, its missing folders 0700. False when the file
-   * is there already, which is then left alone. Never half written: whoever
-   * finds the file finds all of it.
-   */
-  createPrivate(path: string, text: string): Promise<boolean>;
-}
-
 /** The machine, as the command line sees it. */
-export interface CliRuntime {
-  /** What follows the program's name. */
-  readonly args: readonly string[];
+export interface CliRuntime extends Machine {
   /** For `--version`: `node 20.20.2`. */
   readonly name: string;
-  /** One variable; undefined too where the runtime does not let us look. */
-  env(name: string): string | undefined;
-  /** The whole environment, for the children of a server. */
-  environment(): Record<string, string>;
-  /** Windows has other paths, quoting and signals. */
-  readonly isWindows: boolean;
+  /** What follows the program's name. */
+  readonly args: readonly string[];
   readonly stdin: StandardInput;
   readonly stdout: StandardOutput;
   readonly stderr: StandardOutput;
@@ -86,13 +56,7 @@ export interface CliRuntime {
   ): () => void;
   /** Ends the program. */
   exit(code: number): never;
-  readonly files: CliFiles;
   editLines(): LineEditor;
-  dial(target: SocketTarget, signal?: AbortSignal): Promise<Duplex>;
-  listen(target: SocketTarget): Promise<Listener>;
-  readonly spawner: Spawner;
   /** Our own stdin and stdout as one byte stream, for `serve --stdio`. */
   stdio(): Duplex;
-  /** What a server tells its clients. */
-  platform(): Platform;
 }

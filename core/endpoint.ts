@@ -1,0 +1,91 @@
+/**
+ * `connect` and `serve` by address, on a machine that an adapter describes.
+ *
+ * @module
+ */
+
+import { connect, type ConnectOptions, type Session } from "./client.ts";
+import { commandDuplex } from "./command_duplex.ts";
+import type { Machine } from "./machine.ts";
+import type { Dialler, Duplex } from "./ports.ts";
+import { type ServeOptions, Server } from "./server.ts";
+import { parseAddress, parseTarget, type Target } from "./target.ts";
+import { findOrMakeToken, findToken } from "./token_file.ts";
+
+/** Noise on the stdio of a program that is skipped at most, in bytes. */
+const MAX_NOISE_BYTES = 65_536;
+
+/** How to connect by address. */
+export interface ConnectToOptions extends Omit<ConnectOptions, "token"> {
+  /** Default: found as the command line finds it, see `limpet help token`. */
+  readonly token?: string;
+}
+
+/** How to serve at an address. */
+export interface ServeAtOptions
+  extends
+    Partial<Pick<ServeOptions, "token" | "environment" | "platform">>,
+    Pick<ServeOptions, "limits" | "onEvent"> {}
+
+/** A server that listens at one address. */
+export interface RunningServer extends AsyncDisposable {
+  /** With the real port where 0 was asked for: `tcp://127.0.0.1:40123`. */
+  readonly address: string;
+  readonly server: Server;
+  /** As `Server.close`. */
+  close(): Promise<void>;
+}
+
+/** Makes connections to a target. */
+export function diallerOf(machine: Machine, target: Target): Dialler {
+  return (signal) =>
+    target.kind === "command"
+      ? commandDuplex(machine.spawner, target.line, machine.environment())
+      : machine.dial(target, signal);
+}
+
+/** Connects to an address, as text or as a byte stream that is there. */
+export async function connectTo(
+  machine: Machine,
+  to: string | Duplex | Dialler,
+  options: ConnectToOptions = {},
+): Promise<Session> {
+  const token = options.token ?? (await findToken(machine)).token;
+  if (typeof to !== "string") return await connect(to, { ...options, token });
+  const target = parseTarget(to);
+  const noise = options.noise ?? { maxBytes: MAX_NOISE_BYTES, show: () => {} };
+  return await connect(diallerOf(machine, target), {
+    ...options,
+    token,
+    noise: target.kind === "command" ? noise : undefined,
+  });
+}
+
+/** Listens at an address and serves until `close()`. */
+export async function serveAt(
+  machine: Machine,
+  address: string,
+  options: ServeAtOptions = {},
+): Promise<RunningServer> {
+  const token = options.token ?? (await findOrMakeToken(machine)).token;
+  const server = new Server({
+    spawner: machine.spawner,
+    environment: () => machine.environment(),
+    platform: machine.platform(),
+    ...options,
+    token,
+  });
+  await server.ready();
+  const listener = await machine.listen(parseAddress(address));
+  const serving = server.listen(listener);
+  const close = async () => {
+    await server.close();
+    await serving;
+  };
+  return {
+    address: listener.address,
+    server,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

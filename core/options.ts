@@ -1,0 +1,46 @@
+/**
+ * How to run a command.
+ *
+ * @module
+ */
+
+import type { Input } from "./exec/output.ts";
+
+/** How to run a command. */
+export interface SpawnOptions {
+  /** The program's arguments. Not with `shell`. */
+  readonly args?: readonly string[];
+  /** The command is a line for the server's shell. Default false. */
+  readonly shell?: boolean;
+  /** Working directory. Default: the server's. */
+  readonly cwd?: string;
+  /** Variables, added to the server's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default `"null"`: the command reads an end of file at once. */
+  readonly stdin?: "piped" | "null";
+  /** Default `"piped"`. */
+  readonly stdout?: "piped" | "null";
+  /** Default `"piped"`. */
+  readonly stderr?: "piped" | "null";
+  /** Send stderr into stdout at the server, which keeps their order. */
+  readonly merge?: boolean;
+  /** The server ends the command after this long, in ms. Default: never. */
+  readonly timeoutMs?: number;
+  /** From SIGTERM to SIGKILL whenever we end it, in ms. Default 5,000. */
+  readonly killAfterMs?: number;
+  /**
+   * How long to wait for output that the command left behind to others, in ms
+   * (`sleep 100 & echo hi`). Default 1,000.
+   */
+  readonly drainMs?: number;
+  /** Ends the command as `terminate()` does. */
+  readonly signal?: AbortSignal;
+}
+
+/** How to run a command and collect what it writes. */
+export interface OutputOptions extends Omit<SpawnOptions, "stdin"> {
+  /** What the command reads. Default: nothing. */
+  readonly stdin?: Input;
+  /** Bytes kept of each stream. Default 64 MiB; `truncated` tells of more. */
+  readonly maxBytes?: number;
+}

@@ -1,0 +1,105 @@
+/**
+ * Addresses as people write them.
+ *
+ * @module
+ */
+
+import { LimpetError } from "./errors.ts";
+import type { SocketTarget } from "./ports.ts";
+
+/** The port where nothing else is said. */
+export const DEFAULT_PORT = 8090;
+
+/** Where to connect to: a socket, or the stdio of a program. */
+export type Target =
+  | SocketTarget
+  | { readonly kind: "command"; readonly line: string };
+
+const FORMS = "host, host:port, tcp://host:port, unix:PATH or cmd:COMMAND LINE";
+
+/** Reads a target. Throws `invalid_argument`, or `unsupported` for `tls://`. */
+export function parseTarget(text: string): Target {
+  if (text.startsWith("cmd:")) {
+    const line = text.slice(4).trim();
+    if (line === "") throw invalid(text, "it names no command");
+    return { kind: "command", line };
+  }
+  return parseAddress(text);
+}
+
+/** Reads the address of a socket. Throws as {@linkcode parseTarget} does. */
+export function parseAddress(text: string): SocketTarget {
+  if (text.startsWith("unix:")) {
+    const path = text.slice(5).replace(/^\/\/(?=\/)/, "");
+    if (path === "") throw invalid(text, "it names no path");
+    return { kind: "unix", path };
+  }
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1].toLowerCase();
+  if (scheme !== undefined && scheme !== "tcp") {
+    if (scheme === "tls" || scheme === "raw") {
+      throw new LimpetError(
+        "unsupported",
+        `Address "${text}" cannot be used: this version does not speak ` +
+          `${scheme}:// yet`,
+      );
+    }
+    throw invalid(text, `it has the unknown scheme ${scheme}://`);
+  }
+  return parseHost(text, scheme === undefined ? text : text.slice(6));
+}
+
+function parseHost(whole: string, text: string): SocketTarget {
+  const match = /^\[([^\]]*)\](?::(.*))?$/.exec(text) ??
+    // More than one colon and no brackets: an IPv6 address without a port.
+    (text.split(":").length > 2
+      ? [text, text]
+      : /^([^:]*)(?::(.*))?$/.exec(text));
+  const hostname = match?.[1] ?? "";
+  const port = match?.[2];
+  if (hostname === "") throw invalid(whole, "it names no host");
+  if (hostname.includes("@")) {
+    throw invalid(
+      whole,
+      "Limpet has no user names: the token says who you are",
+    );
+  }
+  if (!/^[A-Za-z0-9._:%-]+$/.test(hostname)) {
+    throw invalid(whole, `"${hostname}" is no host name`);
+  }
+  if (port === undefined) return { kind: "tcp", hostname, port: DEFAULT_PORT };
+  const number = /^\d{1,5}$/.test(port) ? Number(port) : NaN;
+  if (!(number <= 65_535)) {
+    throw invalid(whole, `"${port}" is no port from 0 to 65535`);
+  }
+  return { kind: "tcp", hostname, port: number };
+}
+
+/** The address in the form that can be read again: `tcp://127.0.0.1:8090`. */
+export function formatTarget(target: Target): string {
+  switch (target.kind) {
+    case "command":
+      return `cmd:${target.line}`;
+    case "unix":
+      return `unix:${target.path}`;
+    case "tcp": {
+      const { hostname, port } = target;
+      const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+      return `tcp://${host}:${port}`;
+    }
+  }
+}
+
+/** Whether only this machine can reach the address. */
+export function isLocal(target: Target): boolean {
+  if (target.kind !== "tcp") return true;
+  const host = target.hostname.toLowerCase();
+  return host === "localhost" || host.endsWith(".localhost") ||
+    host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function invalid(text: string, why: string): LimpetError {
+  return new LimpetError(
+    "invalid_argument",
+    `Address "${text}" cannot be used: ${why}. Write ${FORMS}`,
+  );
+}
