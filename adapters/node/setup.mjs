@@ -83,7 +83,7 @@ async function run(what, program, args, cwd) {
 export async function install(directory, what) {
   const stamp = join(directory, "node_modules", ".limpet-stamp");
   const wanted = hash([
-    read(join(directory, "package.json")) ?? "",
+    // It holds what package.json asks for, and npm sees to it that they agree.
     read(join(directory, "package-lock.json")) ?? "",
     `${process.platform} ${process.arch}`,
   ]);
@@ -108,10 +108,7 @@ export async function install(directory, what) {
 
 /** Builds `dist/`, unless it is what these sources give. */
 export async function build() {
-  const parts = [
-    read(join(root, "package.json")) ?? "",
-    read(join(root, "package-lock.json")) ?? "",
-  ];
+  const parts = [read(join(root, "package-lock.json")) ?? ""];
   for (const directory of ["core", "adapters"]) {
     const names = readdirSync(join(root, directory), { recursive: true });
     for (const name of names.map(String).sort()) {

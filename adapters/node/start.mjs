@@ -2,6 +2,10 @@
  * `npm start`: install and build if need be, then `limpet demo` in this process,
  * so that signals, the terminal and the exit code are the program's own.
  *
+ * npm puts a shell in between. Without the `trap` in package.json's script that
+ * shell would turn every exit code into 130 once Ctrl-C had ended a command at
+ * the prompt. (`cmd.exe` knows no `trap` and goes on after the `||`.)
+ *
  * @module
  */
 
