@@ -1,0 +1,60 @@
+/**
+ * An open socket as a byte stream.
+ *
+ * @module
+ */
+
+import type { Socket } from "node:net";
+import { lostError } from "../../core/adapter/os_error.ts";
+import { formatHostPort } from "../../core/adapter/target.ts";
+import type { Duplex } from "../../core/ports.ts";
+import { osError } from "./errors.ts";
+import { readableOf, writableOf } from "./streams.ts";
+
+/**
+ * What every socket of ours is like: no waiting for more to send (Nagle), both
+ * directions end on their own, and the OS notices a peer that is gone for good.
+ */
+export const SOCKET_OPTIONS = {
+  noDelay: true,
+  allowHalfOpen: true,
+  keepAlive: true,
+  keepAliveInitialDelay: 30_000,
+} as const;
+
+/**
+ * An open socket as a {@linkcode Duplex}.
+ *
+ * A reset by the peer may show as a clean end: libuv takes a hang-up that comes
+ * together with the last bytes for the end without asking for the error. So
+ * only the protocol above can tell whether all has arrived, and it does.
+ */
+export function duplexOf(socket: Socket): Duplex {
+  const map = (error: unknown) =>
+    lostError(error === null ? null : osError(error));
+  const readable = readableOf(socket, map, () => {
+    // Nothing will come of reading any more: when writing is over too, so is
+    // the socket.
+    if (socket.writableFinished) drop(socket);
+    else socket.once("finish", () => drop(socket));
+  });
+  const { writable, writev } = writableOf(socket, map, () => drop(socket));
+  return { readable, writable, writev, peer: peerOf(socket) };
+}
+
+/**
+ * At once, unsent bytes included: with a reset where there is one (TCP), so
+ * that the kernel keeps nothing for a peer that may never take it.
+ */
+function drop(socket: Socket): void {
+  if (socket.remoteAddress !== undefined && !socket.writableFinished) {
+    // On its own this would wait for what is still being written.
+    socket.resetAndDestroy();
+  }
+  socket.destroy();
+}
+
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  if (remoteAddress === undefined || remotePort === undefined) return "unix";
+  return formatHostPort(remoteAddress, remotePort);
+}

@@ -1,0 +1,92 @@
+/**
+ * Finds out what was wrong with a command that did not start. The OS says
+ * ENOENT for a missing program and for a missing working directory alike.
+ *
+ * @module
+ */
+
+import { accessSync, constants, statSync } from "node:fs";
+import {
+  directoryError,
+  type DirectoryKind,
+  type FileKind,
+  type Program,
+  searchError,
+  searchProgram,
+} from "../../core/adapter/command.ts";
+import { type OsError, startError } from "../../core/adapter/os_error.ts";
+import type { LimpetError } from "../../core/errors.ts";
+import type { Command } from "../../core/ports.ts";
+import { codeOf } from "./errors.ts";
+
+/** Null if nothing can be found that the OS's code does not say already. */
+export function diagnose(
+  command: Command,
+  program: Program,
+  error: OsError,
+): LimpetError | null {
+  const { code } = error;
+  if (code !== "ENOENT" && code !== "ENOTDIR" && code !== "EACCES") return null;
+  const { title } = program;
+  return cwdError(command, title, error) ??
+    programError(command, program.file, title, error) ??
+    (code === "ENOENT"
+      ? startError(
+        "not_executable",
+        title,
+        "the interpreter it names does not exist",
+        error,
+      )
+      : null);
+}
+
+/** A program that a shell is to start has to be looked for beforehand. */
+export function checkWrapped(command: Command, program: Program): void {
+  const { wrapped, title } = program;
+  if (wrapped === null) return;
+  const error = cwdError(command, title, null) ??
+    programError(command, wrapped, title, null);
+  if (error !== null) throw error;
+}
+
+function cwdError(
+  { cwd }: Command,
+  title: string,
+  error: OsError | null,
+): LimpetError | null {
+  if (cwd === undefined) return null;
+  return directoryError(title, cwd, lookAtDirectory(cwd), error);
+}
+
+function programError(
+  { env, cwd }: Command,
+  file: string,
+  title: string,
+  error: OsError | null,
+): LimpetError | null {
+  const { kind } = searchProgram(file, env, cwd ?? process.cwd(), lookAtFile);
+  return searchError(title, file, kind, error);
+}
+
+function lookAtDirectory(path: string): DirectoryKind {
+  try {
+    if (!statSync(path).isDirectory()) return "not a directory";
+    accessSync(path, constants.X_OK);
+    return "usable";
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === "EACCES") return "no permission";
+    return code === "ENOTDIR" ? "not a directory" : "missing";
+  }
+}
+
+function lookAtFile(path: string): FileKind {
+  try {
+    const info = statSync(path);
+    if (info.isDirectory()) return "directory";
+    accessSync(path, constants.X_OK);
+    return "executable";
+  } catch (error) {
+    return codeOf(error) === "EACCES" ? "not executable" : "missing";
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Listening for connections.
+ *
+ * @module
+ */
+
+import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { connect, createServer, type Server } from "node:net";
+import { listenError } from "../../core/adapter/os_error.ts";
+import { formatTarget } from "../../core/adapter/target.ts";
+import type { Duplex, Listener, SocketTarget } from "../../core/ports.ts";
+import { duplexOf, SOCKET_OPTIONS } from "./connection.ts";
+import { codeOf, osError } from "./errors.ts";
+
+/** Connections that the kernel keeps for us until we accept them. */
+const BACKLOG = 1_024;
+
+/**
+ * Listens. Rejects with a `LimpetError` `connection_failed`. A Unix socket gets
+ * mode 0600; one that nobody answers on any more is replaced.
+ */
+export async function listen(target: SocketTarget): Promise<Listener> {
+  const queue = new Queue();
+  const server = createServer(SOCKET_OPTIONS, (socket) => {
+    queue.push(duplexOf(socket));
+  });
+  try {
+    try {
+      await bind(server, target);
+    } catch (error) {
+      if (target.kind !== "unix" || codeOf(error) !== "EADDRINUSE") throw error;
+      if (!(await isStale(target.path))) throw error;
+      unlinkSync(target.path);
+      await bind(server, target);
+    }
+    if (target.kind === "unix") chmodSync(target.path, 0o600);
+  } catch (error) {
+    server.close();
+    throw listenError(target, osError(error));
+  }
+  // A connection that could not be accepted (EMFILE) must not end the rest.
+  server.on("error", () => {});
+  return {
+    address: addressOf(server, target),
+    close(): Promise<void> {
+      // Not waiting for its callback, which comes after the last connection.
+      // The socket file goes with it.
+      server.close();
+      queue.close();
+      return Promise.resolve();
+    },
+    [Symbol.asyncIterator]: () => queue,
+  };
+}
+
+function bind(server: Server, target: SocketTarget): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(
+      target.kind === "tcp"
+        ? { host: target.hostname, port: target.port, backlog: BACKLOG }
+        : { path: target.path, backlog: BACKLOG },
+      () => {
+        server.off("error", reject);
+        resolve();
+      },
+    );
+  });
+}
+
+/** Whether a socket file was left by a server that is gone. */
+function isStale(path: string): Promise<boolean> {
+  if (!lstatSync(path).isSocket()) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const probe = connect({ path });
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(false);
+    });
+    probe.once("error", (error) => resolve(codeOf(error) === "ECONNREFUSED"));
+  });
+}
+
+function addressOf(server: Server, target: SocketTarget): string {
+  const address = server.address();
+  if (address === null || typeof address === "string") {
+    return formatTarget(target);
+  }
+  return formatTarget({
+    kind: "tcp",
+    hostname: address.address,
+    port: address.port,
+  });
+}
+
+/** Connections between Node's event and whoever iterates. */
+class Queue implements AsyncIterator<Duplex> {
+  #waiting: ((result: IteratorResult<Duplex>) => void)[] = [];
+  #ready: Duplex[] = [];
+  #closed = false;
+
+  push(duplex: Duplex): void {
+    const waiting = this.#waiting.shift();
+    if (waiting !== undefined) waiting({ done: false, value: duplex });
+    else if (this.#closed) drop(duplex);
+    else this.#ready.push(duplex);
+  }
+
+  next(): Promise<IteratorResult<Duplex>> {
+    const value = this.#ready.shift();
+    if (value !== undefined) return Promise.resolve({ done: false, value });
+    if (this.#closed) return Promise.resolve({ done: true, value: undefined });
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const duplex of this.#ready.splice(0)) drop(duplex);
+    for (const waiting of this.#waiting.splice(0)) {
+      waiting({ done: true, value: undefined });
+    }
+  }
+}
+
+function drop(duplex: Duplex): void {
+  duplex.readable.cancel().catch(() => {});
+  duplex.writable.abort().catch(() => {});
+}

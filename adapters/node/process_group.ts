@@ -1,0 +1,89 @@
+/**
+ * Signals to a process group, which may outlive its leader.
+ *
+ * @module
+ */
+
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
+import { LimpetError } from "../../core/errors.ts";
+import { codeOf } from "./errors.ts";
+import { groupHasMembers } from "../../core/adapter/proc_stat.ts";
+
+const IS_WINDOWS = process.platform === "win32";
+
+/** The group of one child. Its number is the child's process id. */
+export class ProcessGroup {
+  readonly #pid: number;
+  #leaderEnded = false;
+  /** Once empty, the number may belong to somebody else's processes. */
+  #gone = false;
+
+  constructor(pid: number) {
+    this.#pid = pid;
+  }
+
+  /** To be called when the exit of the leader has been collected. */
+  leaderEnded(): void {
+    this.#leaderEnded = true;
+    if (IS_WINDOWS || !this.#send(0)) this.#gone = true;
+  }
+
+  /** As `ProcessHandle.kill`. */
+  kill(signal: string): boolean {
+    if (!Object.hasOwn(constants.signals, signal)) {
+      throw new LimpetError(
+        "invalid_argument",
+        `Cannot send ${JSON.stringify(signal)}: no such signal`,
+      );
+    }
+    return IS_WINDOWS ? this.#endTree() : this.#send(signal as NodeJS.Signals);
+  }
+
+  /** As `ProcessHandle.groupAlive`. */
+  isAlive(): boolean {
+    if (this.#gone) return false;
+    if (!this.#leaderEnded) return true;
+    if (IS_WINDOWS || !this.#send(0) || this.#isZombies()) this.#gone = true;
+    return !this.#gone;
+  }
+
+  #send(signal: NodeJS.Signals | 0): boolean {
+    if (this.#gone) return false;
+    try {
+      return process.kill(-this.#pid, signal);
+    } catch (error) {
+      // EPERM: they are there, but belong to another user (sudo). To ask is
+      // answered with yes, to send has had no effect.
+      return codeOf(error) === "EPERM" && signal === 0;
+    }
+  }
+
+  /**
+   * Whether all that is left has ended and waits to be collected by init. Some
+   * init processes take seconds, some containers have one that never does.
+   */
+  #isZombies(): boolean {
+    if (process.platform !== "linux") return false;
+    try {
+      return !groupHasMembers(
+        this.#pid,
+        readdirSync("/proc"),
+        (path) => readFileSync(path, "latin1"),
+      );
+    } catch {
+      return false;
+    }
+  }
+
+  /** Windows has no signals and no groups: whatever was asked, the tree ends. */
+  #endTree(): boolean {
+    if (this.#gone) return false;
+    spawn("taskkill.exe", ["/PID", String(this.#pid), "/T", "/F"], {
+      stdio: "ignore",
+      windowsHide: true,
+    }).on("error", () => {});
+    return true;
+  }
+}

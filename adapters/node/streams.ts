@@ -1,0 +1,148 @@
+/**
+ * Web streams over Node's, for sockets and for the pipes of a process alike.
+ * Written by hand because `Readable.toWeb` copies none of the guarantees needed
+ * here: no read ahead, errors of ours, the descriptor given back at once.
+ *
+ * @module
+ */
+
+import type { Readable, Writable } from "node:stream";
+import type { LimpetError } from "../../core/errors.ts";
+
+/** Turns the error of a Node stream into ours; null: it closed too early. */
+export type ErrorMap = (error: unknown) => LimpetError;
+
+/**
+ * A Node stream as a web stream. Reads only while somebody is waiting, apart
+ * from the one chunk that Node had under way.
+ */
+export function readableOf(
+  source: Readable,
+  map: ErrorMap,
+  cancel: () => void,
+): ReadableStream<Uint8Array> {
+  let over = false;
+  return new ReadableStream<Uint8Array>({
+    start(controller): void {
+      // Paused before there is a listener, which would start the flow. The
+      // listener is there from the start, because Node drains what nobody
+      // listens to when a process ends.
+      source.pause();
+      source.on("data", (chunk: Uint8Array) => {
+        if (over) return;
+        controller.enqueue(plain(chunk));
+        // Nobody was waiting for it. As long as somebody is, no pause: the
+        // next read comes before Node's next.
+        if ((controller.desiredSize ?? 0) < 0) source.pause();
+      });
+      source.once("end", () => {
+        if (over) return;
+        over = true;
+        controller.close();
+      });
+      const fail = (error: unknown): void => {
+        if (over) return;
+        over = true;
+        controller.error(map(error));
+      };
+      source.on("error", fail);
+      source.once("close", () => fail(null));
+    },
+    pull(): void {
+      if (source.isPaused()) source.resume();
+    },
+    cancel(): void {
+      over = true;
+      source.pause();
+      cancel();
+    },
+  }, { highWaterMark: 0 });
+}
+
+/** The writing side of a Node stream: a web stream, and a gathered write. */
+export interface WritableSide {
+  readonly writable: WritableStream<Uint8Array>;
+  /** As `Duplex.writev`. */
+  writev(chunks: readonly Uint8Array[]): Promise<void>;
+}
+
+/** A Node stream as a web stream whose writes settle when the OS has the bytes. */
+export function writableOf(
+  sink: Writable,
+  map: ErrorMap,
+  abort: () => void,
+): WritableSide {
+  let failure: LimpetError | null = null;
+  let reject: ((error: LimpetError) => void) | null = null;
+
+  /** One write or end at a time; a stream that dies in between rejects it. */
+  function once(start: (done: () => void) => void): Promise<void> {
+    return new Promise((resolve, onError) => {
+      if (failure !== null) return onError(failure);
+      reject = onError;
+      start(() => {
+        if (failure !== null) return;
+        reject = null;
+        resolve();
+      });
+    });
+  }
+
+  /** Writes the last chunk of a batch; `done` once the OS has all of it. */
+  function writeLast(chunk: Uint8Array, done: () => void): void {
+    sink.write(chunk, (error) => {
+      // A failure rejects through `error` or `close`. A destroyed socket also
+      // calls back without one, for bytes that went nowhere.
+      if (!error && !sink.destroyed) done();
+    });
+  }
+
+  const writable = new WritableStream<Uint8Array>({
+    start(controller): void {
+      const fail = (error: unknown): void => {
+        if (failure !== null || sink.writableFinished) return;
+        failure = map(error);
+        controller.error(failure);
+        reject?.(failure);
+      };
+      sink.on("error", fail);
+      sink.once("close", () => fail(null));
+      // Not the method `abort`, which waits for a write that may never end.
+      controller.signal.addEventListener("abort", () => {
+        // The stream is being errored already: telling its controller so now
+        // would be the second time, which Node's own assertions refuse.
+        failure ??= map(null);
+        reject?.(failure);
+        abort();
+      });
+    },
+    write(chunk): Promise<void> {
+      return once((done) => writeLast(chunk, done));
+    },
+    close(): Promise<void> {
+      return once((done) => sink.end(done));
+    },
+  });
+
+  return {
+    writable,
+    writev(chunks): Promise<void> {
+      return once((done) => {
+        // Uncorking hands everything to one writev(2).
+        sink.cork();
+        const last = chunks.length - 1;
+        chunks.forEach((chunk, index) => {
+          if (index < last) sink.write(chunk);
+          else writeLast(chunk, done);
+        });
+        sink.uncork();
+        if (last < 0) done();
+      });
+    },
+  };
+}
+
+/** Node's `Buffer` has a `slice` that shares memory; core expects a copy. */
+function plain(chunk: Uint8Array): Uint8Array {
+  return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+}
