@@ -116,6 +116,11 @@ export class Session implements AsyncDisposable {
     );
   }
 
+  /** Whether the session is over. */
+  get over(): boolean {
+    return this.#mux.error !== null;
+  }
+
   /**
    * Starts a command, in the way of `Deno.Command`. Throws `invalid_argument`
    * for what no command can be, `limit_exceeded` for one too many, `cancelled`

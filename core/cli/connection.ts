@@ -1,0 +1,114 @@
+/**
+ * From the client's flags to a session.
+ *
+ * @module
+ */
+
+import { connect, type Session } from "../client.ts";
+import { diallerOf } from "../endpoint.ts";
+import { LimpetError } from "../errors.ts";
+import { DEFAULT_DRAIN_MS, DEFAULT_KILL_AFTER_MS } from "../exec/request.ts";
+import { formatTarget, isLocal, parseTarget } from "../target.ts";
+import { findToken } from "../token_file.ts";
+import { type Arguments, parseDuration, usageError } from "./args.ts";
+import type { Reporter } from "./report.ts";
+import type { CliRuntime } from "./runtime.ts";
+
+/** Bytes that a program may print before its server speaks. */
+const MAX_NOISE_BYTES = 65_536;
+
+/** Connects as the flags say. The session may not be proved yet: see `ready`. */
+export async function openSession(
+  runtime: CliRuntime,
+  args: Arguments,
+  report: Reporter,
+): Promise<Session> {
+  const target = parseTarget(args.positionals[0]);
+  const { token, source } = await findToken(runtime, args.value("token-file"));
+  report.debug(`token from ${source}`);
+  if (!isLocal(target) && !args.has("insecure")) {
+    report.warn(
+      `the connection to ${
+        formatTarget(target)
+      } is not encrypted: whoever is ` +
+        "on the way can read and change it (--insecure says that you know)",
+    );
+  }
+  const timeout = args.value("connect-timeout") ?? "10s";
+  const timeoutMs = parseDuration(timeout, "--connect-timeout");
+  const noise = {
+    maxBytes: MAX_NOISE_BYTES,
+    show: (bytes: Uint8Array) => {
+      for (const line of new TextDecoder().decode(bytes).trim().split("\n")) {
+        report.info(`${formatTarget(target)} says: ${line.trimEnd()}`);
+      }
+    },
+  };
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(), timeoutMs);
+  try {
+    const session = await connect(diallerOf(runtime, target), {
+      token,
+      early: true,
+      limits: { handshakeTimeoutMs: timeoutMs },
+      signal: patience.signal,
+      noise: target.kind === "command" ? noise : undefined,
+    });
+    report.debug(`connected to ${formatTarget(target)}`);
+    return session;
+  } catch (error) {
+    if (!patience.signal.aborted) throw error;
+    throw new LimpetError(
+      "timed_out",
+      `Cannot connect to ${formatTarget(target)} within ${timeout}`,
+      { cause: error },
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What `exec` and `shell` say of every command they run. */
+export interface CommandFlags {
+  readonly cwd: string | undefined;
+  readonly env: Record<string, string>;
+  readonly timeoutMs: number | undefined;
+  readonly killAfterMs: number;
+  readonly drainMs: number;
+  readonly merge: boolean;
+}
+
+/** Reads the flags that `exec` and `shell` share. */
+export function commandFlags(
+  runtime: CliRuntime,
+  args: Arguments,
+): CommandFlags {
+  const time = (name: string) => {
+    const value = args.value(name);
+    return value === undefined ? undefined : parseDuration(value, `--${name}`);
+  };
+  return {
+    cwd: args.value("workdir"),
+    env: readEnv(runtime, args.values("env")),
+    timeoutMs: time("timeout"),
+    killAfterMs: time("kill-after") ?? DEFAULT_KILL_AFTER_MS,
+    drainMs: time("drain") ?? DEFAULT_DRAIN_MS,
+    merge: args.has("merge"),
+  };
+}
+
+function readEnv(
+  runtime: CliRuntime,
+  given: readonly string[],
+): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const entry of given) {
+    const at = entry.indexOf("=");
+    const name = at < 0 ? entry : entry.slice(0, at);
+    if (name === "") throw usageError(`--env "${entry}" names no variable`);
+    const value = at < 0 ? runtime.env(name) : entry.slice(at + 1);
+    // As docker does: a variable that is not set here is not set there.
+    if (value !== undefined) env[name] = value;
+  }
+  return env;
+}

@@ -1,0 +1,79 @@
+/**
+ * How `cd` lasts from one line to the next, although each line is a command of
+ * its own: the shell is asked to say, at its end, where it ended up.
+ *
+ * @module
+ */
+
+import { quote } from "../shell.ts";
+
+const SEPARATOR = 0x1e;
+
+/**
+ * The line with a trap that writes ␞nonce:directory␞ to stderr when the shell
+ * exits, whatever its code. The nonce is fresh for every line, so that no
+ * command can print one by chance or by malice.
+ */
+export function withMarker(line: string, nonce: string): string {
+  const report = `printf '\\036%s:%s\\036' ${nonce} "$PWD" >&2`;
+  return `trap ${quote(report)} EXIT\n${line}\n`;
+}
+
+/** Takes the marker out of a byte stream, wherever its chunks are cut. */
+export class MarkerFilter {
+  readonly #start: Uint8Array;
+  #held: Uint8Array = new Uint8Array(0);
+  #directory: string | null = null;
+
+  constructor(nonce: string) {
+    this.#start = new TextEncoder().encode(`\x1e${nonce}:`);
+  }
+
+  /** Where the shell ended up; null until the marker has come. */
+  get directory(): string | null {
+    return this.#directory;
+  }
+
+  /** Takes a chunk, returns what of it is to be shown now. */
+  push(chunk: Uint8Array): Uint8Array {
+    const bytes = this.#held.byteLength === 0 ? chunk : join(this.#held, chunk);
+    this.#held = new Uint8Array(0);
+    for (let at = 0;;) {
+      at = bytes.indexOf(SEPARATOR, at);
+      if (at < 0) return bytes;
+      if (this.#mayStart(bytes, at)) return this.#split(bytes, at);
+      at++;
+    }
+  }
+
+  /** What was held back and turned out to be no marker. */
+  end(): Uint8Array {
+    return this.#held;
+  }
+
+  #mayStart(bytes: Uint8Array, at: number): boolean {
+    const length = Math.min(this.#start.byteLength, bytes.byteLength - at);
+    for (let i = 0; i < length; i++) {
+      if (bytes[at + i] !== this.#start[i]) return false;
+    }
+    return true;
+  }
+
+  #split(bytes: Uint8Array, at: number): Uint8Array {
+    const name = at + this.#start.byteLength;
+    const end = bytes.indexOf(SEPARATOR, name);
+    if (end < 0) {
+      this.#held = bytes.slice(at);
+      return bytes.subarray(0, at);
+    }
+    this.#directory = new TextDecoder().decode(bytes.subarray(name, end));
+    return join(bytes.subarray(0, at), bytes.subarray(end + 1));
+  }
+}
+
+function join(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const both = new Uint8Array(a.byteLength + b.byteLength);
+  both.set(a);
+  both.set(b, a.byteLength);
+  return both;
+}

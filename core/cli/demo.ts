@@ -1,0 +1,53 @@
+/**
+ * `limpet demo`: a server and a prompt in one process, over a real socket.
+ *
+ * @module
+ */
+
+import { connectTo, serveAt } from "../endpoint.ts";
+import { makeToken } from "../session/proof.ts";
+import { parseArguments, usageError } from "./args.ts";
+import { commandFlags } from "./connection.ts";
+import { DEMO_FLAGS } from "./flags.ts";
+import { runPrompt } from "./prompt.ts";
+import { loudnessOf, Reporter } from "./report.ts";
+import type { CliRuntime } from "./runtime.ts";
+import { describeEvent } from "./serve.ts";
+
+/** Runs the subcommand; resolves to the program's exit status. */
+export async function demoCommand(
+  runtime: CliRuntime,
+  words: readonly string[],
+): Promise<number> {
+  const args = parseArguments(words, DEMO_FLAGS);
+  const report = new Reporter(runtime, loudnessOf(runtime, args));
+  if (args.positionals.length > 0 || args.rest !== null) {
+    throw usageError("demo takes no arguments");
+  }
+  const token = makeToken();
+  const server = await serveAt(runtime, "tcp://127.0.0.1:0", {
+    token,
+    onEvent: (event) => report.debug(describeEvent(event).text),
+  });
+  const session = await connectTo(runtime, server.address, { token });
+  const stops = (["SIGTERM", "SIGHUP"] as const).map((name) =>
+    runtime.onSignal(name, () => session.close())
+  );
+  if (runtime.stdin.isTerminal) {
+    report.info(`a server on ${server.address}, and a prompt that talks to it`);
+    report.info('one line is one command, such as seq 3; "exit" leaves');
+    await report.flush();
+  }
+  try {
+    return await runPrompt(
+      runtime,
+      session,
+      commandFlags(runtime, args),
+      report,
+    );
+  } finally {
+    stops.forEach((stop) => stop());
+    await session.close();
+    await Promise.all([server.close(), report.flush()]);
+  }
+}

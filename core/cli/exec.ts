@@ -1,0 +1,146 @@
+/**
+ * `limpet exec`: one command, its streams, its exit status.
+ *
+ * @module
+ */
+
+import type { Session } from "../client.ts";
+import { asLimpetError, type LimpetError } from "../errors.ts";
+import type { RemoteCommand } from "../exec/client.ts";
+import type { CommandStatus } from "../exec/exit.ts";
+import { parseArguments, usageError } from "./args.ts";
+import { commandFlags, openSession } from "./connection.ts";
+import { signalStatus, statusOf } from "./exit_status.ts";
+import { EXEC_FLAGS } from "./flags.ts";
+import { runToJson } from "./json_output.ts";
+import { pumpOutput } from "./pump.ts";
+import { loudnessOf, Reporter } from "./report.ts";
+import type { CliRuntime } from "./runtime.ts";
+import { passSignals } from "./signals.ts";
+
+/** What is to be run, as the command line has it. */
+export interface Invocation {
+  readonly command: string;
+  readonly args: readonly string[] | undefined;
+  readonly shell: boolean;
+}
+
+/** Runs the subcommand; resolves to the program's exit status. */
+export async function execCommand(
+  runtime: CliRuntime,
+  words: readonly string[],
+): Promise<number> {
+  const args = parseArguments(words, EXEC_FLAGS);
+  const report = new Reporter(runtime, loudnessOf(runtime, args));
+  const invocation = readInvocation(args);
+  const flags = commandFlags(runtime, args);
+  const format = args.value("output") ?? "text";
+  if (format !== "text" && format !== "json") {
+    throw usageError(`--output ${format} is none of text and json`);
+  }
+  const options = {
+    ...flags,
+    args: invocation.args,
+    shell: invocation.shell,
+    stdin: args.has("stdin") ? "piped" as const : "null" as const,
+  };
+  const open = () => openSession(runtime, args, report);
+  if (format === "json") {
+    return await runToJson(runtime, open, invocation, options);
+  }
+  const session = await open();
+  const command = session.spawn(invocation.command, options);
+  const status = await run(runtime, session, command, options, report);
+  await Promise.all([report.flush(), session.close()]);
+  return status;
+}
+
+function readInvocation(
+  args: ReturnType<typeof parseArguments>,
+): Invocation {
+  const line = args.value("command");
+  const [target, ...extra] = args.positionals;
+  if (target === undefined) throw usageError("exec needs a TARGET");
+  if (extra.length > 0) {
+    throw usageError(
+      `"${extra[0]}" after the TARGET: write -- before the command and its ` +
+        "arguments",
+    );
+  }
+  if (line !== undefined) {
+    if (args.rest !== null) {
+      throw usageError("-c LINE and a command after -- exclude each other");
+    }
+    return { command: line, args: undefined, shell: true };
+  }
+  const [program, ...rest] = args.rest ?? [];
+  if (program === undefined || program === "") {
+    throw usageError("exec needs a command: -- CMD ARG..., or -c LINE");
+  }
+  return { command: program, args: rest, shell: false };
+}
+
+async function run(
+  runtime: CliRuntime,
+  session: Session,
+  command: RemoteCommand,
+  options: { stdin: "piped" | "null"; merge: boolean },
+  report: Reporter,
+): Promise<number> {
+  const givenUp = new Promise<string>((resolve) => {
+    const stop = passSignals(runtime, command, resolve);
+    command.status.then(stop, stop);
+  });
+  const feeding = options.stdin === "piped"
+    ? feed(runtime, command)
+    : Promise.resolve();
+  feeding.catch((error) => report.error(`reading stdin: ${error.message}`));
+  const finished = Promise.all([
+    command.status,
+    pumpOutput(command.stdout, runtime.stdout),
+    options.merge ? null : pumpOutput(command.stderr, runtime.stderr),
+  ]);
+  const first = await Promise.race([finished, givenUp]);
+  if (typeof first === "string") {
+    report.warn(
+      `not waiting any longer: the server ends the command (${first} again)`,
+    );
+    finished.catch(() => {});
+    await session.close();
+    return signalStatus(first);
+  }
+  return explain(command, first[0], report);
+}
+
+/** Says on stderr what the exit status alone does not. */
+function explain(
+  command: RemoteCommand,
+  status: CommandStatus,
+  report: Reporter,
+): number {
+  if (status.reason === "timed_out") {
+    report.error("the command was ended because its --timeout passed");
+  } else if (status.reason !== null) {
+    report.error(`the command was ended by the server: ${status.reason}`);
+  }
+  if (command.heldOpen) {
+    report.info(
+      "something the command left running still holds its output open",
+    );
+  }
+  return statusOf(status);
+}
+
+/** Our stdin into the command's. A command may well not want all of it. */
+async function feed(
+  runtime: CliRuntime,
+  command: RemoteCommand,
+): Promise<void> {
+  try {
+    await runtime.stdin.open().pipeTo(command.stdin);
+  } catch (thrown) {
+    const error: LimpetError = asLimpetError(thrown, "cancelled", "stdin");
+    // The command's end of it, or the session's: told by its status.
+    if (error !== thrown) throw error;
+  }
+}

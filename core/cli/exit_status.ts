@@ -1,0 +1,93 @@
+/**
+ * What the program's own exit status says.
+ *
+ * @module
+ */
+
+import type { ErrorCode } from "../errors.ts";
+import type { CommandStatus } from "../exec/exit.ts";
+
+/** Exit statuses that are not the remote command's own. */
+export const ExitStatus = {
+  /** The deadline passed; as timeout(1). */
+  TIMED_OUT: 124,
+  /** Refused, or a mistake on the command line; as `docker run`. */
+  REFUSED: 125,
+  /** Found but not executable; as in a shell. */
+  NOT_EXECUTABLE: 126,
+  /** Not found; as in a shell. */
+  NOT_FOUND: 127,
+  /** Connection, authentication, or an unknown outcome; as ssh. */
+  CONNECTION: 255,
+} as const;
+
+/** Linux's numbers; shells report a signal as 128 + n. */
+const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGILL: 4,
+  SIGTRAP: 5,
+  SIGABRT: 6,
+  SIGBUS: 7,
+  SIGFPE: 8,
+  SIGKILL: 9,
+  SIGUSR1: 10,
+  SIGSEGV: 11,
+  SIGUSR2: 12,
+  SIGPIPE: 13,
+  SIGALRM: 14,
+  SIGTERM: 15,
+  SIGSTKFLT: 16,
+  SIGCHLD: 17,
+  SIGCONT: 18,
+  SIGSTOP: 19,
+  SIGTSTP: 20,
+  SIGTTIN: 21,
+  SIGTTOU: 22,
+  SIGURG: 23,
+  SIGXCPU: 24,
+  SIGXFSZ: 25,
+  SIGVTALRM: 26,
+  SIGPROF: 27,
+  SIGWINCH: 28,
+  SIGIO: 29,
+  SIGPWR: 30,
+  SIGSYS: 31,
+};
+
+/** 128 + n, or 255 for a signal whose number we do not know. */
+export function signalStatus(signal: string): number {
+  const number = SIGNAL_NUMBERS[signal];
+  return number === undefined ? ExitStatus.CONNECTION : 128 + number;
+}
+
+/** For a command that ran. */
+export function statusOf(status: CommandStatus): number {
+  if (status.reason === "timed_out") return ExitStatus.TIMED_OUT;
+  if (status.signal !== null) return signalStatus(status.signal);
+  return status.code ?? ExitStatus.CONNECTION;
+}
+
+/** For everything else. */
+export function statusOfError(code: ErrorCode): number {
+  switch (code) {
+    case "not_found":
+      return ExitStatus.NOT_FOUND;
+    case "not_executable":
+    case "argument_list_too_long":
+      return ExitStatus.NOT_EXECUTABLE;
+    case "timed_out":
+    case "connection_failed":
+    case "connection_lost":
+    case "unauthenticated":
+    case "version_mismatch":
+    case "protocol_error":
+    case "shutting_down":
+    case "cancelled":
+    case "closed":
+      return ExitStatus.CONNECTION;
+    default:
+      return ExitStatus.REFUSED;
+  }
+}

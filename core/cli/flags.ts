@@ -1,0 +1,149 @@
+/**
+ * The flags of each subcommand. The help is printed from these tables.
+ *
+ * @module
+ */
+
+import type { Flag } from "./args.ts";
+
+const LATER = "this version does not have it yet";
+
+const HELP: Flag = { name: "help", short: "h", help: "Show this help" };
+const QUIET: Flag = {
+  name: "quiet",
+  short: "q",
+  help: "Say only what went wrong",
+};
+const VERBOSE: Flag = { name: "verbose", short: "v", help: "Say what happens" };
+const TOKEN_FILE: Flag = {
+  name: "token-file",
+  value: "FILE",
+  help: "Read the token from FILE (mode 0600)",
+};
+
+const TLS_FLAGS: readonly Flag[] = [
+  { name: "tls", help: "", refused: `TLS: ${LATER}` },
+  { name: "cert", value: "FILE", help: "", refused: `TLS: ${LATER}` },
+  { name: "key", value: "FILE", help: "", refused: `TLS: ${LATER}` },
+  { name: "ca", value: "FILE", help: "", refused: `TLS: ${LATER}` },
+  { name: "pin", value: "HASH", help: "", refused: `TLS: ${LATER}` },
+];
+
+const TTY: Flag = {
+  name: "tty",
+  short: "t",
+  help: "",
+  refused: `a terminal on the other machine: ${LATER}`,
+};
+
+const CLIENT: readonly Flag[] = [
+  TOKEN_FILE,
+  {
+    name: "connect-timeout",
+    value: "TIME",
+    help: "Give up connecting after TIME (default 10s)",
+  },
+  {
+    name: "insecure",
+    help: "Do not warn that the connection is not encrypted",
+  },
+];
+
+const COMMAND: readonly Flag[] = [
+  {
+    name: "workdir",
+    short: "w",
+    value: "DIR",
+    help: "Run in DIR (default: the server's directory)",
+  },
+  {
+    name: "env",
+    short: "e",
+    value: "NAME=VALUE",
+    many: true,
+    help: "Set a variable; NAME alone copies ours",
+  },
+  {
+    name: "timeout",
+    value: "TIME",
+    help: "The server ends the command after TIME; exit status 124",
+  },
+  {
+    name: "kill-after",
+    value: "TIME",
+    help: "From SIGTERM to SIGKILL when ending it (default 5s)",
+  },
+  {
+    name: "drain",
+    value: "TIME",
+    help: "Wait for output left to background processes (default 1s)",
+  },
+  { name: "merge", help: "Send stderr into stdout, in its order" },
+];
+
+/** `limpet serve` */
+export const SERVE_FLAGS: readonly Flag[] = [
+  TOKEN_FILE,
+  { name: "stdio", help: "Serve one client on stdin and stdout" },
+  {
+    name: "max-commands",
+    value: "N",
+    help: "Commands at once per session (default: no limit)",
+  },
+  {
+    name: "handshake-timeout",
+    value: "TIME",
+    help: "From connection to proof of the token (default 10s)",
+  },
+  {
+    name: "insecure",
+    help: "Serve beyond this machine without encryption",
+  },
+  VERBOSE,
+  QUIET,
+  HELP,
+  ...TLS_FLAGS,
+];
+
+/** `limpet exec` */
+export const EXEC_FLAGS: readonly Flag[] = [
+  {
+    name: "command",
+    short: "c",
+    value: "LINE",
+    help: "Run LINE in the server's shell",
+  },
+  { name: "stdin", short: "i", help: "Pass our stdin (otherwise it is empty)" },
+  ...COMMAND,
+  {
+    name: "output",
+    value: "FORMAT",
+    help: "text (default), or json: one object with output and outcome",
+  },
+  ...CLIENT,
+  VERBOSE,
+  QUIET,
+  HELP,
+  TTY,
+  {
+    name: "detach",
+    short: "d",
+    help: "",
+    refused: `commands that outlive their client: ${LATER}`,
+  },
+  ...TLS_FLAGS,
+];
+
+/** `limpet shell` */
+export const SHELL_FLAGS: readonly Flag[] = [
+  ...COMMAND,
+  ...CLIENT,
+  VERBOSE,
+  QUIET,
+  HELP,
+  TTY,
+  ...TLS_FLAGS,
+];
+
+/** `limpet demo` */
+export const DEMO_FLAGS: readonly Flag[] = [VERBOSE, QUIET, HELP];

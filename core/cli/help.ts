@@ -1,0 +1,145 @@
+/**
+ * The help texts. Their examples are run by the test suite as they stand.
+ *
+ * @module
+ */
+
+import type { Flag } from "./args.ts";
+import { DEMO_FLAGS, EXEC_FLAGS, SERVE_FLAGS, SHELL_FLAGS } from "./flags.ts";
+
+const OVERVIEW = `limpet: run commands on another machine over any byte stream
+
+Usage:
+  limpet serve [FLAGS] [ADDRESS]            let clients run commands here
+  limpet exec [FLAGS] TARGET -- CMD ARG...  run one program, no shell
+  limpet exec [FLAGS] TARGET -c LINE        run one line in the shell there
+  limpet shell [FLAGS] TARGET               a prompt, one command a line
+  limpet demo                               a server and a prompt, right here
+  limpet help SUBCOMMAND                    flags and examples
+  limpet help token                         who may connect, and how
+  limpet --version
+
+ADDRESS  tcp://host:port or unix:PATH (default tcp://127.0.0.1:8090)
+TARGET   host, host:port, tcp://host:port, unix:PATH, or cmd:COMMAND LINE
+         for the stdio of a program, such as cmd:ssh box limpet serve --stdio
+
+Examples:
+  limpet serve &
+  limpet exec 127.0.0.1 -- uname -a
+  limpet exec 127.0.0.1 -c 'ls | wc -l'
+`;
+
+const SERVE = `Usage: limpet serve [FLAGS] [ADDRESS]
+
+Lets everyone who has the token run commands here, as the user you are. The
+token is made on first start. ADDRESS is tcp://host:port or unix:PATH (default
+tcp://127.0.0.1:8090); port 0 takes a free one, and the address is printed.
+`;
+
+const EXEC = `Usage: limpet exec [FLAGS] TARGET -- CMD ARG...
+       limpet exec [FLAGS] TARGET -c LINE
+
+Runs one command on the server. stdout is the command's and nothing else;
+messages of limpet itself begin with "limpet:" on stderr. SIGINT, SIGTERM, SIGHUP,
+SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to the command.
+`;
+
+const EXEC_STATUS = `
+Exit status:
+  the command's own; 128+n if signal n ended it; 124 its --timeout passed;
+  125 refused, or a mistake on the command line; 126 not executable;
+  127 not found; 255 connection, authentication, or outcome unknown
+`;
+
+const SHELL = `Usage: limpet shell [FLAGS] TARGET
+
+Prompts with ">>: ", runs each line in the server's shell, and shows what it
+prints. "cd" lasts from line to line. Ctrl-C ends the running command; "exit" or
+the end of input leaves. Without a terminal, lines are read without a prompt.
+`;
+
+const DEMO = `Usage: limpet demo [FLAGS]
+
+A server on a free port of this machine with a token of its own, and a prompt
+that talks to it over the socket. Both end with the prompt.
+`;
+
+const TOKEN = `Who may connect
+
+Everyone who has the server's token, and nobody else; there is no other mode.
+"limpet serve" makes a random one on first start. It never crosses the wire:
+both sides prove that they have it, the client to the server and the reverse.
+
+The token is read from, in this order:
+  --token-file FILE
+  the file that LIMPET_TOKEN_FILE names
+  LIMPET_TOKEN
+  $LIMPET_CONFIG/token, else $XDG_CONFIG_HOME/limpet/token,
+  else ~/.config/limpet/token (on Windows %APPDATA%\\limpet\\token)
+
+Its file must be readable by its owner alone (mode 0600). For another machine,
+copy the file there. The connection itself is not encrypted yet: away from this
+machine, carry it over ssh:
+  limpet exec 'cmd:ssh box limpet serve --stdio' -- uname -a
+`;
+
+const EXAMPLES: Readonly<Record<string, string>> = {
+  serve: `
+Examples:
+  limpet serve
+  limpet serve tcp://127.0.0.1:0
+  limpet serve unix:/tmp/limpet.sock
+`,
+  exec: `
+Examples:
+  limpet exec 127.0.0.1 -- uname -a
+  limpet exec 127.0.0.1 -c 'ls | wc -l'
+  echo hello | limpet exec -i 127.0.0.1 -- tr a-z A-Z
+  limpet exec --timeout 5s -w /tmp -e GREETING=hi 127.0.0.1 -c 'echo $GREETING'
+  limpet exec --output json 127.0.0.1 -- true
+`,
+  shell: `
+Examples:
+  limpet shell 127.0.0.1
+  printf 'cd /tmp\\npwd\\n' | limpet shell 127.0.0.1
+`,
+  demo: `
+Examples:
+  limpet demo
+  echo 'seq 1 3' | limpet demo
+`,
+};
+
+/** The help for a topic; null when there is no such topic. */
+export function helpText(topic: string | undefined): string | null {
+  switch (topic) {
+    case undefined:
+      return OVERVIEW;
+    case "serve":
+      return SERVE + table(SERVE_FLAGS) + EXAMPLES.serve;
+    case "exec":
+      return EXEC + table(EXEC_FLAGS) + EXEC_STATUS + EXAMPLES.exec;
+    case "shell":
+      return SHELL + table(SHELL_FLAGS) + EXAMPLES.shell;
+    case "demo":
+      return DEMO + table(DEMO_FLAGS) + EXAMPLES.demo;
+    case "token":
+      return TOKEN;
+    default:
+      return null;
+  }
+}
+
+/** The topics there are. */
+export const TOPICS = ["serve", "exec", "shell", "demo", "token"] as const;
+
+function table(flags: readonly Flag[]): string {
+  const rows = flags.filter((flag) => flag.refused === undefined).map(
+    (flag) => {
+      const short = flag.short === undefined ? "    " : `-${flag.short}, `;
+      const value = flag.value === undefined ? "" : ` ${flag.value}`;
+      return `  ${`${short}--${flag.name}${value}`.padEnd(28)} ${flag.help}\n`;
+    },
+  );
+  return `\nFlags:\n${rows.join("")}`;
+}

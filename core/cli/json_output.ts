@@ -1,0 +1,132 @@
+/**
+ * `limpet exec --output json`: one object on stdout, whatever happens.
+ *
+ * @module
+ */
+
+import type { Session } from "../client.ts";
+import { asLimpetError, type LimpetError } from "../errors.ts";
+import { collectOutput, type Output } from "../exec/output.ts";
+import type { SpawnOptions } from "../options.ts";
+import { statusOf, statusOfError } from "./exit_status.ts";
+import type { CliRuntime } from "./runtime.ts";
+import { passSignals } from "./signals.ts";
+
+interface Started {
+  readonly session: Session;
+  readonly pid: number | null;
+}
+
+/** Runs the command; resolves to the program's exit status. */
+export async function runToJson(
+  runtime: CliRuntime,
+  open: () => Promise<Session>,
+  { command: name }: { readonly command: string },
+  options: SpawnOptions & { readonly merge: boolean },
+): Promise<number> {
+  let started: Started | null = null;
+  let exitStatus: number;
+  let object: Record<string, unknown>;
+  try {
+    const session = await open();
+    started = { session, pid: null };
+    const command = session.spawn(name, options);
+    command.pid.then((pid) => started = { session, pid }, () => {});
+    const stop = passSignals(runtime, command, () => session.close());
+    const input = options.stdin === "piped" ? runtime.stdin.open() : undefined;
+    const piped = { stdout: true, stderr: !options.merge };
+    const output = await collectOutput(command, JSON.stringify(name), piped, {
+      input,
+    }).finally(stop);
+    exitStatus = statusOf(output);
+    object = describeOutput(output);
+  } catch (thrown) {
+    const error = asLimpetError(thrown, "refused", "Running the command");
+    exitStatus = errorStatus(error);
+    object = describeError(error);
+  }
+  const { args, shell } = options;
+  const whole = {
+    command: shell ? { line: name } : { argv: [name, ...args ?? []] },
+    exitStatus,
+    pid: started?.pid ?? null,
+    ...object,
+  };
+  const line = new TextEncoder().encode(`${JSON.stringify(whole)}\n`);
+  await runtime.stdout.write(line);
+  await started?.session.close();
+  return exitStatus;
+}
+
+/** Shared by both forms, so that whoever reads the object finds every field. */
+function common(
+  stdout: Uint8Array | undefined,
+  stderr: Uint8Array | undefined,
+): Record<string, unknown> {
+  const out = encode(stdout ?? new Uint8Array(0));
+  const err = encode(stderr ?? new Uint8Array(0));
+  return {
+    stdout: out.text,
+    stdoutEncoding: out.encoding,
+    stderr: err.text,
+    stderrEncoding: err.encoding,
+  };
+}
+
+function describeOutput(output: Output): Record<string, unknown> {
+  return {
+    source: "command",
+    outcome: output.signal === null ? "exited" : "signaled",
+    code: output.code,
+    signal: output.signal,
+    reason: output.reason,
+    complete: true,
+    truncated: output.truncated,
+    heldOpen: output.heldOpen,
+    ...common(output.stdout, output.stderr),
+    error: null,
+  };
+}
+
+function describeError(error: LimpetError): Record<string, unknown> {
+  const ended = error.exitCode !== null || error.signal !== null;
+  return {
+    // A command that was ended still has a code or a signal of its own; but
+    // what we exit with says why it was ended.
+    source: "limpet",
+    outcome: ended ? "ended" : neverRan(error) ? "refused" : "unknown",
+    code: error.exitCode,
+    signal: error.signal,
+    reason: error.timedOut ? "timed_out" : ended ? "cancelled" : null,
+    complete: error.complete,
+    truncated: false,
+    heldOpen: false,
+    ...common(error.stdout, error.stderr),
+    error: { code: error.code, message: error.message },
+  };
+}
+
+function errorStatus(error: LimpetError): number {
+  if (error.timedOut) return 124;
+  return statusOfError(error.code);
+}
+
+function neverRan(error: LimpetError): boolean {
+  return error.code !== "connection_lost" && error.code !== "closed" &&
+    error.code !== "shutting_down" && error.code !== "protocol_error";
+}
+
+/** UTF-8 as it is, anything else in base64. */
+function encode(bytes: Uint8Array): { text: string; encoding: string } {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+      .decode(bytes);
+    return { text, encoding: "utf-8" };
+  } catch {
+    let binary = "";
+    for (let i = 0; i < bytes.byteLength; i += 32_768) {
+      binary += String.fromCharCode(...bytes.subarray(i, i + 32_768));
+    }
+    return { text: btoa(binary), encoding: "base64" };
+  }
+}

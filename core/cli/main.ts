@@ -1,0 +1,105 @@
+/**
+ * The command line's entry: from words to an exit status.
+ *
+ * @module
+ */
+
+import { asLimpetError, type LimpetError } from "../errors.ts";
+import { SOFTWARE } from "../session/hello.ts";
+import { nearest } from "./args.ts";
+import { demoCommand } from "./demo.ts";
+import { execCommand } from "./exec.ts";
+import { ExitStatus, statusOfError } from "./exit_status.ts";
+import { helpText, TOPICS } from "./help.ts";
+import { Reporter } from "./report.ts";
+import type { CliRuntime } from "./runtime.ts";
+import { serveCommand } from "./serve.ts";
+import { shellCommand } from "./shell.ts";
+
+const COMMANDS: Readonly<
+  Record<
+    string,
+    (runtime: CliRuntime, words: readonly string[]) => Promise<number>
+  >
+> = {
+  serve: serveCommand,
+  exec: execCommand,
+  shell: shellCommand,
+  demo: demoCommand,
+};
+
+/** Runs the program to its end; `runtime.exit` is called by the adapter. */
+export async function main(runtime: CliRuntime): Promise<number> {
+  const [name, ...words] = runtime.args;
+  try {
+    return await dispatch(runtime, name, words);
+  } catch (thrown) {
+    const error = asLimpetError(thrown, "refused", "limpet");
+    const report = new Reporter(runtime, "info");
+    report.error(error.message);
+    const topic = isUsage(error, name) ? ` ${name}` : null;
+    if (topic !== null) report.error(`see "limpet help${topic}"`);
+    await report.flush();
+    return statusOfError(error.code);
+  }
+}
+
+async function dispatch(
+  runtime: CliRuntime,
+  name: string | undefined,
+  words: readonly string[],
+): Promise<number> {
+  if (name === undefined) {
+    await print(runtime, helpText(undefined)!, "stderr");
+    return ExitStatus.REFUSED;
+  }
+  if (name === "--version" || name === "-V" || name === "version") {
+    const version = SOFTWARE.replace("/", " ");
+    return await print(runtime, `${version} (${runtime.name})\n`);
+  }
+  if (name === "help" || name === "--help" || name === "-h") {
+    return await help(runtime, words[0]);
+  }
+  if (!Object.hasOwn(COMMANDS, name)) return await unknown(runtime, name);
+  const own = words.indexOf("--") < 0
+    ? words
+    : words.slice(0, words.indexOf("--"));
+  if (own.includes("--help") || own.includes("-h")) {
+    return await help(runtime, name);
+  }
+  return await COMMANDS[name](runtime, words);
+}
+
+async function help(
+  runtime: CliRuntime,
+  topic: string | undefined,
+): Promise<number> {
+  const text = helpText(topic);
+  if (text !== null) return await print(runtime, text);
+  return await unknown(runtime, topic!);
+}
+
+async function unknown(runtime: CliRuntime, name: string): Promise<number> {
+  const report = new Reporter(runtime, "info");
+  const near = nearest(name, TOPICS);
+  const hint = near === undefined ? "" : `. Did you mean ${near}?`;
+  report.error(`there is no subcommand "${name}"${hint}`);
+  report.error('see "limpet help"');
+  await report.flush();
+  return ExitStatus.REFUSED;
+}
+
+async function print(
+  runtime: CliRuntime,
+  text: string,
+  to: "stdout" | "stderr" = "stdout",
+): Promise<number> {
+  // `limpet help | head -1` is no failure.
+  await runtime[to].write(new TextEncoder().encode(text)).catch(() => {});
+  return 0;
+}
+
+function isUsage(error: LimpetError, name: string | undefined): boolean {
+  return error.code === "invalid_argument" && name !== undefined &&
+    Object.hasOwn(COMMANDS, name);
+}

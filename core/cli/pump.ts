@@ -1,0 +1,34 @@
+/**
+ * From a command's stream to one of our own.
+ *
+ * @module
+ */
+
+import { LimpetError } from "../errors.ts";
+import type { StandardOutput } from "./runtime.ts";
+
+/**
+ * Writes what comes until its end, each piece through `filter` if there is one.
+ * If whoever reads our output has gone, the command's pipe is closed, as in a
+ * local pipeline. Rejects if the stream breaks off.
+ */
+export async function pumpOutput(
+  from: ReadableStream<Uint8Array>,
+  to: StandardOutput,
+  filter?: { push(bytes: Uint8Array): Uint8Array; end(): Uint8Array },
+): Promise<void> {
+  const reader = from.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      const bytes = done ? filter?.end() : filter?.push(value) ?? value;
+      if (bytes !== undefined && bytes.byteLength > 0) await to.write(bytes);
+      if (done) return;
+    }
+  } catch (error) {
+    if (!(error instanceof LimpetError) || error.code !== "broken_pipe") {
+      throw error;
+    }
+    await reader.cancel();
+  }
+}

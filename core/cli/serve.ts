@@ -1,0 +1,175 @@
+/**
+ * `limpet serve`: lets clients run commands here.
+ *
+ * @module
+ */
+
+import { LimpetError } from "../errors.ts";
+import type { Limits } from "../limits.ts";
+import { serveAt } from "../endpoint.ts";
+import { Server, type ServerEvent } from "../server.ts";
+import {
+  DEFAULT_PORT,
+  formatTarget,
+  isLocal,
+  parseAddress,
+} from "../target.ts";
+import { findOrMakeToken } from "../token_file.ts";
+import {
+  type Arguments,
+  parseArguments,
+  parseCount,
+  parseDuration,
+  usageError,
+} from "./args.ts";
+import { SERVE_FLAGS } from "./flags.ts";
+import { loudnessOf, Reporter } from "./report.ts";
+import type { CliRuntime } from "./runtime.ts";
+
+/** Runs the subcommand; resolves to the program's exit status. */
+export async function serveCommand(
+  runtime: CliRuntime,
+  words: readonly string[],
+): Promise<number> {
+  const args = parseArguments(words, SERVE_FLAGS);
+  const report = new Reporter(runtime, loudnessOf(runtime, args));
+  if (args.positionals.length > 1 || args.rest !== null) {
+    throw usageError("serve takes one ADDRESS at most");
+  }
+  const stdio = args.has("stdio");
+  if (stdio && args.positionals.length > 0) {
+    throw usageError("--stdio and an ADDRESS exclude each other");
+  }
+  const address = args.positionals[0] ?? `tcp://127.0.0.1:${DEFAULT_PORT}`;
+  if (!stdio) refuseOpenDoor(address, args);
+  const limits = readLimits(args);
+  const found = await findOrMakeToken(runtime, args.value("token-file"));
+  if (found.made) report.info(`made a new token in ${found.source}`);
+  const onEvent = (event: ServerEvent) => {
+    const { text, important } = describeEvent(event);
+    if (important) report.info(text);
+    else report.debug(text);
+  };
+  const options = { token: found.token, limits, onEvent };
+  const status = stdio
+    ? await serveStdio(runtime, options)
+    : await serveSocket(runtime, address, options, report, found.source);
+  await report.flush();
+  return status;
+}
+
+interface Options {
+  readonly token: string;
+  readonly limits: Partial<Limits>;
+  readonly onEvent: (event: ServerEvent) => void;
+}
+
+async function serveSocket(
+  runtime: CliRuntime,
+  address: string,
+  options: Options,
+  report: Reporter,
+  tokenSource: string,
+): Promise<number> {
+  const server = await serveAt(runtime, address, options);
+  report.info(`listening on ${server.address}, token in ${tokenSource}`);
+  await stopSignal(runtime);
+  report.info("stopping: ending the commands that run");
+  await server.close();
+  return 0;
+}
+
+async function serveStdio(
+  runtime: CliRuntime,
+  options: Options,
+): Promise<number> {
+  const server = new Server({
+    spawner: runtime.spawner,
+    environment: () => runtime.environment(),
+    platform: runtime.platform(),
+    ...options,
+  });
+  await server.ready();
+  const serving = server.accept(runtime.stdio());
+  await Promise.race([serving, stopSignal(runtime)]);
+  await server.close();
+  return 0;
+}
+
+function stopSignal(runtime: CliRuntime): Promise<void> {
+  return new Promise((resolve) => {
+    runtime.onSignal("SIGINT", resolve);
+    runtime.onSignal("SIGTERM", resolve);
+    // Started from a terminal that closes, or from an ssh that hangs up.
+    runtime.onSignal("SIGHUP", resolve);
+  });
+}
+
+function refuseOpenDoor(address: string, args: Arguments): void {
+  const target = parseAddress(address);
+  if (isLocal(target) || args.has("insecure")) return;
+  throw new LimpetError(
+    "invalid_argument",
+    `${formatTarget(target)} can be reached from other machines, and the ` +
+      "connection would not be encrypted: whoever is on the way could read " +
+      "every command and its output, and change them. Serve on 127.0.0.1 or " +
+      "unix:PATH and reach it over ssh (cmd:ssh HOST limpet serve --stdio), or " +
+      "say --insecure if the network itself is trusted",
+  );
+}
+
+function readLimits(args: Arguments): Partial<Limits> {
+  const commands = args.value("max-commands");
+  const handshake = args.value("handshake-timeout");
+  return {
+    ...(commands === undefined
+      ? {}
+      : { maxCommands: parseCount(commands, "--max-commands") }),
+    ...(handshake === undefined ? {} : {
+      handshakeTimeoutMs: parseDuration(handshake, "--handshake-timeout"),
+    }),
+  };
+}
+
+/** An event in words, and whether it is said without `-v`. */
+export function describeEvent(
+  event: ServerEvent,
+): { text: string; important: boolean } {
+  const who = `[${event.session}]`;
+  switch (event.type) {
+    case "connected":
+      return { text: `${who} ${event.peer} connected`, important: false };
+    case "authenticated":
+      return { text: `${who} has proved the token`, important: false };
+    case "disconnected":
+      return event.authenticated
+        ? { text: `${who} ended: ${event.message}`, important: false }
+        : {
+          text: `${who} ${event.peer} was turned away (${event.code}): ` +
+            event.message,
+          important: true,
+        };
+    case "command_started":
+      return {
+        text:
+          `${who} command ${event.command} started, process ${event.pid}: ` +
+          JSON.stringify(event.argv).slice(0, 200),
+        important: false,
+      };
+    case "command_refused":
+      return {
+        text: `${who} command ${event.command} refused (${event.code}): ` +
+          event.message,
+        important: false,
+      };
+    case "command_ended": {
+      const { code, signal, reason } = event.status;
+      const how = signal === null ? `with code ${code}` : `by ${signal}`;
+      const why = reason === null ? "" : ` (${reason})`;
+      return {
+        text: `${who} command ${event.command} ended ${how}${why}`,
+        important: false,
+      };
+    }
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * `limpet shell`: the prompt, over a connection.
+ *
+ * @module
+ */
+
+import { parseArguments, usageError } from "./args.ts";
+import { commandFlags, openSession } from "./connection.ts";
+import { SHELL_FLAGS } from "./flags.ts";
+import { runPrompt } from "./prompt.ts";
+import { loudnessOf, Reporter } from "./report.ts";
+import type { CliRuntime } from "./runtime.ts";
+
+/** Runs the subcommand; resolves to the program's exit status. */
+export async function shellCommand(
+  runtime: CliRuntime,
+  words: readonly string[],
+): Promise<number> {
+  const args = parseArguments(words, SHELL_FLAGS);
+  const report = new Reporter(runtime, loudnessOf(runtime, args));
+  if (args.positionals.length !== 1 || args.rest !== null) {
+    throw usageError("shell needs one TARGET and nothing more");
+  }
+  const flags = commandFlags(runtime, args);
+  const session = await openSession(runtime, args, report);
+  try {
+    return await runPrompt(runtime, session, flags, report);
+  } finally {
+    await Promise.all([report.flush(), session.close()]);
+  }
+}
