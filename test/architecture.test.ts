@@ -26,7 +26,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 };
 
 /** The modules of core/ that stand below everything. */
-const BASE = /^core\/(errors|limits|ports|version)\.ts$/;
+const BASE = /^core\/(deferred|errors|limits|ports|version)\.ts$/;
 
 /** Packages that core may use, each by this name alone. */
 const CORE_PACKAGES = ["@std/streams"];
@@ -55,7 +55,7 @@ function sources(...directories: string[]): Map<string, string> {
     for (
       const name of readdirSync(join(ROOT, directory), { recursive: true })
     ) {
-      const path = posix.join(directory, String(name).replaceAll("\\", "/"));
+      const path = posix.join(directory, name.replaceAll("\\", "/"));
       if (!path.endsWith(".ts") || path.endsWith(".d.ts")) continue;
       found.set(path, readFileSync(join(ROOT, path), "utf8"));
     }

@@ -60,7 +60,12 @@ if (only.includes("checks")) {
   const node = process.execPath;
   await check("types of core", [node, tsc, "-p", "core"]);
   await check("types of adapters/node", [node, tsc, "-p", "adapters/node"]);
-  await check("types of adapters/deno", [deno, "check", "--frozen", "adapters/deno"]);
+  await check("types of adapters/deno", [
+    deno,
+    "check",
+    "--frozen",
+    "adapters/deno",
+  ]);
   await check("types of test", [node, tsc, "-p", "test"]);
   await check("format", [deno, "fmt", "--check"]);
   await check("lint", [deno, "lint"]);
