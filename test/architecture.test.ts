@@ -18,7 +18,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   session: ["base", "frame", "link", "channel"],
   exec: ["base", "frame", "channel"],
   api: ["base", "text", "frame", "link", "session", "channel", "exec"],
-  cli: ["base", "text", "api"],
+  cli: ["base", "text", "session", "exec", "api"],
   // What both adapters need, such as reading an address.
   adapter: ["base"],
   "adapters/node": ["base", "text", "api", "cli", "adapter"],
@@ -52,9 +52,9 @@ function layerOf(path: string): string {
 function sources(...directories: string[]): Map<string, string> {
   const found = new Map<string, string>();
   for (const directory of directories) {
-    for (
-      const name of readdirSync(join(ROOT, directory), { recursive: true })
-    ) {
+    const names = readdirSync(join(ROOT, directory), { recursive: true });
+    // Their order differs from runtime to runtime.
+    for (const name of names.map(String).sort()) {
       const path = posix.join(directory, name.replaceAll("\\", "/"));
       if (!path.endsWith(".ts") || path.endsWith(".d.ts")) continue;
       found.set(path, readFileSync(join(ROOT, path), "utf8"));
