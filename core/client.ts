@@ -4,7 +4,7 @@
  * @module
  */
 
-import { LimpetError } from "./errors.ts";
+import { asLimpetError, LimpetError } from "./errors.ts";
 import { RemoteCommand } from "./exec/client.ts";
 import { collectOutput, type Output } from "./exec/output.ts";
 import {
@@ -18,7 +18,7 @@ import { type Limits, resolveLimits } from "./limits.ts";
 import { PlainLink } from "./link/plain_link.ts";
 import type { Dialler, Duplex, Platform } from "./ports.ts";
 import { within } from "./session/deadline.ts";
-import { clientHandshake } from "./session/handshake.ts";
+import { clientHandshake, turnAway } from "./session/handshake.ts";
 import { Mux } from "./session/mux.ts";
 import { TokenKey } from "./session/proof.ts";
 import type { OutputOptions, SpawnOptions } from "./options.ts";
@@ -65,19 +65,17 @@ export async function connect(
     signal: options.signal,
     doing: `Handshake with ${link.peer}`,
   };
-  try {
-    const shaking = clientHandshake(link, token, limits, options.noise);
-    const handshake = await within(shaking, deadline);
-    const { peerLimits, proof } = handshake;
-    const mux = new Mux({ link, limits, peerLimits, firstFrame: proof });
-    const ready = within(handshake.verify(), deadline);
-    const session = new Session(mux, ready);
-    if (!options.early) await ready;
-    return session;
-  } catch (error) {
-    link.abort(error as LimpetError);
+  const shaking = clientHandshake(link, token, limits, options.noise);
+  const handshake = await within(shaking, deadline).catch(async (thrown) => {
+    const error = asLimpetError(thrown, "protocol_error", "Handshake");
+    await turnAway(link, error);
     throw error;
-  }
+  });
+  const { peerLimits, proof } = handshake;
+  const mux = new Mux({ link, limits, peerLimits, firstFrame: proof });
+  const session = new Session(mux, within(handshake.verify(), deadline));
+  if (!options.early) await session.ready;
+  return session;
 }
 
 function cancelled(signal: AbortSignal): LimpetError {

@@ -7,13 +7,11 @@
 import { asLimpetError, type ErrorCode, LimpetError } from "./errors.ts";
 import type { ExecEvent } from "./exec/events.ts";
 import { ExecServer } from "./exec/server.ts";
-import { FrameType } from "./frame/frame.ts";
 import { type Limits, resolveLimits } from "./limits.ts";
 import { PlainLink } from "./link/plain_link.ts";
 import type { Duplex, Listener, Platform, Spawner } from "./ports.ts";
 import { within } from "./session/deadline.ts";
-import { serverHandshake } from "./session/handshake.ts";
-import { sessionFrame } from "./session/hello.ts";
+import { serverHandshake, turnAway } from "./session/handshake.ts";
 import { Mux } from "./session/mux.ts";
 import { TokenKey } from "./session/proof.ts";
 
@@ -48,15 +46,6 @@ export interface ServeOptions {
   /** Told of everything that happens. Must not throw. */
   readonly onEvent?: (event: ServerEvent) => void;
 }
-
-/** Codes that are for the client to know when it is turned away. */
-const TOLD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "unauthenticated",
-  "version_mismatch",
-  "protocol_error",
-  "limit_exceeded",
-  "timed_out",
-]);
 
 /** Serves connections from a listener, or handed over one by one. */
 export class Server implements AsyncDisposable {
@@ -179,7 +168,7 @@ class Connection {
       mux = await this.#handshake(await token);
     } catch (thrown) {
       const error = asLimpetError(thrown, "protocol_error", "Handshake");
-      await this.#turnAway(error);
+      await turnAway(this.#link, error);
       return this.#disconnected(error, false);
     }
     const error = await mux.over;
@@ -204,18 +193,6 @@ class Connection {
     this.#report({ type: "authenticated" });
     this.#mux.start();
     return this.#mux;
-  }
-
-  /** Says why, if there is somebody who would understand, and hangs up. */
-  async #turnAway(error: LimpetError): Promise<void> {
-    if (!this.#link.greeted || !TOLD.has(error.code)) {
-      return this.#link.abort(error);
-    }
-    const { code, message } = error;
-    const goodbye = sessionFrame(FrameType.CLOSE, { code, message });
-    const told = this.#link.send([goodbye]).then(() => this.#link.close());
-    await within(told, { ms: 2_000, doing: "Closing" }).catch(() => {});
-    this.#link.abort(error);
   }
 
   #disconnected(error: LimpetError, authenticated: boolean): void {

@@ -41,6 +41,8 @@ export class Channel {
   #ended = false;
   /** To be set before the first frame can come. */
   handler: ChannelHandler | null = null;
+  /** Whether the peer may send on its streams yet. */
+  streamsOpen = true;
 
   constructor(options: ChannelOptions) {
     this.id = options.id;
@@ -84,7 +86,7 @@ export class Channel {
         const fields = decodeControl(frame.payload, "ABORT");
         const message = fields.text("message");
         fields.text("code");
-        return this.#receiver(frame).fail(
+        return this.#receiver(frame).abort(
           new LimpetError(
             "connection_lost",
             `Peer gave up the stream: ${message}`,
@@ -92,10 +94,12 @@ export class Channel {
         );
       }
       case FrameType.CREDIT:
-        return this.#sender(frame).addCredit(credit(frame.payload));
+        return this.#sender(frame).addCredit(credit(frame));
       case FrameType.STOP:
+        if (frame.payload.byteLength > 0) throw malformed(frame, 0);
         return this.#sender(frame).stop();
       default:
+        if (frame.stream !== 0) wrongStream(frame);
         this.handler?.message(frame);
     }
   }
@@ -116,6 +120,13 @@ export class Channel {
   }
 
   #receiver(frame: Frame): ReceiveStream {
+    if (!this.streamsOpen) {
+      throw new LimpetError(
+        "protocol_error",
+        `Peer sent ${frameName(frame.type)} on channel ${frame.channel} ` +
+          "before its answer to OPEN",
+      );
+    }
     return this.#receiving.get(frame.stream) ?? wrongStream(frame);
   }
 
@@ -124,13 +135,17 @@ export class Channel {
   }
 }
 
-function credit(payload: Uint8Array): number {
-  if (payload.byteLength !== 4) {
-    throw new LimpetError(
-      "protocol_error",
-      `Peer sent a CREDIT frame of ${payload.byteLength} bytes instead of 4`,
-    );
-  }
+function malformed(frame: Frame, bytes: number): LimpetError {
+  return new LimpetError(
+    "protocol_error",
+    `Peer sent a ${frameName(frame.type)} frame of ` +
+      `${frame.payload.byteLength} bytes instead of ${bytes}`,
+  );
+}
+
+function credit(frame: Frame): number {
+  if (frame.payload.byteLength !== 4) throw malformed(frame, 4);
+  const { payload } = frame;
   return new DataView(payload.buffer, payload.byteOffset).getUint32(0);
 }
 

@@ -32,6 +32,8 @@ export class ReceiveStream {
   #taken = 0;
   #total = 0;
   #stopped = false;
+  /** END or ABORT has come: whatever else comes is a mistake. */
+  #endedByPeer = false;
   #heldOpen = false;
   /** Set when nothing more will come: null for a clean end. */
   #outcome: LimpetError | null | undefined = undefined;
@@ -82,7 +84,7 @@ export class ReceiveStream {
 
   /** DATA has come. Throws when it is more than was allowed. */
   data(payload: Uint8Array): void {
-    if (this.finished) throw this.#after("DATA");
+    if (this.#endedByPeer) throw this.#after("DATA");
     if (payload.byteLength > this.#allowed) {
       throw new LimpetError(
         "limit_exceeded",
@@ -92,7 +94,7 @@ export class ReceiveStream {
     }
     this.#allowed -= payload.byteLength;
     this.#total += payload.byteLength;
-    if (this.#stopped || payload.byteLength === 0) return;
+    if (this.#stopped || this.finished || payload.byteLength === 0) return;
     if (this.#wanted) {
       this.#wanted = false;
       this.#give(payload);
@@ -101,21 +103,27 @@ export class ReceiveStream {
     }
   }
 
-  /** END has come. Throws when bytes are missing. */
+  /** END has come. If bytes are missing, what came is no whole stream. */
   end(bytes: number, heldOpen: boolean): void {
-    if (this.finished) throw this.#after("END");
-    if (bytes !== this.#total) {
-      throw new LimpetError(
-        "protocol_error",
-        `Peer ended stream ${this.#stream} of channel ${this.#channel} with ` +
-          `${bytes} bytes, ${this.#total} have come`,
-      );
-    }
+    if (this.#endedByPeer) throw this.#after("END");
+    this.#endedByPeer = true;
+    if (this.finished) return;
     this.#heldOpen = heldOpen;
-    this.#finish(null);
+    const missing = bytes === this.#total ? null : new LimpetError(
+      "connection_lost",
+      `Stream ended after ${this.#total} bytes of ${bytes}`,
+    );
+    this.#finish(missing);
   }
 
-  /** The rest will not come: ABORT, or the session is lost. */
+  /** ABORT has come. */
+  abort(error: LimpetError): void {
+    if (this.#endedByPeer) throw this.#after("ABORT");
+    this.#endedByPeer = true;
+    this.fail(error);
+  }
+
+  /** Nothing more is wanted or will come: the session or command is over. */
   fail(error: LimpetError): void {
     if (!this.finished) this.#finish(error);
   }

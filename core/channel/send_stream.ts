@@ -95,11 +95,11 @@ export class SendStream implements FrameSource {
     });
   }
 
-  /** The reader allows more. Throws `protocol_error` past the bound. */
+  /** The reader allows more. Throws `limit_exceeded` past the bound. */
   addCredit(bytes: number): void {
     if (this.#credit + bytes > MAX_CREDIT) {
       throw new LimpetError(
-        "protocol_error",
+        "limit_exceeded",
         `Peer granted more than ${MAX_CREDIT} bytes of credit on channel ` +
           `${this.#channel}`,
       );

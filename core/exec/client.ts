@@ -61,6 +61,7 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
     this.pid.catch(() => {});
     this.status.catch(() => {});
     channel.handler = this;
+    channel.streamsOpen = false;
     const { stdin, stdout, stderr, merge } = request;
     this.#send = stdin ? channel.addSendStream(STDIN) : null;
     this.#stdin = this.#send === null ? null : writableOf(this.#send);
@@ -144,6 +145,7 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
       case FrameType.STARTED:
         if (this.#started) throw twice("STARTED");
         this.#started = true;
+        this.#channel.streamsOpen = true;
         return this.#pid.resolve(fields.integer("pid"));
       case FrameType.REFUSED: {
         if (this.#started) throw twice("REFUSED");

@@ -86,16 +86,18 @@ export function checkRequest(request: ExecRequest): void {
   if (argv !== undefined && (argv.length === 0 || argv[0] === "")) {
     throw invalid("A command needs a program: its name is empty");
   }
-  argv?.forEach((arg, i) => refuseNul(arg, `Argument ${i} of the command`));
-  refuseNul(line, "The shell line");
-  refuseNul(cwd, "The working directory");
+  argv?.forEach((arg, i) =>
+    refuseUnsendable(arg, `Argument ${i} of the command`)
+  );
+  refuseUnsendable(line, "The shell line");
+  refuseUnsendable(cwd, "The working directory");
   if (cwd === "") throw invalid("The working directory is empty");
   for (const [name, value] of Object.entries(env)) {
     if (name === "" || name.includes("=")) {
       throw invalid(`"${name}" cannot be the name of a variable`);
     }
-    refuseNul(name, "The name of a variable");
-    refuseNul(value, `Variable ${name}`);
+    refuseUnsendable(name, "The name of a variable");
+    refuseUnsendable(value, `Variable ${name}`);
   }
   for (const key of ["timeoutMs", "killAfterMs", "drainMs"] as const) {
     const value = request[key];
@@ -109,7 +111,13 @@ export function checkRequest(request: ExecRequest): void {
   }
 }
 
-function refuseNul(text: string | undefined, what: string): void {
+/** Half a surrogate pair has no UTF-8, so it would arrive as something else. */
+const HALF_PAIR = /\p{Surrogate}/u;
+
+function refuseUnsendable(text: string | undefined, what: string): void {
+  if (text !== undefined && HALF_PAIR.test(text)) {
+    throw invalid(`${what} has half a surrogate pair, which is no character`);
+  }
   const at = text?.indexOf("\0") ?? -1;
   if (at >= 0) {
     throw invalid(

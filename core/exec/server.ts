@@ -53,7 +53,10 @@ export class ExecServer implements JobHost {
       request = decodeRequest(payload);
       this.#checkRoom();
     } catch (thrown) {
-      const { code, message } = asLimpetError(thrown, "refused", "Request");
+      const error = asLimpetError(thrown, "refused", "Request");
+      // Not even a JSON object: that peer does not know the protocol.
+      if (error.code === "protocol_error") throw error;
+      const { code, message } = error;
       channel.send(FrameType.REFUSED, { code, message });
       this.report({
         type: "command_refused",

@@ -49,7 +49,7 @@ export class Decoder {
 
   /**
    * The next frame or piece of one; undefined when more bytes are needed.
-   * Throws `protocol_error` for a payload over the limit.
+   * Throws `limit_exceeded` for a payload over the limit.
    */
   next(): Frame | undefined {
     if (this.#missing === 0) {
@@ -59,7 +59,7 @@ export class Decoder {
         const claimed = this.#missing;
         this.#missing = 0;
         throw new LimpetError(
-          "protocol_error",
+          "limit_exceeded",
           `Peer sent a ${frameName(this.#header[4])} frame of ${claimed} ` +
             `bytes, over the limit of ${this.maxPayload}`,
         );

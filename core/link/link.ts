@@ -20,6 +20,8 @@ export interface LinkReceiver {
 export interface Link {
   /** Where the peer is, for messages. */
   readonly peer: string;
+  /** The peer has said CLOSE: there is nothing to answer. Set by the session. */
+  dismissed: boolean;
   /** Begins to deliver frames. To be called once. */
   start(receiver: LinkReceiver): void;
   /**

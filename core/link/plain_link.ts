@@ -22,6 +22,7 @@ const CLOSE_TIMEOUT_MS = 1_000;
  */
 export class PlainLink implements Link {
   readonly peer: string;
+  dismissed = false;
   readonly #duplex: Duplex;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;

@@ -4,10 +4,11 @@
  * @module
  */
 
-import { isErrorCode, LimpetError } from "../errors.ts";
+import { type ErrorCode, isErrorCode, LimpetError } from "../errors.ts";
 import { decodeControl, type Fields } from "../frame/control.ts";
 import {
   encodeFrame,
+  FIRST_OPTIONAL_TYPE,
   type Frame,
   frameName,
   FrameType,
@@ -20,6 +21,7 @@ import {
 import type { Limits } from "../limits.ts";
 import type { PlainLink } from "../link/plain_link.ts";
 import type { Platform } from "../ports.ts";
+import { within } from "./deadline.ts";
 import {
   chooseVersion,
   helloFrame,
@@ -122,6 +124,32 @@ export async function serverHandshake(
   return peerLimits;
 }
 
+/** Codes of a failed handshake that are for the peer to know. */
+const TOLD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "unauthenticated",
+  "version_mismatch",
+  "protocol_error",
+  "limit_exceeded",
+  "timed_out",
+]);
+
+/**
+ * Hangs up after a failed handshake. Says why, but only to a peer that has shown
+ * that it speaks Limpet, and that has not hung up itself. Never rejects.
+ */
+export async function turnAway(
+  link: PlainLink,
+  error: LimpetError,
+): Promise<void> {
+  if (link.greeted && !link.dismissed && TOLD.has(error.code)) {
+    const { code, message } = error;
+    const goodbye = sessionFrame(FrameType.CLOSE, { code, message });
+    const told = link.send([goodbye]).then(() => link.close());
+    await within(told, { ms: 2_000, doing: "Closing" }).catch(() => {});
+  }
+  link.abort(error);
+}
+
 /** The error that a peer's CLOSE stands for. */
 export function readClose(payload: Uint8Array, peer: string): LimpetError {
   const fields: Fields = decodeControl(payload, "CLOSE");
@@ -140,20 +168,30 @@ export function readClose(payload: Uint8Array, peer: string): LimpetError {
 }
 
 async function expectFrame(link: PlainLink, type: number): Promise<Frame> {
-  const frame = await link.next();
+  let frame: Frame | null;
+  do {
+    frame = await link.next();
+  } while (frame !== null && frame.type >= FIRST_OPTIONAL_TYPE);
   if (frame === null) {
     throw new LimpetError(
       "connection_lost",
       `Connection to ${link.peer} ended before ${frameName(type)}`,
     );
   }
-  if (frame.type === FrameType.CLOSE) throw readClose(frame.payload, link.peer);
-  if (frame.type === type && frame.channel === 0) return frame;
+  if (frame.type === FrameType.CLOSE) {
+    link.dismissed = true;
+    throw readClose(frame.payload, link.peer);
+  }
+  if (isSessionFrame(frame, type)) return frame;
   throw new LimpetError(
     "protocol_error",
     `Peer sent ${frameName(frame.type)} on channel ${frame.channel} where ` +
       `${frameName(type)} was due`,
   );
+}
+
+function isSessionFrame(frame: Frame, type: number): boolean {
+  return frame.type === type && frame.channel === 0 && frame.stream === 0;
 }
 
 function proofFrame(proof: Uint8Array, platform?: Platform): Frame {

@@ -66,12 +66,12 @@ export function readHello(hello: Fields): PeerLimits {
     throw hello.wrong("nonce", `base64url of ${NONCE_BYTES} bytes`);
   }
   hello.texts("features");
-  hello.text("software", 100);
+  hello.text("software");
   const limits = hello.object("limits");
   return {
     frameBytes: limits.integer("frame", { min: MIN_FRAME_BYTES }),
-    controlBytes: limits.integer("control", { min: MIN_FRAME_BYTES }),
-    windowBytes: limits.integer("window", { min: 1, max: 0x7fff_ffff }),
+    controlBytes: limits.integer("control"),
+    windowBytes: limits.integer("window", { max: 0x7fff_ffff }),
   };
 }
 

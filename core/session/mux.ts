@@ -36,6 +36,8 @@ const CHANNEL_TYPES: ReadonlySet<number> = new Set([
 const FAULTS: ReadonlySet<string> = new Set([
   "protocol_error",
   "limit_exceeded",
+  "unauthenticated",
+  "timed_out",
 ]);
 
 /** What a mux is made with. */
@@ -111,6 +113,7 @@ export class Mux implements LinkReceiver {
     const frame = this.#parts.push(received);
     if (frame === null || this.#error !== null) return;
     if (frame.type === FrameType.CLOSE) {
+      this.#link.dismissed = true;
       return this.#finish(readClose(frame.payload, this.#link.peer), null);
     }
     if (frame.type === FrameType.OPEN && this.#onOpen !== undefined) {
@@ -138,10 +141,8 @@ export class Mux implements LinkReceiver {
 
   /** Ends the session because of an error; tells the peer if it is at fault. */
   fail(error: LimpetError): void {
-    this.#finish(
-      error,
-      FAULTS.has(error.code) ? closeFrame(error.code, error.message) : null,
-    );
+    const tell = FAULTS.has(error.code) && !this.#link.dismissed;
+    this.#finish(error, tell ? closeFrame(error.code, error.message) : null);
   }
 
   /** Ends the session on purpose. Settles when the transport is given up. */

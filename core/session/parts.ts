@@ -7,6 +7,18 @@
 import { LimpetError } from "../errors.ts";
 import { type Frame, frameName, FrameType } from "../frame/frame.ts";
 
+/** What a message in parts can be made of: PART, and then one of the others. */
+const MESSAGE_TYPES: ReadonlySet<number> = new Set([
+  FrameType.PART,
+  FrameType.OPEN,
+  FrameType.STARTED,
+  FrameType.REFUSED,
+  FrameType.END,
+  FrameType.ABORT,
+  FrameType.SIGNAL,
+  FrameType.EXIT,
+]);
+
 /** Cuts a control frame into PART frames and a last one under its own type. */
 export function splitControl(frame: Frame, maxPayload: number): Frame[] {
   const { payload } = frame;
@@ -34,12 +46,15 @@ export class PartAssembler {
   /** Returns the whole frame once its last piece is here, else null. */
   push(frame: Frame): Frame | null {
     if (frame.type !== FrameType.PART && this.#parts.length === 0) return frame;
-    if (frame.type === FrameType.DATA || this.#foreign(frame)) {
+    if (!MESSAGE_TYPES.has(frame.type) || this.#foreign(frame)) {
       throw new LimpetError(
         "protocol_error",
         `Peer sent ${frameName(frame.type)} on channel ${frame.channel} ` +
           `between the parts of a message on channel ${this.#channel}`,
       );
+    }
+    if (frame.type === FrameType.PART && frame.payload.byteLength === 0) {
+      throw new LimpetError("protocol_error", "Peer sent an empty PART frame");
     }
     this.#channel = frame.channel;
     this.#bytes += frame.payload.byteLength;

@@ -104,7 +104,10 @@ export function fromBase64Url(text: string, length: number): Bytes | null {
   if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) return null;
   const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
   const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
-  return bytes.byteLength === length ? bytes : null;
+  // Several texts decode to the same bytes; only one of them is canonical.
+  return bytes.byteLength === length && toBase64Url(bytes) === text
+    ? bytes
+    : null;
 }
 
 function message(label: string, ...parts: Uint8Array[]): Bytes {
