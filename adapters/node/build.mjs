@@ -8,7 +8,13 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { chmodSync, readFileSync, renameSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -17,9 +23,10 @@ import { build } from "esbuild";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const at = (/** @type {string[]} */ ...parts) => join(root, ...parts);
 
-// Built beside and then moved into place: whoever runs `dist/` at the moment
-// never sees half of it.
+// Built beside and then exchanged by renaming: whoever runs `dist/` at the moment
+// never sees half of it, and two builds at once do not get in each other's way.
 const out = at("node_modules", `.limpet-build-${process.pid}`);
+const old = `${out}-old`;
 
 /** @type {import("esbuild").BuildOptions} */
 const common = {
@@ -61,14 +68,26 @@ try {
   ]);
   chmodSync(join(out, "limpet.js"), 0o755);
   declarations();
-  rmSync(at("dist"), { recursive: true, force: true });
-  renameSync(out, at("dist"));
+  exchange();
 } catch (error) {
   // esbuild has shown its own errors already.
   if (!(error instanceof Error && "errors" in error)) console.error(error);
   process.exitCode = 1;
 } finally {
   rmSync(out, { recursive: true, force: true });
+  rmSync(old, { recursive: true, force: true });
+}
+
+function exchange(tries = 3) {
+  try {
+    rmSync(old, { recursive: true, force: true });
+    if (existsSync(at("dist"))) renameSync(at("dist"), old);
+    renameSync(out, at("dist"));
+  } catch (error) {
+    // Another build was at it between our two steps.
+    if (tries === 0) throw error;
+    exchange(tries - 1);
+  }
 }
 
 function declarations() {
