@@ -1,0 +1,57 @@
+/**
+ * An open socket as a byte stream.
+ *
+ * @module
+ */
+
+import { lostError } from "../../core/adapter/os_error.ts";
+import { formatHostPort } from "../../core/adapter/target.ts";
+import type { Duplex } from "../../core/ports.ts";
+import { osError } from "./errors.ts";
+import { readableOf, writableOf } from "./streams.ts";
+
+/**
+ * An open socket as a {@linkcode Duplex}. No waiting for more to send (Nagle),
+ * and the OS notices a peer that is gone for good.
+ */
+export function duplexOf(conn: Deno.TcpConn | Deno.UnixConn): Duplex {
+  if ("setNoDelay" in conn) {
+    conn.setNoDelay();
+    conn.setKeepAlive();
+  }
+  // Deno closes nothing by itself: the descriptor goes when both sides are over.
+  let open = true;
+  let reading = true;
+  let writing = true;
+  const drop = (): void => {
+    if (!open) return;
+    open = false;
+    conn.close();
+  };
+  const map = (error: unknown) => {
+    drop();
+    return lostError(error === null ? null : osError(error));
+  };
+  const doneReading = (): void => {
+    reading = false;
+    if (!writing) drop();
+  };
+  const readable = readableOf(conn, map, doneReading, doneReading);
+  const { writable, writev } = writableOf({
+    write: (bytes) => conn.write(bytes),
+    async end(): Promise<void> {
+      await conn.closeWrite();
+      writing = false;
+      if (!reading) drop();
+    },
+    // Deno has no way to ask for a reset.
+    abort: drop,
+  }, map);
+  return { readable, writable, writev, peer: peerOf(conn.remoteAddr) };
+}
+
+function peerOf(address: Deno.Addr): string {
+  return "hostname" in address
+    ? formatHostPort(address.hostname, address.port)
+    : "unix";
+}

@@ -1,0 +1,125 @@
+/**
+ * Finds out what is wrong with a command that cannot start, as far as Deno lets
+ * us look. Without `--allow-read` Deno's own error has to do.
+ *
+ * @module
+ */
+
+import {
+  directoryError,
+  type DirectoryKind,
+  type FileKind,
+  type Program,
+  searchError,
+  searchProgram,
+} from "../../core/adapter/command.ts";
+import { type OsError, startError } from "../../core/adapter/os_error.ts";
+import type { LimpetError } from "../../core/errors.ts";
+import type { Command } from "../../core/ports.ts";
+import { codeOf } from "./errors.ts";
+
+/**
+ * Where the program is. Deno's own search differs from `execvp` in details: it
+ * does not know relative parts of PATH, and it skips a file that cannot be
+ * executed and reports it as missing.
+ */
+export function locate(command: Command, program: Program): string {
+  const { file, wrapped, title } = program;
+  if (program.verbatim) return file;
+  const path = search(command, wrapped ?? file, title);
+  return wrapped === null ? path : file;
+}
+
+function search(
+  { env, cwd }: Command,
+  file: string,
+  title: string,
+): string {
+  const { kind, path } = searchProgram(file, env, cwd ?? ownCwd(), lookAtFile);
+  if (kind === "executable" || kind === "unknown") return path ?? file;
+  const error = cwdError(cwd, title, null) ??
+    searchError(title, file, kind, null);
+  if (error !== null) throw error;
+  return file;
+}
+
+/** Null if nothing can be found that the OS's code does not say already. */
+export function diagnose(
+  { cwd }: Command,
+  { title }: Program,
+  error: OsError,
+): LimpetError | null {
+  const { code } = error;
+  if (code !== "ENOENT" && code !== "ENOTDIR" && code !== "EACCES") return null;
+  return cwdError(cwd, title, error) ??
+    // The program itself has been found before.
+    (code === "ENOENT"
+      ? startError(
+        "not_executable",
+        title,
+        "the interpreter it names does not exist",
+        error,
+      )
+      : null);
+}
+
+function cwdError(
+  cwd: string | undefined,
+  title: string,
+  error: OsError | null,
+): LimpetError | null {
+  if (cwd === undefined) return null;
+  return directoryError(title, cwd, lookAtDirectory(cwd, error), error);
+}
+
+function lookAtDirectory(path: string, error: OsError | null): DirectoryKind {
+  try {
+    if (!Deno.statSync(path).isDirectory) return "not a directory";
+    return error?.code === "EACCES" ? canEnter(path) : "usable";
+  } catch (failure) {
+    if (failure instanceof Deno.errors.NotCapable) return toldBy(error);
+    if (codeOf(failure) === "EACCES") return "no permission";
+    return codeOf(failure) === "ENOTDIR" ? "not a directory" : "missing";
+  }
+}
+
+/** Any file in it can be asked for, if it can be entered. */
+function canEnter(path: string): DirectoryKind {
+  try {
+    Deno.statSync(`${path}/.`);
+    return "usable";
+  } catch (failure) {
+    return codeOf(failure) === "EACCES" ? "no permission" : "unknown";
+  }
+}
+
+/** Without `--allow-read` there is only the text of Deno's message. */
+function toldBy(error: OsError | null): DirectoryKind {
+  const message = error?.cause instanceof Error ? error.cause.message : "";
+  if (message.includes("No such cwd")) return "missing";
+  if (message.includes("cwd is not a directory")) return "not a directory";
+  return "unknown";
+}
+
+function lookAtFile(path: string): FileKind {
+  try {
+    const { isDirectory, mode } = Deno.statSync(path);
+    if (isDirectory) return "directory";
+    // Whether the bit is meant for us is for the OS to say.
+    return mode === null || (mode & 0o111) !== 0
+      ? "executable"
+      : "not executable";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return "unknown";
+    return codeOf(error) === "EACCES" ? "not executable" : "missing";
+  }
+}
+
+/** Where a command runs that names no directory. */
+function ownCwd(): string {
+  try {
+    return Deno.cwd();
+  } catch {
+    return ".";
+  }
+}

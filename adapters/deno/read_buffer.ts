@@ -1,0 +1,41 @@
+/**
+ * Memory for reads.
+ *
+ * @module
+ */
+
+/** A command that prints a line should not cost more than that takes. */
+const FIRST_BYTES = 4 * 1024;
+
+/** What one read asks for at most. */
+const MOST_BYTES = 64 * 1024;
+
+/**
+ * Memory that grows with what comes in. A chunk that fills little of it is
+ * copied into memory of its own and the rest is used again; a large one is
+ * given out as it is and never touched again.
+ */
+export class ReadBuffer {
+  #size = FIRST_BYTES;
+  #spare: ArrayBuffer | null = null;
+
+  /** Where to read into. */
+  next(): Uint8Array<ArrayBuffer> {
+    const buffer = this.#spare ?? new ArrayBuffer(this.#size);
+    this.#spare = null;
+    return new Uint8Array(buffer);
+  }
+
+  /** What a read has put at the beginning of `filled.buffer`. */
+  take(filled: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const { buffer, byteLength } = filled;
+    if (byteLength < buffer.byteLength / 4) {
+      this.#spare = buffer;
+      return filled.slice();
+    }
+    if (byteLength === buffer.byteLength) {
+      this.#size = Math.min(buffer.byteLength * 4, MOST_BYTES);
+    }
+    return filled;
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * TCP and Unix sockets.
+ *
+ * Permissions: `--allow-net` to connect and to listen.
+ *
+ * @module
+ */
+
+import { connectError } from "../../core/adapter/os_error.ts";
+import type { Duplex, SocketTarget } from "../../core/ports.ts";
+import { duplexOf } from "./connection.ts";
+import { osError } from "./errors.ts";
+
+export { listen } from "./listener.ts";
+
+/**
+ * Connects. Rejects with a `LimpetError` `connection_failed`, or with the
+ * signal's reason.
+ */
+export async function dial(
+  target: SocketTarget,
+  signal?: AbortSignal,
+): Promise<Duplex> {
+  signal?.throwIfAborted();
+  try {
+    const conn = target.kind === "tcp"
+      ? await Deno.connect({
+        hostname: target.hostname,
+        port: target.port,
+        signal,
+      })
+      : await Deno.connect({ transport: "unix", path: target.path });
+    if (signal?.aborted) conn.close();
+    else return duplexOf(conn);
+  } catch (error) {
+    if (!signal?.aborted) throw connectError(target, osError(error));
+  }
+  throw signal.reason;
+}

@@ -1,0 +1,105 @@
+/**
+ * Subprocesses, each the leader of a process group of its own.
+ *
+ * Permissions: `--allow-run`. With `--allow-read` as well, errors are as exact
+ * as the OS knows them, and programs are found as `execvp` finds them.
+ *
+ * @module
+ */
+
+import { toProgram } from "../../core/adapter/command.ts";
+import {
+  lostError,
+  pipeError,
+  spawnError,
+} from "../../core/adapter/os_error.ts";
+import type {
+  Command,
+  ExitStatus,
+  ProcessHandle,
+  Spawner,
+} from "../../core/ports.ts";
+import { diagnose, locate } from "./diagnose.ts";
+import { osError } from "./errors.ts";
+import { ProcessGroup } from "./process_group.ts";
+import { passOn, writableOver } from "./pipes.ts";
+
+const IS_WINDOWS = Deno.build.os === "windows";
+
+/**
+ * Starts commands.
+ *
+ * Deno passes the path that it found as `argv[0]`, whatever the command said: a
+ * program's own messages begin with `/usr/bin/ls:` in place of `ls:`.
+ */
+export const spawner: Spawner = (command) => {
+  // Deno starts processes synchronously; a failure is to reject all the same.
+  return new Promise((resolve) => resolve(start(command)));
+};
+
+function start(command: Command): ProcessHandle {
+  const program = toProgram(command, IS_WINDOWS);
+  const file = locate(command, program);
+  try {
+    return handleOf(
+      command,
+      new Deno.Command(file, {
+        args: [...program.args],
+        cwd: command.cwd,
+        env: { ...command.env },
+        clearEnv: true,
+        detached: !IS_WINDOWS,
+        windowsRawArguments: program.verbatim,
+        ...stdioOf(command),
+      }).spawn(),
+    );
+  } catch (error) {
+    throw diagnose(command, program, osError(error)) ??
+      spawnError(program.title, osError(error));
+  }
+}
+
+function handleOf(command: Command, child: Deno.ChildProcess): ProcessHandle {
+  const group = new ProcessGroup(child.pid);
+  const status = child.status.then(exitStatus, unnamedSignal)
+    .then((status) => {
+      group.leaderEnded();
+      return status;
+    });
+  const outputError = (error: unknown) => lostError(osError(error));
+  const inputError = (error: unknown) =>
+    pipeError("stdin_closed", error === null ? null : osError(error));
+  return {
+    pid: child.pid,
+    stdin: command.stdin === "piped"
+      ? writableOver(child.stdin, inputError)
+      : null,
+    stdout: command.stdout === "piped"
+      ? passOn(child.stdout, outputError)
+      : null,
+    stderr: command.stderr === "piped"
+      ? passOn(child.stderr, outputError)
+      : null,
+    status,
+    kill: (signal) => group.kill(signal),
+    groupAlive: () => group.isAlive(),
+  };
+}
+
+/** Deno gives 128 + n as the code besides the signal. */
+function exitStatus({ code, signal }: Deno.CommandStatus): ExitStatus {
+  return signal === null ? { code, signal } : { code: null, signal };
+}
+
+/** Deno throws "Invalid signal: 34" for a real-time signal. */
+function unnamedSignal(error: unknown): ExitStatus {
+  const number = /\d+/.exec(String(error))?.[0] ?? "";
+  return { code: null, signal: `SIG${number}` };
+}
+
+function stdioOf(
+  { stdin, stdout, stderr }: Command,
+): Pick<Deno.CommandOptions, "stdin" | "stdout" | "stderr"> {
+  // With "stdout" the shell around the program copies the descriptor.
+  return { stdin, stdout, stderr: stderr === "stdout" ? "null" : stderr };
+}

@@ -1,0 +1,38 @@
+/**
+ * Our own stdin and stdout as one byte stream.
+ *
+ * @module
+ */
+
+import { lostError } from "../../core/adapter/os_error.ts";
+import type { Duplex } from "../../core/ports.ts";
+import { osError } from "./errors.ts";
+import { readableOf, writableOf } from "./streams.ts";
+
+/**
+ * For `serve --stdio`. From here on nothing else may read stdin or write to
+ * stdout, and to end either of them is for good.
+ */
+export function stdio(): Duplex {
+  const { stdin, stdout } = Deno;
+  const map = (error: unknown) =>
+    lostError(error === null ? null : osError(error));
+  const closeInput = once(() => stdin.close());
+  const closeOutput = once(() => stdout.close());
+  const readable = readableOf(stdin, map, closeInput, closeInput);
+  const { writable, writev } = writableOf({
+    write: (bytes) => stdout.write(bytes),
+    end: closeOutput,
+    abort: closeOutput,
+  }, map);
+  return { readable, writable, writev, peer: "stdio" };
+}
+
+function once(close: () => void): () => void {
+  let closed = false;
+  return () => {
+    if (closed) return;
+    closed = true;
+    close();
+  };
+}

@@ -1,0 +1,121 @@
+/**
+ * Web streams over Deno's readers and writers, for sockets and for our own
+ * stdio. Deno's own `conn.writable` cannot end its side and leave the other.
+ *
+ * @module
+ */
+
+import type { LimpetError } from "../../core/errors.ts";
+import { ReadBuffer } from "./read_buffer.ts";
+
+/** Turns an error of Deno's into ours; null: it closed too early. */
+export type ErrorMap = (error: unknown) => LimpetError;
+
+/** A batch up to this size is made one buffer, for Deno has no writev. */
+const GATHER_BYTES = 256 * 1024;
+
+/** As a web stream, which reads only while somebody is waiting. */
+export function readableOf(
+  source: { read(buffer: Uint8Array): Promise<number | null> },
+  map: ErrorMap,
+  ended: () => void,
+  cancel: () => void,
+): ReadableStream<Uint8Array> {
+  const memory = new ReadBuffer();
+  return new ReadableStream<Uint8Array>({
+    async pull(controller): Promise<void> {
+      const bytes = memory.next();
+      let length: number | null;
+      try {
+        length = await source.read(bytes);
+      } catch (error) {
+        return controller.error(map(error));
+      }
+      if (length !== null) {
+        return controller.enqueue(memory.take(bytes.subarray(0, length)));
+      }
+      controller.close();
+      ended();
+    },
+    cancel,
+  }, { highWaterMark: 0 });
+}
+
+/** The writing side: a web stream, and a gathered write. */
+export interface WritableSide {
+  readonly writable: WritableStream<Uint8Array>;
+  /** As `Duplex.writev`. */
+  writev(chunks: readonly Uint8Array[]): Promise<void>;
+}
+
+/** What {@linkcode writableOf} needs; a `Deno.Conn` has all but `end`. */
+export interface Sink {
+  write(bytes: Uint8Array): Promise<number>;
+  /** Ends this side. */
+  end(): Promise<void> | void;
+  /** Drops everything at once; a write under way then fails. */
+  abort(): void;
+}
+
+/** As a web stream whose writes settle when the OS has the bytes. */
+export function writableOf(sink: Sink, map: ErrorMap): WritableSide {
+  let scratch: Uint8Array | null = null;
+  let failure: LimpetError | null = null;
+  let fail: (error: LimpetError) => void = () => {};
+
+  async function writeAll(bytes: Uint8Array): Promise<void> {
+    if (failure !== null) throw failure;
+    try {
+      let rest = bytes;
+      while (rest.byteLength > 0) {
+        const written = await sink.write(rest);
+        if (written === rest.byteLength) return;
+        rest = rest.subarray(written);
+      }
+    } catch (error) {
+      fail(map(error));
+      throw failure;
+    }
+  }
+
+  const writable = new WritableStream<Uint8Array>({
+    start(controller): void {
+      fail = (error) => {
+        failure = error;
+        controller.error(error);
+      };
+      // Not the method `abort`, which waits for a write that may never end.
+      controller.signal.addEventListener("abort", () => {
+        failure ??= map(null);
+        sink.abort();
+      });
+    },
+    write: writeAll,
+    async close(): Promise<void> {
+      try {
+        await sink.end();
+      } catch (error) {
+        throw map(error);
+      }
+    },
+  });
+
+  return {
+    writable,
+    async writev(chunks): Promise<void> {
+      let length = 0;
+      for (const chunk of chunks) length += chunk.byteLength;
+      if (chunks.length < 2 || length > GATHER_BYTES) {
+        for (const chunk of chunks) await writeAll(chunk);
+        return;
+      }
+      scratch ??= new Uint8Array(GATHER_BYTES);
+      let offset = 0;
+      for (const chunk of chunks) {
+        scratch.set(chunk, offset);
+        offset += chunk.byteLength;
+      }
+      await writeAll(scratch.subarray(0, length));
+    },
+  };
+}
