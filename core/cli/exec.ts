@@ -95,21 +95,37 @@ async function run(
     ? feed(runtime, command)
     : Promise.resolve();
   feeding.catch((error) => report.error(`reading stdin: ${error.message}`));
-  const finished = Promise.all([
-    command.status,
+  // Settled, not all: what had arrived before a loss is still to be written.
+  const finished = Promise.allSettled([
     pumpOutput(command.stdout, runtime.stdout),
     options.merge ? null : pumpOutput(command.stderr, runtime.stderr),
+    command.status,
   ]);
   const first = await Promise.race([finished, givenUp]);
   if (typeof first === "string") {
     report.warn(
       `not waiting any longer: the server ends the command (${first} again)`,
     );
-    finished.catch(() => {});
     await session.close();
     return signalStatus(first);
   }
-  return explain(command, first[0], report);
+  const [stdout, stderr, status] = first;
+  if (status.status === "rejected") {
+    if (isUnknown(status.reason)) {
+      report.error("what became of the command is unknown");
+    }
+    throw status.reason;
+  }
+  for (const output of [stdout, stderr]) {
+    if (output.status === "rejected") throw output.reason;
+  }
+  return explain(command, status.value, report);
+}
+
+/** Whether the command may have run, or may still run. */
+function isUnknown(error: LimpetError): boolean {
+  return error.code === "connection_lost" || error.code === "closed" ||
+    error.code === "shutting_down" || error.code === "protocol_error";
 }
 
 /** Says on stderr what the exit status alone does not. */
