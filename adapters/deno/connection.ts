@@ -5,8 +5,8 @@
  */
 
 import { lostError } from "../../core/adapter/os_error.ts";
-import { formatHostPort } from "../../core/adapter/target.ts";
 import type { Duplex } from "../../core/ports.ts";
+import { formatTarget } from "../../core/target.ts";
 import { osError } from "./errors.ts";
 import { readableOf, writableOf } from "./streams.ts";
 
@@ -52,6 +52,11 @@ export function duplexOf(conn: Deno.TcpConn | Deno.UnixConn): Duplex {
 
 function peerOf(address: Deno.Addr): string {
   return "hostname" in address
-    ? formatHostPort(address.hostname, address.port)
+    ? hostPort(address.hostname, address.port)
     : "unix";
+}
+
+/** `127.0.0.1:40312`, and an IPv6 address in brackets. */
+function hostPort(hostname: string, port: number): string {
+  return formatTarget({ kind: "tcp", hostname, port }).slice("tcp://".length);
 }

@@ -5,15 +5,15 @@
  * @module
  */
 
+import type { Program } from "../../core/adapter/command.ts";
+import { type OsError, startError } from "../../core/adapter/os_error.ts";
 import {
   directoryError,
   type DirectoryKind,
   type FileKind,
-  type Program,
   searchError,
   searchProgram,
-} from "../../core/adapter/command.ts";
-import { type OsError, startError } from "../../core/adapter/os_error.ts";
+} from "../../core/adapter/search.ts";
 import type { LimpetError } from "../../core/errors.ts";
 import type { Command } from "../../core/ports.ts";
 import { codeOf } from "./errors.ts";

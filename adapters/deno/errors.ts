@@ -14,13 +14,14 @@ export function osError(cause: unknown): OsError {
 
 /** `ENOENT` and the like. */
 export function codeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined;
+  if (typeof error !== "object" || error === null) return undefined;
   if ("code" in error && typeof error.code === "string") return error.code;
+  if (!(error instanceof Error)) return undefined;
   // What has no code of the OS in it, or comes from the resolver, which has
   // codes of its own.
   if (/failed to lookup address/.test(error.message)) return "ENOTFOUND";
   if (/ESRCH/.test(error.message)) return "ESRCH";
-  if (error instanceof RangeError) return "EINVAL";
+  if (error instanceof RangeError) return "ERR_SOCKET_BAD_PORT";
   return CODES.find(([type]) => error instanceof type)?.[1];
 }
 

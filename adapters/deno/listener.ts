@@ -5,8 +5,8 @@
  */
 
 import { listenError } from "../../core/adapter/os_error.ts";
-import { formatTarget } from "../../core/adapter/target.ts";
 import type { Duplex, Listener, SocketTarget } from "../../core/ports.ts";
+import { formatTarget } from "../../core/target.ts";
 import { duplexOf } from "./connection.ts";
 import { codeOf, osError } from "./errors.ts";
 
@@ -28,14 +28,13 @@ export async function listen(target: SocketTarget): Promise<Listener> {
     try {
       listener = bind(target);
     } catch (error) {
-      if (target.kind !== "unix" || codeOf(error) !== "EADDRINUSE") throw error;
-      if (!(await isStale(target.path))) throw error;
-      Deno.removeSync(target.path);
+      if (target.kind !== "unix") throw error;
+      await makeRoom(target.path, error);
       listener = bind(target);
     }
     if (target.kind === "unix") Deno.chmodSync(target.path, 0o600);
   } catch (error) {
-    throw listenError(target, osError(error));
+    throw listenError(formatTarget(target), osError(error));
   }
   let open = true;
   return {
@@ -80,9 +79,23 @@ async function accept(
   return { done: true, value: undefined };
 }
 
-/** Whether a socket file was left by a server that is gone. */
-async function isStale(path: string): Promise<boolean> {
-  if (!Deno.lstatSync(path).isSocket) return false;
+/** What the OS would say if it were asked to connect here. */
+const NOT_A_SOCKET = Object.assign(new Error("Not a socket"), {
+  code: "ENOTSOCK",
+});
+
+/**
+ * Removes a socket file that was left by a server that is gone. Throws if there
+ * is anything else, the error of binding unless a better one is known.
+ */
+async function makeRoom(path: string, error: unknown): Promise<void> {
+  if (codeOf(error) !== "EADDRINUSE") throw error;
+  if (!Deno.lstatSync(path).isSocket) throw NOT_A_SOCKET;
+  if (!(await isRefused(path))) throw error;
+  Deno.removeSync(path);
+}
+
+async function isRefused(path: string): Promise<boolean> {
   try {
     const probe = await Deno.connect({ transport: "unix", path });
     probe.close();

@@ -8,6 +8,7 @@
 
 import { connectError } from "../../core/adapter/os_error.ts";
 import type { Duplex, SocketTarget } from "../../core/ports.ts";
+import { formatTarget } from "../../core/target.ts";
 import { duplexOf } from "./connection.ts";
 import { osError } from "./errors.ts";
 
@@ -33,7 +34,9 @@ export async function dial(
     if (signal?.aborted) conn.close();
     else return duplexOf(conn);
   } catch (error) {
-    if (!signal?.aborted) throw connectError(target, osError(error));
+    if (!signal?.aborted) {
+      throw connectError(formatTarget(target), osError(error));
+    }
   }
   throw signal.reason;
 }

@@ -6,8 +6,8 @@
 
 import type { Socket } from "node:net";
 import { lostError } from "../../core/adapter/os_error.ts";
-import { formatHostPort } from "../../core/adapter/target.ts";
 import type { Duplex } from "../../core/ports.ts";
+import { formatTarget } from "../../core/target.ts";
 import { osError } from "./errors.ts";
 import { readableOf, writableOf } from "./streams.ts";
 
@@ -56,5 +56,10 @@ function drop(socket: Socket): void {
 
 function peerOf({ remoteAddress, remotePort }: Socket): string {
   if (remoteAddress === undefined || remotePort === undefined) return "unix";
-  return formatHostPort(remoteAddress, remotePort);
+  return hostPort(remoteAddress, remotePort);
+}
+
+/** `127.0.0.1:40312`, and an IPv6 address in brackets. */
+function hostPort(hostname: string, port: number): string {
+  return formatTarget({ kind: "tcp", hostname, port }).slice("tcp://".length);
 }

@@ -6,9 +6,10 @@
 
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
+import { dirname } from "node:path";
 import { listenError } from "../../core/adapter/os_error.ts";
-import { formatTarget } from "../../core/adapter/target.ts";
 import type { Duplex, Listener, SocketTarget } from "../../core/ports.ts";
+import { formatTarget } from "../../core/target.ts";
 import { duplexOf, SOCKET_OPTIONS } from "./connection.ts";
 import { codeOf, osError } from "./errors.ts";
 
@@ -28,15 +29,14 @@ export async function listen(target: SocketTarget): Promise<Listener> {
     try {
       await bind(server, target);
     } catch (error) {
-      if (target.kind !== "unix" || codeOf(error) !== "EADDRINUSE") throw error;
-      if (!(await isStale(target.path))) throw error;
-      unlinkSync(target.path);
+      if (target.kind !== "unix") throw error;
+      await makeRoom(target.path, error);
       await bind(server, target);
     }
     if (target.kind === "unix") chmodSync(target.path, 0o600);
   } catch (error) {
     server.close();
-    throw listenError(target, osError(error));
+    throw listenError(formatTarget(target), osError(error));
   }
   // A connection that could not be accepted (EMFILE) must not end the rest.
   server.on("error", () => {});
@@ -68,9 +68,25 @@ function bind(server: Server, target: SocketTarget): Promise<void> {
   });
 }
 
-/** Whether a socket file was left by a server that is gone. */
-function isStale(path: string): Promise<boolean> {
-  if (!lstatSync(path).isSocket()) return Promise.resolve(false);
+/** What the OS would say if it were asked to connect here. */
+const NOT_A_SOCKET = Object.assign(new Error("Not a socket"), {
+  code: "ENOTSOCK",
+});
+
+/**
+ * Removes a socket file that was left by a server that is gone. Throws if there
+ * is anything else, the error of binding unless a better one is known.
+ */
+async function makeRoom(path: string, error: unknown): Promise<void> {
+  // Node says EACCES for a directory that is not there.
+  lstatSync(dirname(path));
+  if (codeOf(error) !== "EADDRINUSE") throw error;
+  if (!lstatSync(path).isSocket()) throw NOT_A_SOCKET;
+  if (!(await isRefused(path))) throw error;
+  unlinkSync(path);
+}
+
+function isRefused(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = connect({ path });
     probe.once("connect", () => {

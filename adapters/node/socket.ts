@@ -7,6 +7,7 @@
 import { connect, type NetConnectOpts, type Socket } from "node:net";
 import { connectError } from "../../core/adapter/os_error.ts";
 import type { Duplex, SocketTarget } from "../../core/ports.ts";
+import { formatTarget } from "../../core/target.ts";
 import { duplexOf, SOCKET_OPTIONS } from "./connection.ts";
 import { osError } from "./errors.ts";
 
@@ -36,7 +37,7 @@ export function dial(
     };
     const failed = (error: Error): void => {
       signal?.removeEventListener("abort", aborted);
-      reject(connectError(target, osError(error)));
+      reject(connectError(formatTarget(target), osError(error)));
     };
     signal?.addEventListener("abort", aborted, { once: true });
     socket.on("error", failed);
@@ -67,7 +68,7 @@ function open(
   try {
     return connect(options);
   } catch (error) {
-    reject(connectError(target, osError(error)));
+    reject(connectError(formatTarget(target), osError(error)));
     return null;
   }
 }

@@ -7,8 +7,6 @@
  */
 
 import { type ErrorCode, LimpetError } from "../errors.ts";
-import type { SocketTarget } from "../ports.ts";
-import { formatTarget } from "./target.ts";
 
 /** A runtime's error with the OS's code in it, where there is one. */
 export interface OsError {
@@ -42,9 +40,10 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOMEM: "out of memory",
   ENOTDIR: "not a directory",
   ENOTFOUND: "no such host",
-  ENOTSOCK: "not a socket",
+  ENOTSOCK: "there is a file that is not a socket",
   EPERM: "operation not permitted",
   EPIPE: "closed by peer",
+  ERR_SOCKET_BAD_PORT: "no port from 0 to 65535",
   ETIMEDOUT: "timed out",
   ETXTBSY: "file is being written to",
 };
@@ -59,21 +58,21 @@ export function describe({ code, cause }: OsError): string {
 
 /** Dialling did not work. */
 export function connectError(
-  target: SocketTarget,
+  address: string,
   error: OsError,
 ): LimpetError {
   return new LimpetError(
     "connection_failed",
-    `Cannot connect to ${formatTarget(target)}: ${describe(error)}`,
+    `Cannot connect to ${address}: ${describe(error)}`,
     { cause: error.cause },
   );
 }
 
 /** Listening did not work. */
-export function listenError(target: SocketTarget, error: OsError): LimpetError {
+export function listenError(address: string, error: OsError): LimpetError {
   return new LimpetError(
     "connection_failed",
-    `Cannot listen on ${formatTarget(target)}: ${describe(error)}`,
+    `Cannot listen on ${address}: ${describe(error)}`,
     { cause: error.cause },
   );
 }
