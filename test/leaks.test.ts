@@ -1,0 +1,70 @@
+import { expect, test } from "vitest";
+import type { Session } from "../core/client.ts";
+import { checkLeaks, countTimers, eventually } from "./support/leaks.ts";
+import { heldBytes } from "./support/memory.ts";
+import { serving } from "./support/serving.ts";
+
+const MIB = 1_048_576;
+
+/** Runs `true` so many times, a few at a time. */
+async function runMany(session: Session, count: number): Promise<void> {
+  let left = count;
+  const runner = async () => {
+    while (left-- > 0) {
+      const { success } = await session.output("true");
+      expect(success).toBe(true);
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, runner));
+}
+
+test("2,000 commands on one session leave nothing behind", async () => {
+  await using served = await serving();
+  using timers = countTimers();
+  await using session = await served.connect();
+  await runMany(session, 200);
+  served.events.length = served.spawned.length = 0;
+  const noLeaks = checkLeaks();
+  const timersBefore = timers.pending;
+  const before = await heldBytes();
+
+  await runMany(session, 2_000);
+
+  expect(served.spawned).toHaveLength(2_000);
+  served.events.length = served.spawned.length = 0;
+  await noLeaks();
+  await eventually(
+    () => timers.pending <= timersBefore,
+    () => `${timers.pending} timers, ${timersBefore} before`,
+  );
+  // 2 KiB for each command would be twice as much.
+  expect(await heldBytes() - before).toBeLessThan(2 * MIB);
+}, 60_000);
+
+test("500 sessions, one after another, leave nothing behind", async () => {
+  await using served = await serving();
+  using timers = countTimers();
+  const visit = async () => {
+    await using session = await served.connect();
+    expect(session.over).toBe(false);
+  };
+  for (let i = 0; i < 50; i++) await visit();
+  await served.untilDisconnected(50);
+  served.events.length = 0;
+  const noLeaks = checkLeaks();
+  const timersBefore = timers.pending;
+  const before = await heldBytes();
+
+  for (let i = 0; i < 500; i++) await visit();
+
+  await served.untilDisconnected(500);
+  served.events.length = 0;
+  expect(served.server.connectionCount).toBe(0);
+  await noLeaks();
+  await eventually(
+    () => timers.pending <= timersBefore,
+    () => `${timers.pending} timers, ${timersBefore} before`,
+  );
+  // 8 KiB for each session would be twice as much.
+  expect(await heldBytes() - before).toBeLessThan(2 * MIB);
+}, 60_000);

@@ -1,0 +1,131 @@
+/**
+ * What a test may leave behind: nothing. Counts this process's children,
+ * descriptors and timers.
+ *
+ * @module
+ */
+
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import process from "node:process";
+
+/** How long what is being given back may take to be gone. */
+const PATIENCE_MS = 10_000;
+
+/** Polls until `condition` holds; fails with what `describe` says. */
+export async function eventually(
+  condition: () => boolean,
+  describe: () => string,
+  ms: number = PATIENCE_MS,
+): Promise<void> {
+  const deadline = performance.now() + ms;
+  while (!condition()) {
+    if (performance.now() > deadline) {
+      throw new Error(`Not so after ${ms} ms: ${describe()}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** The children of this process that run, as `pid (name)`. Linux alone. */
+export function childProcesses(): string[] {
+  const children: string[] = [];
+  for (const pid of listing("/proc").filter((name) => /^\d+$/.test(name))) {
+    const stat = textOf(`/proc/${pid}/stat`);
+    // The name may hold anything, parentheses too: count from the last one.
+    const name = stat.slice(stat.indexOf("("), stat.lastIndexOf(")") + 1);
+    const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    if (Number(parent) === process.pid && state !== "Z") {
+      children.push(`${pid} ${name}`);
+    }
+  }
+  return children;
+}
+
+/** What the descriptors of this process are open on, by number. */
+export function descriptors(): string[] {
+  return listing("/proc/self/fd").flatMap((fd) => {
+    try {
+      return [`${fd} ${readlinkSync(`/proc/self/fd/${fd}`)}`];
+    } catch {
+      return []; // The one that read the directory, or just closed.
+    }
+  });
+}
+
+/** Waits until children and descriptors are no more than at the baseline. */
+export type LeakCheck = () => Promise<void>;
+
+/**
+ * Takes the baseline; the function it returns is the check:
+ *
+ *     const noLeaks = checkLeaks();
+ *     afterEach(noLeaks);
+ *
+ * A zombie counts as gone. Take the baseline after a warm-up if the runtime
+ * opens descriptors of its own on first use.
+ */
+export function checkLeaks(): LeakCheck {
+  const children = childProcesses();
+  const open = descriptors();
+  return async () => {
+    const moreThan = (before: string[], now: string[]) =>
+      now.filter((each) => !before.includes(each));
+    await eventually(
+      () =>
+        moreThan(children, childProcesses()).length === 0 &&
+        descriptors().length <= open.length,
+      () =>
+        `processes left: [${moreThan(children, childProcesses())}], ` +
+        `descriptors: ${descriptors().length}, ${open.length} before; ` +
+        `new: [${moreThan(open, descriptors()).join(", ")}]`,
+    );
+  };
+}
+
+/** Timers that were set and neither fired nor were cleared. */
+export interface TimerCount extends Disposable {
+  readonly pending: number;
+}
+
+/** Counts the timers that the code under test sets from now on. */
+export function countTimers(): TimerCount {
+  const pending = new Set<unknown>();
+  const { setTimeout, clearTimeout } = globalThis;
+  // No `vi.spyOn`: a spy keeps every argument it ever saw.
+  globalThis.setTimeout = ((action: () => void, ms?: number) => {
+    const timer = setTimeout(() => {
+      pending.delete(timer);
+      action();
+    }, ms);
+    pending.add(timer);
+    return timer;
+  }) as typeof setTimeout;
+  globalThis.clearTimeout = ((timer?: ReturnType<typeof setTimeout>) => {
+    pending.delete(timer);
+    clearTimeout(timer);
+  }) as typeof clearTimeout;
+  return {
+    get pending() {
+      return pending.size;
+    },
+    [Symbol.dispose]: () => {
+      Object.assign(globalThis, { setTimeout, clearTimeout });
+    },
+  };
+}
+
+function listing(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return []; // No such thing on this system.
+  }
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
