@@ -22,7 +22,7 @@ import type {
 import { diagnose, locate } from "./diagnose.ts";
 import { osError } from "./errors.ts";
 import { ProcessGroup } from "./process_group.ts";
-import { passOn, writableOver } from "./streams.ts";
+import { passOn, writableOver } from "./pipes.ts";
 
 const IS_WINDOWS = Deno.build.os === "windows";
 

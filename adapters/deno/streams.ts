@@ -1,7 +1,6 @@
 /**
  * Web streams over Deno's readers and writers, for sockets and for our own
- * stdio (Deno's own `conn.writable` cannot end its side and leave the other),
- * and over the web streams that Deno has for the pipes of a process.
+ * stdio (Deno's own `conn.writable` cannot end its side and leave the other).
  *
  * @module
  */
@@ -119,69 +118,4 @@ export function writableOf(sink: Sink, map: ErrorMap): WritableSide {
       await writeAll(scratch.subarray(0, length));
     },
   };
-}
-
-/**
- * An output pipe. Cancelling it closes our end at once, also under a read.
- *
- * Deno's stream by itself would give each chunk 64 KiB of memory, be it one
- * byte; with buffers of ours a small chunk costs a small copy.
- */
-export function passOn(
-  pipe: ReadableStream<Uint8Array>,
-  map: ErrorMap,
-): ReadableStream<Uint8Array> {
-  const reader = pipe.getReader({ mode: "byob" });
-  const memory = new ReadBuffer();
-  return new ReadableStream<Uint8Array>({
-    async pull(controller): Promise<void> {
-      try {
-        const { done, value } = await reader.read(memory.next());
-        if (done) controller.close();
-        else controller.enqueue(memory.take(value));
-      } catch (error) {
-        controller.error(map(error));
-      }
-    },
-    cancel(reason): Promise<void> {
-      return reader.cancel(reason);
-    },
-  }, { highWaterMark: 0 });
-}
-
-/**
- * The input pipe. A write under way fails as soon as the stream is aborted, but
- * Deno keeps the descriptor until the process has read on, closed it or ended.
- */
-export function writableOver(
-  pipe: WritableStream<Uint8Array>,
-  map: ErrorMap,
-): WritableStream<Uint8Array> {
-  const writer = pipe.getWriter();
-  // Whatever goes wrong shows in a write or in the end of the stream.
-  writer.closed.catch(() => {});
-  writer.ready.catch(() => {});
-  let fail: ((reason: LimpetError) => void) | null = null;
-  return new WritableStream<Uint8Array>({
-    start({ signal }): void {
-      signal.addEventListener("abort", () => {
-        writer.abort(signal.reason).catch(() => {});
-        // The stream is in the middle of its own work: let it finish that.
-        queueMicrotask(() => fail?.(map(null)));
-      });
-    },
-    write(chunk): Promise<void> {
-      return new Promise((resolve, reject) => {
-        fail = reject;
-        writer.write(chunk).then(resolve, (error) => reject(map(error)));
-      });
-    },
-    async close(): Promise<void> {
-      try {
-        await writer.close();
-      } catch (error) {
-        throw map(error);
-      }
-    },
-  });
 }

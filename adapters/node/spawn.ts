@@ -4,67 +4,58 @@
  * @module
  */
 
-import {
-  type ChildProcess,
-  spawn,
-  type StdioOptions,
-} from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { toProgram } from "../../core/adapter/command.ts";
 import {
   lostError,
   pipeError,
   spawnError,
 } from "../../core/adapter/os_error.ts";
-import type {
-  Command,
-  ExitStatus,
-  ProcessHandle,
-  Spawner,
-} from "../../core/ports.ts";
+import { LimpetError } from "../../core/errors.ts";
+import type { ExitStatus, ProcessHandle, Spawner } from "../../core/ports.ts";
 import { osError } from "./errors.ts";
+import { type ChildPipes, openPipes, type OurEnds } from "./pipes.ts";
 import { ProcessGroup } from "./process_group.ts";
 import { checkWrapped, diagnose } from "./diagnose.ts";
 import { readableOf, writableOf } from "./streams.ts";
 
 const IS_WINDOWS = process.platform === "win32";
 
-/**
- * Starts commands.
- *
- * Node gives a child one half of a socket pair where a shell would give it a
- * pipe. The difference shows in two places: a program that writes after its
- * reader has gone may see ECONNRESET in place of SIGPIPE, and `/dev/stdout`
- * cannot be opened again by name.
- */
+/** Starts commands. */
 export const spawner: Spawner = async (command) => {
-  const program = toProgram(command, IS_WINDOWS);
-  checkWrapped(command, program);
+  let program = toProgram(command, IS_WINDOWS);
+  let pipes: ChildPipes | undefined;
   let child: ChildProcess | undefined;
   try {
+    pipes = openPipes(command);
+    if (pipes.merged) {
+      program = toProgram({ ...command, stderr: "null" }, IS_WINDOWS);
+    }
+    checkWrapped(command, program);
     // Some failures are thrown (E2BIG), the others are an event (ENOENT).
     child = spawn(program.file, program.args, {
       cwd: command.cwd,
       env: { ...command.env },
       detached: !IS_WINDOWS,
-      stdio: stdioOf(command),
+      stdio: [...pipes.stdio],
       windowsHide: true,
       windowsVerbatimArguments: program.verbatim,
     });
-    return await started(child);
+    pipes.closeChildEnds();
+    return await started(child, pipes.ours(child));
   } catch (error) {
-    for (const pipe of [child?.stdin, child?.stdout, child?.stderr]) {
-      pipe?.destroy();
-    }
+    pipes?.destroy(child);
+    if (error instanceof LimpetError) throw error;
     throw diagnose(command, program, osError(error)) ??
       spawnError(program.title, osError(error));
   }
 };
 
 /** Takes hold of pipes and exit before Node's next event can be missed. */
-function started(child: ChildProcess): Promise<ProcessHandle> {
+function started(child: ChildProcess, ends: OurEnds): Promise<ProcessHandle> {
   return new Promise((resolve, reject) => {
     child.once("error", reject);
-    const handle = handleOf(child);
+    const handle = handleOf(child, ends);
     child.once("spawn", () => {
       child.off("error", reject);
       // A signal that could not be sent is told by its caller's result.
@@ -74,8 +65,10 @@ function started(child: ChildProcess): Promise<ProcessHandle> {
   });
 }
 
-function handleOf(child: ChildProcess): ProcessHandle {
-  const { stdin, stdout, stderr } = child;
+function handleOf(
+  child: ChildProcess,
+  { stdin, stdout, stderr }: OurEnds,
+): ProcessHandle {
   const group = new ProcessGroup(child.pid ?? 0);
   // "exit", not "close": pipes may be held open by others for much longer.
   const status = new Promise<ExitStatus>((resolve) => {
@@ -98,14 +91,4 @@ function handleOf(child: ChildProcess): ProcessHandle {
     kill: (signal) => group.kill(signal),
     groupAlive: () => group.isAlive(),
   };
-}
-
-function stdioOf({ stdin, stdout, stderr }: Command): StdioOptions {
-  const kind = { piped: "pipe", null: "ignore", inherit: "inherit" } as const;
-  // With "stdout" the shell around the program copies the descriptor.
-  return [
-    kind[stdin],
-    kind[stdout],
-    stderr === "stdout" ? "ignore" : kind[stderr],
-  ];
 }
