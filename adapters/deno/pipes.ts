@@ -5,6 +5,7 @@
  */
 
 import { ReadBuffer } from "../../core/adapter/read_buffer.ts";
+import type { LimpetError } from "../../core/errors.ts";
 import type { ErrorMap } from "./streams.ts";
 
 /**

@@ -1,0 +1,65 @@
+/**
+ * The command line's machine, on Deno.
+ *
+ * @module
+ */
+
+import type {
+  CliRuntime,
+  StandardInput,
+  StandardOutput,
+} from "../../core/cli/runtime.ts";
+import { lostError, pipeError } from "../../core/adapter/os_error.ts";
+import { osError } from "./errors.ts";
+import { TerminalLineEditor } from "./line_editor.ts";
+import { machine, runtimeName } from "./machine.ts";
+import { stdio } from "./stdio.ts";
+import { readableOf } from "./streams.ts";
+
+/** What the command line in core runs on. */
+export function cliRuntime(): CliRuntime {
+  return {
+    ...machine,
+    name: runtimeName,
+    args: Deno.args,
+    stdin: standardInput(),
+    stdout: standardOutput(Deno.stdout),
+    stderr: standardOutput(Deno.stderr),
+    onSignal: (name, handler) => {
+      Deno.addSignalListener(name, handler);
+      return () => Deno.removeSignalListener(name, handler);
+    },
+    exit: (code) => Deno.exit(code),
+    editLines: () => new TerminalLineEditor(),
+    stdio,
+  };
+}
+
+function standardInput(): StandardInput {
+  return {
+    isTerminal: Deno.stdin.isTerminal(),
+    open: () =>
+      readableOf(
+        Deno.stdin,
+        (error) => lostError(osError(error)),
+        () => {},
+        () => {},
+      ),
+  };
+}
+
+function standardOutput(output: typeof Deno.stdout): StandardOutput {
+  return {
+    isTerminal: output.isTerminal(),
+    columns: () => output.isTerminal() ? Deno.consoleSize().columns : null,
+    write: async (bytes) => {
+      try {
+        for (let rest = bytes; rest.byteLength > 0;) {
+          rest = rest.subarray(await output.write(rest));
+        }
+      } catch (error) {
+        throw pipeError("broken_pipe", osError(error));
+      }
+    },
+  };
+}

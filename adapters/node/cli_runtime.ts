@@ -1,0 +1,76 @@
+/**
+ * The command line's machine, on Node and Bun.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import type {
+  CliRuntime,
+  StandardInput,
+  StandardOutput,
+} from "../../core/cli/runtime.ts";
+import { pipeError } from "../../core/adapter/os_error.ts";
+import { osError } from "./errors.ts";
+import { TerminalLineEditor } from "./line_editor.ts";
+import { machine, runtimeName } from "./machine.ts";
+import { stdio } from "./stdio.ts";
+import { readableOf } from "./streams.ts";
+
+/** What the command line in core runs on. */
+export function cliRuntime(): CliRuntime {
+  return {
+    ...machine,
+    name: runtimeName,
+    args: process.argv.slice(2),
+    stdin: standardInput(),
+    stdout: standardOutput("stdout"),
+    stderr: standardOutput("stderr"),
+    onSignal: (name, handler) => {
+      process.on(name, handler);
+      return () => process.off(name, handler);
+    },
+    exit: (code) => process.exit(code),
+    editLines: () => new TerminalLineEditor(),
+    stdio,
+  };
+}
+
+function standardInput(): StandardInput {
+  return {
+    isTerminal: process.stdin.isTTY === true,
+    open: () =>
+      readableOf(
+        process.stdin,
+        (error) =>
+          pipeError("broken_pipe", error === null ? null : osError(error)),
+        () => process.stdin.destroy(),
+      ),
+  };
+}
+
+/** Streams are opened when they are first used: each costs start-up time. */
+function standardOutput(name: "stdout" | "stderr"): StandardOutput {
+  let opened: NodeJS.WriteStream | null = null;
+  const open = (): NodeJS.WriteStream => {
+    if (opened === null) {
+      opened = process[name];
+      // Every failure is told by the write that it befell.
+      opened.on("error", () => {});
+    }
+    return opened;
+  };
+  return {
+    get isTerminal() {
+      return open().isTTY === true;
+    },
+    columns: () => open().columns ?? null,
+    write: (bytes) =>
+      new Promise((resolve, reject) => {
+        open().write(bytes, (error) => {
+          if (error) reject(pipeError("broken_pipe", osError(error)));
+          else resolve();
+        });
+      }),
+  };
+}
