@@ -4,23 +4,22 @@
  * @module
  */
 
-import type { FileContents, Machine } from "../../core/machine.ts";
+import type { Machine } from "../../core/machine.ts";
+import { files } from "./files.ts";
 import { dial, listen } from "./socket.ts";
 import { spawner } from "./spawn.ts";
 
 const IS_WINDOWS = Deno.build.os === "windows";
 
-/** `deno 2.9.5` */
-export function runtimeName(): string {
-  return `deno ${Deno.version.deno}`;
-}
+/** `deno 2.9.5`. */
+export const runtimeName: string = `deno ${Deno.version.deno}`;
 
 /** See the module's description. */
 export const machine: Machine = {
   env,
   environment: () => Deno.env.toObject(),
   isWindows: IS_WINDOWS,
-  files: { read, createPrivate },
+  files,
   dial,
   listen,
   spawner,
@@ -30,7 +29,7 @@ export const machine: Machine = {
     shell: IS_WINDOWS ? "cmd.exe" : "/bin/sh",
     encoding: "utf-8",
     cwd: Deno.cwd(),
-    runtime: runtimeName(),
+    runtime: runtimeName,
   }),
 };
 
@@ -41,35 +40,5 @@ function env(name: string): string | undefined {
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) return undefined;
     throw error;
-  }
-}
-
-async function read(path: string): Promise<FileContents | null> {
-  try {
-    const text = await Deno.readTextFile(path);
-    const { mode } = await Deno.stat(path);
-    return { text, mode: mode === null ? null : mode & 0o777 };
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
-}
-
-async function createPrivate(path: string, text: string): Promise<boolean> {
-  const folder = path.replace(IS_WINDOWS ? /[\\/][^\\/]*$/ : /\/[^/]*$/, "");
-  if (folder !== path && folder !== "") {
-    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-  }
-  // Written beside it and linked into place, which fails if there is one.
-  const draft = `${path}.${Deno.pid}`;
-  await Deno.writeTextFile(draft, text, { createNew: true, mode: 0o600 });
-  try {
-    await Deno.link(draft, path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return false;
-    throw error;
-  } finally {
-    await Deno.remove(draft);
   }
 }

@@ -12,6 +12,9 @@ import { readableOf, writableOf } from "./streams.ts";
 /**
  * For `serve --stdio`. From here on nothing else may read stdin or write to
  * stdout, and to end either of them is for good.
+ *
+ * Deno never closes the descriptors beneath, so that whoever is at the other end
+ * sees the end when we exit.
  */
 export function stdio(): Duplex {
   const { stdin, stdout } = Deno;

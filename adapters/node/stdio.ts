@@ -4,6 +4,11 @@
  * @module
  */
 
+import { closeSync, createWriteStream, fstatSync, openSync } from "node:fs";
+import { Socket } from "node:net";
+import { devNull } from "node:os";
+import process from "node:process";
+import type { Writable } from "node:stream";
 import { lostError } from "../../core/adapter/os_error.ts";
 import type { Duplex } from "../../core/ports.ts";
 import { osError } from "./errors.ts";
@@ -14,10 +19,31 @@ import { readableOf, writableOf } from "./streams.ts";
  * stdout, and to end either of them is for good.
  */
 export function stdio(): Duplex {
-  const { stdin, stdout } = process;
+  const input = process.stdin;
+  const output = openOutput();
+  input.once("close", () => release(0));
+  output.once("close", () => release(1));
   const map = (error: unknown) =>
     lostError(error === null ? null : osError(error));
-  const { writable, writev } = writableOf(stdout, map, () => stdout.destroy());
-  const readable = readableOf(stdin, map, () => stdin.destroy());
+  const readable = readableOf(input, map, () => input.destroy());
+  const { writable, writev } = writableOf(output, map, () => output.destroy());
   return { readable, writable, writev, peer: "stdio" };
+}
+
+/** Not `process.stdout`, which cannot be ended. */
+function openOutput(): Writable {
+  const info = fstatSync(1);
+  return info.isFIFO() || info.isSocket()
+    ? new Socket({ fd: 1, readable: false, writable: true })
+    : createWriteStream("", { fd: 1, autoClose: false });
+}
+
+/**
+ * Node leaves the standard descriptors open, and whoever is at the other end
+ * would wait for the end until we exit.
+ */
+function release(fd: 0 | 1): void {
+  closeSync(fd);
+  // The number must not go to something that a stray write would then hit.
+  openSync(devNull, fd === 0 ? "r" : "w");
 }
