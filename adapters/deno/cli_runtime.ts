@@ -20,7 +20,7 @@ import { readableOf } from "./streams.ts";
 export function cliRuntime(): CliRuntime {
   return {
     ...machine,
-    name: runtimeName(),
+    name: runtimeName,
     args: Deno.args,
     stdin: standardInput(),
     stdout: standardOutput(Deno.stdout),

@@ -21,7 +21,7 @@ import { readableOf } from "./streams.ts";
 export function cliRuntime(): CliRuntime {
   return {
     ...machine,
-    name: runtimeName(),
+    name: runtimeName,
     args: process.argv.slice(2),
     stdin: standardInput(),
     stdout: standardOutput("stdout"),
