@@ -16,6 +16,7 @@ import type { Reporter } from "./report.ts";
 import type { CliRuntime, StandardInput } from "./runtime.ts";
 
 const PROMPT = ">>: ";
+const NEWLINE: Uint8Array = Uint8Array.of(0x0a);
 
 /** Reads lines and runs them until the end of input or `exit`. */
 export async function runPrompt(
@@ -85,6 +86,8 @@ class PromptedLine {
     );
     let interrupts = 0;
     const stopListening = this.#runtime.onSignal("SIGINT", () => {
+      // The terminal has echoed ^C; what follows begins on a line of its own.
+      if (stderr.isTerminal) stderr.write(NEWLINE).catch(() => {});
       if (++interrupts === 1) command.kill("SIGINT");
       else command.terminate();
     });
