@@ -5,6 +5,7 @@
  */
 
 import process from "node:process";
+import { isatty } from "node:tty";
 import type {
   CliRuntime,
   StandardInput,
@@ -24,8 +25,8 @@ export function cliRuntime(): CliRuntime {
     name: runtimeName,
     args: process.argv.slice(2),
     stdin: standardInput(),
-    stdout: standardOutput("stdout"),
-    stderr: standardOutput("stderr"),
+    stdout: standardOutput("stdout", 1),
+    stderr: standardOutput("stderr", 2),
     onSignal: (name, handler) => {
       process.on(name, handler);
       return () => process.off(name, handler);
@@ -38,7 +39,7 @@ export function cliRuntime(): CliRuntime {
 
 function standardInput(): StandardInput {
   return {
-    isTerminal: process.stdin.isTTY === true,
+    isTerminal: isatty(0),
     open: () =>
       readableOf(
         process.stdin,
@@ -50,7 +51,10 @@ function standardInput(): StandardInput {
 }
 
 /** Streams are opened when they are first used: each costs start-up time. */
-function standardOutput(name: "stdout" | "stderr"): StandardOutput {
+function standardOutput(
+  name: "stdout" | "stderr",
+  fd: number,
+): StandardOutput {
   let opened: NodeJS.WriteStream | null = null;
   const open = (): NodeJS.WriteStream => {
     if (opened === null) {
@@ -61,9 +65,7 @@ function standardOutput(name: "stdout" | "stderr"): StandardOutput {
     return opened;
   };
   return {
-    get isTerminal() {
-      return open().isTTY === true;
-    },
+    isTerminal: isatty(fd),
     columns: () => open().columns ?? null,
     write: (bytes) =>
       new Promise((resolve, reject) => {
