@@ -1,0 +1,433 @@
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { Duplex, Listener, SocketTarget } from "../core/ports.ts";
+import { parseAddress } from "../core/target.ts";
+import { adapter } from "./support/adapter.ts";
+import { chunksOf, digest, receive, textOf } from "./support/bytes.ts";
+import {
+  checkLeaks,
+  descriptors,
+  eventually,
+  type LeakCheck,
+} from "./support/leaks.ts";
+
+const { dial, listen } = adapter;
+
+const folder = mkdtempSync(join(tmpdir(), "limpet-socket-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const LOOPBACK: SocketTarget = { kind: "tcp", hostname: "127.0.0.1", port: 0 };
+let sockets = 0;
+
+/** A path that no other test uses. */
+function path(): string {
+  return join(folder, `${sockets++}.sock`);
+}
+
+function target(kind: "tcp" | "unix"): SocketTarget {
+  return kind === "tcp" ? LOOPBACK : { kind, path: path() };
+}
+
+async function accepted(listener: Listener): Promise<Duplex> {
+  const { done, value } = await listener[Symbol.asyncIterator]().next();
+  if (done) throw new Error("The listener is closed");
+  return value;
+}
+
+/** Both ends of a connection. */
+async function pair(kind: "tcp" | "unix"): Promise<[Duplex, Duplex]> {
+  const listener = await listen(target(kind));
+  const ends = await Promise.all([
+    dial(parseAddress(listener.address)),
+    accepted(listener),
+  ]);
+  await listener.close();
+  return ends;
+}
+
+function drop({ readable, writable }: Duplex): void {
+  readable.cancel().catch(() => {});
+  writable.abort().catch(() => {});
+}
+
+/** Pieces of many sizes whose bytes differ from place to place. */
+function* pieces(total: number): Generator<Uint8Array> {
+  let state = 1;
+  for (let sent = 0; sent < total;) {
+    state = (state * 48_271) % 2_147_483_647;
+    const piece = new Uint8Array(1 + state % 150_000);
+    for (let i = 0; i < piece.length; i += 1 + i % 7) {
+      piece[i] = state >> i % 23;
+    }
+    sent += piece.length;
+    yield piece;
+  }
+}
+
+const failure = { name: "LimpetError", code: "connection_lost" };
+
+// Runtimes open descriptors of their own at the first use of this and that.
+let noLeaks: LeakCheck;
+beforeAll(async () => {
+  for (const kind of ["tcp", "unix"] as const) {
+    for (const end of await pair(kind)) drop(end);
+  }
+  noLeaks = checkLeaks();
+});
+afterEach(() => noLeaks());
+
+describe.each(["tcp", "unix"] as const)("a %s connection", (kind) => {
+  test("carries bytes unchanged both ways at once", async () => {
+    const [a, b] = await pair(kind);
+    const total = 48 * 1024 * 1024;
+    const gathered = async ({ writable, writev }: Duplex) => {
+      const writer = writable.getWriter();
+      let batch: Uint8Array[] = [];
+      for (const piece of pieces(total)) {
+        batch.push(new Uint8Array(0), piece);
+        if (batch.length % 6 === 0) await writev?.(batch.splice(0));
+      }
+      await writev?.(batch);
+      await writer.close();
+    };
+    const oneByOne = async ({ writable }: Duplex) => {
+      const writer = writable.getWriter();
+      for (const piece of pieces(total)) await writer.write(piece);
+      await writer.close();
+    };
+    expect(a.writev).toBeDefined();
+    const [sent, atA, atB] = await Promise.all([
+      digest(pieces(total)),
+      digest(chunksOf(a.readable)),
+      digest(chunksOf(b.readable)),
+      gathered(a),
+      oneByOne(b),
+    ]);
+    expect(atB).toEqual(sent);
+    expect(atA).toEqual(sent);
+  });
+
+  test("gives out chunks that are plain and never change again", async () => {
+    const [a, b] = await pair(kind);
+    const writer = a.writable.getWriter();
+    const writing = (async () => {
+      for (const piece of pieces(8_000_000)) await writer.write(piece);
+      await writer.close();
+    })();
+    const kept: Uint8Array[] = [];
+    const copies: Uint8Array[] = [];
+    for await (const chunk of chunksOf(b.readable)) {
+      kept.push(chunk);
+      copies.push(Uint8Array.from(chunk));
+    }
+    await writing;
+    await b.writable.close();
+    await receive(a.readable);
+    expect(kept.length).toBeGreaterThan(1);
+    for (const [i, chunk] of kept.entries()) {
+      // Not Node's Buffer, whose slice shares memory.
+      expect(Object.getPrototypeOf(chunk)).toBe(Uint8Array.prototype);
+      expect(digestOf(chunk)).toEqual(digestOf(copies[i]));
+    }
+  });
+
+  test("ends each side on its own, and is closed after both", async () => {
+    const [a, b] = await pair(kind);
+    await a.writable.close();
+    expect(await textOf(b.readable)).toBe("");
+    const writer = b.writable.getWriter();
+    await writer.write(new TextEncoder().encode("after your end"));
+    await writer.close();
+    expect(await textOf(a.readable)).toBe("after your end");
+  });
+
+  test("makes the writer wait for the reader", async () => {
+    const [a, b] = await pair(kind);
+    const writer = a.writable.getWriter();
+    const chunk = new Uint8Array(65_536);
+    const total = 1024;
+    let taken = 0;
+    const writing = (async () => {
+      for (; taken < total; taken++) await writer.write(chunk);
+      await writer.close();
+    })();
+    // As far as it gets: until nothing was taken for a while.
+    let before = -1;
+    await eventually(() => {
+      const stopped = taken === before;
+      before = taken;
+      return stopped && taken > 0;
+    }, () => `${taken} chunks and still writing`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    // What the kernel's two buffers hold is not ours to decide.
+    expect(taken).toBeLessThan(total / 4);
+    const { bytes } = await digest(chunksOf(b.readable));
+    expect(bytes).toBe(total * chunk.byteLength);
+    await writing;
+    await b.writable.close();
+    await receive(a.readable);
+  });
+
+  test("fails on both sides when the peer drops it", async () => {
+    const [a, b] = await pair(kind);
+    const writer = a.writable.getWriter();
+    const chunk = new Uint8Array(1 << 20);
+    const writing = (async () => {
+      for (;;) await writer.write(chunk);
+    })();
+    const reader = b.readable.getReader();
+    await reader.read();
+    reader.releaseLock();
+    drop(b);
+    await expect(writing).rejects.toMatchObject(failure);
+    await expect(writer.closed).rejects.toMatchObject(failure);
+    await expect(a.writev?.([chunk])).rejects.toMatchObject(failure);
+    drop(a);
+  });
+
+  test.each(["write", "writev"] as const)(
+    "drops a blocked %s at once when it is aborted",
+    async (how) => {
+      const [a, b] = await pair(kind);
+      const before = descriptors().length;
+      const writer = a.writable.getWriter();
+      const chunk = new Uint8Array(64 << 20);
+      const writing = how === "write"
+        ? writer.write(chunk)
+        : a.writev?.([chunk]);
+      writing?.catch(() => {});
+      // The first bytes are on their way, and most never will be.
+      const reader = b.readable.getReader();
+      await reader.read();
+      reader.releaseLock();
+      const cancelled = a.readable.cancel();
+      const aborted = writer.abort(new Error("Enough"));
+      await expect(writing).rejects.toBeDefined();
+      await Promise.all([cancelled, aborted]);
+      await eventually(
+        () => descriptors().length < before,
+        () => "the descriptor is still open",
+        1_000,
+      );
+      const { bytes } = await receive(b.readable);
+      expect(bytes.byteLength).toBeLessThan(chunk.byteLength);
+      drop(b);
+    },
+  );
+
+  test("is closed by abort then cancel, cancel then close, close then cancel", async () => {
+    const abortFirst = await pair(kind);
+    await abortFirst[0].writable.abort();
+    await abortFirst[0].readable.cancel();
+    await receive(abortFirst[1].readable);
+    drop(abortFirst[1]);
+
+    const cancelFirst = await pair(kind);
+    await cancelFirst[0].readable.cancel();
+    await cancelFirst[0].writable.close();
+    expect(await textOf(cancelFirst[1].readable)).toBe("");
+    drop(cancelFirst[1]);
+
+    const closeFirst = await pair(kind);
+    await closeFirst[0].writable.close();
+    await closeFirst[0].readable.cancel();
+    expect(await textOf(closeFirst[1].readable)).toBe("");
+    drop(closeFirst[1]);
+  });
+
+  test("dialled with a signal is not opened, or closed again", async () => {
+    const listener = await listen(target(kind));
+    const where = parseAddress(listener.address);
+    const reason = new Error("Changed my mind");
+    await expect(dial(where, AbortSignal.abort(reason))).rejects.toBe(reason);
+    const late = new AbortController();
+    const dialling = dial(where, late.signal);
+    late.abort(reason);
+    await expect(dialling).rejects.toBe(reason);
+    await listener.close();
+  });
+
+  test("outlives its listener; one that nobody took does not", async () => {
+    const listener = await listen(target(kind));
+    const where = parseAddress(listener.address);
+    const connections = listener[Symbol.asyncIterator]();
+    const first = connections.next();
+    const [client, server] = [await dial(where), (await first).value];
+    const untaken = await dial(where);
+    const next = connections.next();
+    // Taken by the pending call or never; in no case left hanging.
+    await listener.close();
+    await listener.close();
+    const { value } = await next;
+    if (value !== undefined) drop(value);
+    await receive(untaken.readable);
+    drop(untaken);
+    expect((await connections.next()).done).toBe(true);
+    await expect(dial(where)).rejects.toMatchObject({
+      code: "connection_failed",
+    });
+    await client.writable.close();
+    expect(await textOf(server.readable)).toBe("");
+    await server.writable.close();
+    await receive(client.readable);
+  });
+});
+
+describe("addresses", () => {
+  test("tell the real port, and where the peer is", async () => {
+    const listener = await listen(LOOPBACK);
+    expect(listener.address).toMatch(/^tcp:\/\/127\.0\.0\.1:[1-9]\d*$/);
+    const [client, server] = await Promise.all([
+      dial(parseAddress(listener.address)),
+      accepted(listener),
+    ]);
+    expect(`tcp://${client.peer}`).toBe(listener.address);
+    expect(server.peer).toMatch(/^127\.0\.0\.1:[1-9]\d*$/);
+    await listener.close();
+    drop(client);
+    drop(server);
+  });
+
+  test("of IPv6 stand in brackets", async (context) => {
+    const listener = await listen({ kind: "tcp", hostname: "::1", port: 0 })
+      .catch(() => null);
+    if (listener === null) return context.skip();
+    expect(listener.address).toMatch(/^tcp:\/\/\[::1\]:[1-9]\d*$/);
+    const [client, server] = await Promise.all([
+      dial(parseAddress(listener.address)),
+      accepted(listener),
+    ]);
+    expect(`tcp://${client.peer}`).toBe(listener.address);
+    await listener.close();
+    drop(client);
+    drop(server);
+  });
+
+  test("that cannot be reached are named, with the reason", async () => {
+    const listener = await listen(LOOPBACK);
+    const closed = parseAddress(listener.address);
+    await listener.close();
+    const nowhere = join(folder, "nowhere.sock");
+    const cases: [SocketTarget, string][] = [
+      [closed, `${listener.address}: connection refused (ECONNREFUSED)`],
+      [
+        { kind: "tcp", hostname: "no-such-host.invalid", port: 1 },
+        "tcp://no-such-host.invalid:1: ",
+      ],
+      [
+        { kind: "unix", path: nowhere },
+        `unix:${nowhere}: no such file (ENOENT)`,
+      ],
+    ];
+    for (const [where, message] of cases) {
+      const error = await dial(where).then(() => null, (thrown) => thrown);
+      expect(error).toMatchObject({
+        name: "LimpetError",
+        code: "connection_failed",
+      });
+      expect(error.message).toContain(`Cannot connect to ${message}`);
+    }
+  });
+
+  test("that cannot be listened on are named, with the reason", async () => {
+    const listener = await listen(LOOPBACK);
+    const cases: [SocketTarget, string][] = [
+      [
+        parseAddress(listener.address),
+        `${listener.address}: address already in use (EADDRINUSE)`,
+      ],
+      // From the range for documentation: no machine has it.
+      [
+        { kind: "tcp", hostname: "192.0.2.1", port: 0 },
+        "tcp://192.0.2.1:0: address not available on this machine " +
+        "(EADDRNOTAVAIL)",
+      ],
+      [
+        { kind: "unix", path: join(folder, "none", "x.sock") },
+        "x.sock: no such file (ENOENT)",
+      ],
+    ];
+    for (const [where, message] of cases) {
+      const error = await listen(where).then(() => null, (thrown) => thrown);
+      expect(error).toMatchObject({
+        name: "LimpetError",
+        code: "connection_failed",
+      });
+      expect(error.message).toContain("Cannot listen on ");
+      expect(error.message).toContain(message);
+    }
+    await listener.close();
+  });
+});
+
+describe("a Unix socket's file", () => {
+  test("is its owner's alone, and goes with the listener", async () => {
+    const where = target("unix") as SocketTarget & { kind: "unix" };
+    const listener = await listen(where);
+    expect(listener.address).toBe(`unix:${where.path}`);
+    expect(statSync(where.path).mode & 0o777).toBe(0o600);
+    await listener.close();
+    await eventually(() => !existsSync(where.path), () => "it is still there");
+  });
+
+  test("is replaced if nobody answers on it, and only then", async () => {
+    const first = path();
+    const second = path();
+    const listener = await listen({ kind: "unix", path: first });
+    // The same socket under a name that is left behind when it is closed.
+    linkSync(first, second);
+    const again = () => listen({ kind: "unix", path: second });
+    await expect(again()).rejects.toMatchObject({
+      code: "connection_failed",
+      message: `Cannot listen on unix:${second}: address already in use ` +
+        "(EADDRINUSE)",
+    });
+    // What asked whether somebody is there is a connection too.
+    drop(await accepted(listener));
+    const connection = await dial({ kind: "unix", path: second });
+    drop(await accepted(listener));
+    drop(connection);
+    await listener.close();
+    await eventually(() => !existsSync(first), () => "it is still there");
+    const replacement = await again();
+    const [client, server] = await Promise.all([
+      dial({ kind: "unix", path: second }),
+      accepted(replacement),
+    ]);
+    await replacement.close();
+    drop(client);
+    drop(server);
+  });
+
+  test("never replaces what is no socket", async () => {
+    const precious = path();
+    writeFileSync(precious, "precious");
+    chmodSync(precious, 0o644);
+    await expect(listen({ kind: "unix", path: precious })).rejects
+      .toMatchObject({
+        code: "connection_failed",
+        message: `Cannot listen on unix:${precious}: there is a file that is ` +
+          "not a socket (ENOTSOCK)",
+      });
+    expect(readFileSync(precious, "utf8")).toBe("precious");
+    expect(statSync(precious).mode & 0o777).toBe(0o644);
+  });
+});
+
+/** A short checksum, so that a difference is shown as two numbers. */
+function digestOf(bytes: Uint8Array): number {
+  let sum = 0;
+  for (const byte of bytes) sum = (sum * 31 + byte) | 0;
+  return sum;
+}
