@@ -27,8 +27,8 @@ export const ERROR_CODES = [
   "timed_out",
   "cancelled",
   "broken_pipe",
-  "stdin_closed",
   // Anything.
+  "write_failed",
   "limit_exceeded",
   "invalid_argument",
   "unsupported",

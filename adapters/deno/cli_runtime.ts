@@ -9,7 +9,7 @@ import type {
   StandardInput,
   StandardOutput,
 } from "../../core/cli/runtime.ts";
-import { lostError, pipeError } from "../../core/adapter/os_error.ts";
+import { lostError, writeError } from "../../core/adapter/os_error.ts";
 import { osError } from "./errors.ts";
 import { TerminalLineEditor } from "./line_editor.ts";
 import { machine, runtimeName } from "./machine.ts";
@@ -23,8 +23,8 @@ export function cliRuntime(): CliRuntime {
     name: runtimeName,
     args: Deno.args,
     stdin: standardInput(),
-    stdout: standardOutput(Deno.stdout),
-    stderr: standardOutput(Deno.stderr),
+    stdout: standardOutput("stdout"),
+    stderr: standardOutput("stderr"),
     onSignal: (name, handler) => {
       Deno.addSignalListener(name, handler);
       return () => Deno.removeSignalListener(name, handler);
@@ -48,7 +48,8 @@ function standardInput(): StandardInput {
   };
 }
 
-function standardOutput(output: typeof Deno.stdout): StandardOutput {
+function standardOutput(name: "stdout" | "stderr"): StandardOutput {
+  const output = Deno[name];
   return {
     isTerminal: output.isTerminal(),
     columns: () => output.isTerminal() ? Deno.consoleSize().columns : null,
@@ -58,7 +59,7 @@ function standardOutput(output: typeof Deno.stdout): StandardOutput {
           rest = rest.subarray(await output.write(rest));
         }
       } catch (error) {
-        throw pipeError("broken_pipe", osError(error));
+        throw writeError(name, osError(error));
       }
     },
   };

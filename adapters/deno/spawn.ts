@@ -10,8 +10,8 @@
 import { toProgram } from "../../core/adapter/command.ts";
 import {
   lostError,
-  pipeError,
   spawnError,
+  writeError,
 } from "../../core/adapter/os_error.ts";
 import type {
   Command,
@@ -68,7 +68,7 @@ function handleOf(command: Command, child: Deno.ChildProcess): ProcessHandle {
     });
   const outputError = (error: unknown) => lostError(osError(error));
   const inputError = (error: unknown) =>
-    pipeError("stdin_closed", error === null ? null : osError(error));
+    writeError("the process's stdin", error === null ? null : osError(error));
   return {
     pid: child.pid,
     stdin: command.stdin === "piped"

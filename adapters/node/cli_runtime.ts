@@ -11,7 +11,7 @@ import type {
   StandardInput,
   StandardOutput,
 } from "../../core/cli/runtime.ts";
-import { pipeError } from "../../core/adapter/os_error.ts";
+import { lostError, writeError } from "../../core/adapter/os_error.ts";
 import { osError } from "./errors.ts";
 import { TerminalLineEditor } from "./line_editor.ts";
 import { machine, runtimeName } from "./machine.ts";
@@ -43,8 +43,7 @@ function standardInput(): StandardInput {
     open: () =>
       readableOf(
         process.stdin,
-        (error) =>
-          pipeError("broken_pipe", error === null ? null : osError(error)),
+        (error) => lostError(error === null ? null : osError(error)),
         () => process.stdin.destroy(),
       ),
   };
@@ -70,7 +69,7 @@ function standardOutput(
     write: (bytes) =>
       new Promise((resolve, reject) => {
         open().write(bytes, (error) => {
-          if (error) reject(pipeError("broken_pipe", osError(error)));
+          if (error) reject(writeError(name, osError(error)));
           else resolve();
         });
       }),

@@ -8,8 +8,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { toProgram } from "../../core/adapter/command.ts";
 import {
   lostError,
-  pipeError,
   spawnError,
+  writeError,
 } from "../../core/adapter/os_error.ts";
 import { LimpetError } from "../../core/errors.ts";
 import type { ExitStatus, ProcessHandle, Spawner } from "../../core/ports.ts";
@@ -80,7 +80,7 @@ function handleOf(
   const outputError = (error: unknown) =>
     lostError(error === null ? null : osError(error));
   const inputError = (error: unknown) =>
-    pipeError("stdin_closed", error === null ? null : osError(error));
+    writeError("the process's stdin", error === null ? null : osError(error));
   return {
     pid: child.pid ?? 0,
     stdin: stdin &&

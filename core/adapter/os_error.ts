@@ -38,6 +38,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOENT: "no such file",
   ENOEXEC: "not a format that can be executed",
   ENOMEM: "out of memory",
+  ENOSPC: "no space left on the device",
   ENOTDIR: "not a directory",
   ENOTFOUND: "no such host",
   ENOTSOCK: "there is a file that is not a socket",
@@ -88,21 +89,22 @@ export function lostError(error: OsError | null): LimpetError {
   );
 }
 
-/** A write to a process that reads no more, or to a pipe that nobody reads. */
-export function pipeError(
-  code: "stdin_closed" | "broken_pipe",
-  error: OsError | null,
-): LimpetError {
-  const what = code === "stdin_closed"
-    ? "The process has closed its stdin"
-    : "Whoever read the output has gone";
-  const known = error === null || error.code === "EPIPE" ||
+/**
+ * A write to a pipe: `broken_pipe` if nobody reads it any more, `write_failed`
+ * for anything else, such as a full disk behind our stdout.
+ */
+export function writeError(to: string, error: OsError | null): LimpetError {
+  const broken = error === null || error.code === "EPIPE" ||
     error.code === "ECONNRESET";
-  return new LimpetError(
-    code,
-    known ? what : `${what}: ${describe(error)}`,
-    { cause: error?.cause },
-  );
+  return broken
+    ? new LimpetError("broken_pipe", `Nobody reads ${to} any more`, {
+      cause: error?.cause,
+    })
+    : new LimpetError(
+      "write_failed",
+      `Cannot write to ${to}: ${describe(error)}`,
+      { cause: error.cause },
+    );
 }
 
 const SPAWN_CODES: Readonly<Record<string, ErrorCode>> = {

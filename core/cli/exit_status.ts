@@ -86,6 +86,7 @@ export function statusOfError(code: ErrorCode): number {
     case "shutting_down":
     case "cancelled":
     case "closed":
+    case "write_failed":
       return ExitStatus.CONNECTION;
     default:
       return ExitStatus.REFUSED;

@@ -45,7 +45,7 @@ export async function runPrompt(
     } catch (thrown) {
       const error = asLimpetError(thrown, "refused", `Running ${line}`);
       await report.flush();
-      if (session.over) throw error;
+      if (session.over || error.code === "write_failed") throw error;
       report.error(error.message);
       if (error.code === "cwd_not_found") {
         cwd = flags.cwd;

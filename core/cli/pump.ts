@@ -10,7 +10,8 @@ import type { StandardOutput } from "./runtime.ts";
 /**
  * Writes what comes until its end, each piece through `filter` if there is one.
  * If whoever reads our output has gone, the command's pipe is closed, as in a
- * local pipeline. Rejects if the stream breaks off.
+ * local pipeline. Rejects if the stream breaks off, or our output cannot be
+ * written for another reason; then too the command's pipe is closed.
  */
 export async function pumpOutput(
   from: ReadableStream<Uint8Array>,
@@ -26,9 +27,9 @@ export async function pumpOutput(
       if (done) return;
     }
   } catch (error) {
+    await reader.cancel().catch(() => {});
     if (!(error instanceof LimpetError) || error.code !== "broken_pipe") {
       throw error;
     }
-    await reader.cancel();
   }
 }

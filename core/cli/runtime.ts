@@ -21,8 +21,8 @@ export interface StandardOutput {
   /** Width in columns; null when it is no terminal. */
   columns(): number | null;
   /**
-   * Settles when the bytes are with the OS. Rejects with a `LimpetError`
-   * `broken_pipe` when whoever read them has gone (EPIPE).
+   * Settles when the bytes are with the OS. Rejects with a `LimpetError`:
+   * `broken_pipe` when whoever read them has gone (EPIPE), else `write_failed`.
    */
   write(bytes: Uint8Array): Promise<void>;
 }
