@@ -39,6 +39,8 @@ export class ReceiveStream {
   #outcome: LimpetError | null | undefined = undefined;
   /** Told once when END or ABORT has come, or the session is lost. */
   onFinished: (() => void) | null = null;
+  /** Told once when ABORT has come, however much is still to be read. */
+  onAborted: (() => void) | null = null;
 
   constructor(
     sink: FrameSink,
@@ -121,6 +123,7 @@ export class ReceiveStream {
     if (this.#endedByPeer) throw this.#after("ABORT");
     this.#endedByPeer = true;
     this.fail(error);
+    this.onAborted?.();
   }
 
   /** Nothing more is wanted or will come: the session or command is over. */

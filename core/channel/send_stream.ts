@@ -86,7 +86,8 @@ export class SendStream implements FrameSource {
 
   /** Ends the stream as incomplete; what is queued is dropped. */
   abort(code: string, message: string): void {
-    if (this.#finished) return;
+    // After STOP the reader gets its END, and does not care what is missing.
+    if (this.#finished || this.#refusal !== null) return;
     this.#drop(new LimpetError("cancelled", `Stream aborted: ${message}`));
     this.#finish();
     this.#sink.control(FrameType.ABORT, this.#stream, this.#channel, {
@@ -114,7 +115,9 @@ export class SendStream implements FrameSource {
     this.#drop(
       new LimpetError("broken_pipe", "The reader of this stream has closed it"),
     );
-    this.end();
+    // Also if it was to end already, after what has just been dropped.
+    this.#ending ??= {};
+    this.#sink.schedule(this);
     this.onStop?.();
   }
 

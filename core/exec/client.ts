@@ -207,7 +207,19 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
 function writableOf(send: SendStream): WritableStream<Uint8Array> {
   return new WritableStream<Uint8Array>({
     start(controller) {
-      send.onRefused = (error) => controller.error(error);
+      const { signal } = controller;
+      // Once it is being aborted, the stream has its error already.
+      send.onRefused = (error) => {
+        if (!signal.aborted) controller.error(error);
+      };
+      // Not the method `abort`, which waits for a write that may never end.
+      signal.addEventListener("abort", () => {
+        const { reason } = signal;
+        const detail = reason instanceof Error
+          ? reason.message
+          : String(reason);
+        send.abort("cancelled", detail.slice(0, 1_000));
+      });
     },
     async write(chunk) {
       send.push(chunk);
@@ -215,10 +227,6 @@ function writableOf(send: SendStream): WritableStream<Uint8Array> {
     },
     close() {
       send.end();
-    },
-    abort(reason) {
-      const detail = reason instanceof Error ? reason.message : String(reason);
-      send.abort("cancelled", detail.slice(0, 1_000));
     },
   });
 }

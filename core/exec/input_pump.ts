@@ -7,14 +7,13 @@
 /**
  * Writes what comes until its end, which is the process's end of file. If the
  * process closes its stdin, the sender is told to stop. If what comes is cut
- * off, the process's stdin stays open until the process has ended, so that it
- * cannot take the cut for the end, and `onAborted` is called.
+ * off, the process's stdin stays open until `ended`, so that nobody can take the
+ * cut for the end.
  */
 export async function pumpInput(
   from: ReadableStream<Uint8Array>,
   to: WritableStream<Uint8Array>,
   ended: Promise<unknown>,
-  onAborted: () => void,
 ): Promise<void> {
   const reader = from.getReader();
   const writer = to.getWriter();
@@ -27,7 +26,7 @@ export async function pumpInput(
     try {
       chunk = await reader.read();
     } catch {
-      return onAborted();
+      return;
     }
     try {
       if (chunk.done) return await writer.close();

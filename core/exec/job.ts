@@ -64,7 +64,7 @@ export class Job implements ChannelHandler {
     this.#request = request;
     this.#host = host;
     const { stdin, stdout, stderr, merge } = request;
-    this.#stdin = stdin ? channel.addReceiveStream(STDIN) : null;
+    this.#stdin = stdin ? this.#input(channel) : null;
     this.#stdout = stdout ? this.#output(STDOUT) : null;
     this.#stderr = stderr && !merge ? this.#output(STDERR) : null;
     channel.handler = this;
@@ -146,9 +146,7 @@ export class Job implements ChannelHandler {
       );
     }
     if (handle.stdin !== null && this.#stdin !== null) {
-      const { readable } = this.#stdin;
-      const aborted = () => this.#inputAborted();
-      pumpInput(readable, handle.stdin, handle.status, aborted);
+      pumpInput(this.#stdin.readable, handle.stdin, this.#done.promise);
     }
     this.#pump(handle.stdout, this.#stdout);
     this.#pump(handle.stderr, this.#stderr);
@@ -196,6 +194,13 @@ export class Job implements ChannelHandler {
     };
   }
 
+  #input(channel: Channel): ReceiveStream {
+    const input = channel.addReceiveStream(STDIN);
+    // The client gave up in the middle: never show that as an end of file.
+    input.onAborted = () => this.terminate("stdin_aborted");
+    return input;
+  }
+
   #output(stream: number): SendStream {
     const output = this.#channel.addSendStream(stream);
     output.onFinished = () => this.#settle();
@@ -215,11 +220,6 @@ export class Job implements ChannelHandler {
   #withTree(act: (tree: ProcessTree) => void): void {
     if (this.#tree === null) this.#beforeStart.push(act);
     else act(this.#tree);
-  }
-
-  /** The client gave up in the middle: never show that as an end of file. */
-  #inputAborted(): void {
-    if (!this.#exited) this.terminate("stdin_aborted");
   }
 
   #refuse(thrown: unknown): void {

@@ -1,0 +1,69 @@
+/**
+ * Processes, looked at from outside. Linux alone.
+ *
+ * @module
+ */
+
+import { readdirSync, readFileSync } from "node:fs";
+import process from "node:process";
+import { eventually } from "./leaks.ts";
+
+interface Stat {
+  readonly pid: number;
+  readonly name: string;
+  readonly state: string;
+  readonly parent: number;
+}
+
+/** Null if there is no such process. */
+function statOf(pid: number): Stat | null {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, "latin1");
+  } catch {
+    return null;
+  }
+  // The name may hold anything, parentheses too: count from the last one.
+  const end = text.lastIndexOf(")");
+  const name = text.slice(text.indexOf("(") + 1, end);
+  const [state, parent] = text.slice(end + 2).split(" ");
+  return { pid, name, state, parent: Number(parent) };
+}
+
+function ended(stat: Stat | null): boolean {
+  return stat === null || stat.state === "Z" || stat.state === "X";
+}
+
+/** Whether a process runs. One that nobody has collected yet does not. */
+export function isAlive(pid: number): boolean {
+  return !ended(statOf(pid));
+}
+
+/** The children of a process that run, as `pid (name)`. */
+export function childrenOf(parent: number): string[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => statOf(Number(pid)))
+    .filter((stat) => stat !== null && !ended(stat) && stat.parent === parent)
+    .map((stat) => `${stat?.pid} (${stat?.name})`);
+}
+
+/** Waits until none of the processes runs. */
+export async function untilGone(
+  pids: readonly number[],
+  ms?: number,
+): Promise<void> {
+  await eventually(
+    () => !pids.some(isAlive),
+    () => `processes run on: ${pids.filter(isAlive)}`,
+    ms,
+  );
+}
+
+/** Memory of a process that is in RAM now, in bytes. */
+export function residentBytes(pid: number = process.pid): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const kibibytes = /^VmRSS:\s*(\d+) kB/m.exec(status)?.[1];
+  if (kibibytes === undefined) throw new Error(`Process ${pid} has no VmRSS`);
+  return Number(kibibytes) * 1024;
+}

@@ -1,0 +1,151 @@
+/**
+ * Servers as a user has them: `limpet serve` in a process of its own, on any of
+ * the runtimes.
+ *
+ * @module
+ */
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { afterAll, afterEach, beforeAll } from "vitest";
+import {
+  connect,
+  type ConnectOptions,
+  type Session,
+} from "../../core/client.ts";
+import type { Duplex } from "../../core/ports.ts";
+import { makeToken } from "../../core/session/proof.ts";
+import { parseAddress } from "../../core/target.ts";
+import { adapter } from "./adapter.ts";
+import { eventually } from "./leaks.ts";
+import { childrenOf } from "./processes.ts";
+import { cli, type Runtime, RUNTIMES, THIS_RUNTIME } from "./runtimes.ts";
+
+/** How long a server may take to listen, and to stop. */
+const PATIENCE_MS = 20_000;
+
+/** How to connect to a server of this module. */
+export interface ClientOptions extends Partial<ConnectOptions> {
+  /** Something to put around the socket, e.g. one of `faults.ts`. */
+  readonly wrap?: (duplex: Duplex) => Duplex;
+}
+
+/** A server in a process of its own. */
+export interface ServerProcess extends AsyncDisposable {
+  readonly runtime: Runtime;
+  readonly address: string;
+  readonly token: string;
+  readonly tokenFile: string;
+  readonly pid: number;
+  /** What it has said on stderr so far. */
+  log(): string;
+  dial(): Promise<Duplex>;
+  connect(options?: ClientOptions): Promise<Session>;
+  /** SIGTERM; fails unless that makes it end. */
+  stop(): Promise<void>;
+}
+
+/**
+ * The server's runtime for what is too slow to be run against all three: with
+ * each `turn` another one, and never the same for two clients.
+ */
+export function serverFor(turn: number): Runtime {
+  const here = RUNTIMES.indexOf(THIS_RUNTIME);
+  return RUNTIMES[(here + turn) % RUNTIMES.length];
+}
+
+/**
+ * One server for all tests of the enclosing block. After each of them, nothing
+ * that it started for them may be left.
+ */
+export function useServer(
+  runtime: Runtime,
+  args: readonly string[] = [],
+): () => ServerProcess {
+  let server: ServerProcess;
+  beforeAll(async () => {
+    server = await startServer(runtime, args);
+  });
+  afterEach(async () => {
+    await eventually(
+      () => childrenOf(server.pid).length === 0,
+      () => `children of the server are left: ${childrenOf(server.pid)}`,
+    );
+  });
+  afterAll(async () => {
+    await server?.stop();
+  });
+  return () => server;
+}
+
+/** Starts `limpet serve` on a free port of the loopback interface. */
+export async function startServer(
+  runtime: Runtime,
+  args: readonly string[] = [],
+): Promise<ServerProcess> {
+  const folder = mkdtempSync(join(tmpdir(), "limpet-server-"));
+  const tokenFile = join(folder, "token");
+  const token = makeToken();
+  writeFileSync(tokenFile, `${token}\n`, { mode: 0o600 });
+  const [file, ...prefix] = cli(runtime);
+  const child = spawn(file, [
+    ...prefix,
+    "serve",
+    "tcp://127.0.0.1:0",
+    "--token-file",
+    tokenFile,
+    ...args,
+  ], {
+    stdio: ["ignore", "ignore", "pipe"],
+    env: { ...process.env, LIMPET_TEST_SECRET: token, NO_COLOR: "1" },
+  });
+  let log = "";
+  let ended = false;
+  child.stderr.setEncoding("utf8").on("data", (text) => log += text);
+  child.on("error", (error) => {
+    log += String(error);
+    ended = true;
+  });
+  child.on("exit", () => ended = true);
+  const address = () => /listening on (tcp:\/\/[^\s,]+)/.exec(log)?.[1];
+  const stop = async () => {
+    child.kill("SIGTERM");
+    try {
+      await eventually(() => ended, () => `ended: ${log}`, PATIENCE_MS);
+    } finally {
+      child.kill("SIGKILL");
+      rmSync(folder, { recursive: true, force: true });
+    }
+  };
+  try {
+    await eventually(
+      () => ended || address() !== undefined,
+      () => `${runtime} server listens: ${log}`,
+      PATIENCE_MS,
+    );
+    if (ended) throw new Error(`The ${runtime} server did not start: ${log}`);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const target = parseAddress(address() ?? "");
+  const dial = () => adapter.dial(target);
+  return {
+    runtime,
+    address: address() ?? "",
+    token,
+    tokenFile,
+    pid: child.pid ?? 0,
+    log: () => log,
+    dial,
+    connect: async ({ wrap, ...options }: ClientOptions = {}) => {
+      const duplex = await dial();
+      return await connect(wrap?.(duplex) ?? duplex, { token, ...options });
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
