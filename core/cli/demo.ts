@@ -30,9 +30,6 @@ export async function demoCommand(
     onEvent: (event) => report.debug(describeEvent(event).text),
   });
   const session = await connectTo(runtime, server.address, { token });
-  const stops = (["SIGTERM", "SIGHUP"] as const).map((name) =>
-    runtime.onSignal(name, () => session.close())
-  );
   if (runtime.stdin.isTerminal) {
     report.info(`a server on ${server.address}, and a prompt that talks to it`);
     report.info('one line is one command, such as seq 3; "exit" leaves');
@@ -46,7 +43,6 @@ export async function demoCommand(
       report,
     );
   } finally {
-    stops.forEach((stop) => stop());
     await session.close();
     await Promise.all([server.close(), report.flush()]);
   }

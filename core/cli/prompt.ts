@@ -5,12 +5,13 @@
  */
 
 import type { Session } from "../client.ts";
-import { asLimpetError, LimpetError } from "../errors.ts";
+import { deferred } from "../deferred.ts";
+import { asLimpetError } from "../errors.ts";
 import type { CommandStatus } from "../exec/exit.ts";
 import { decodeLines } from "../text/mod.ts";
 import type { CommandFlags } from "./connection.ts";
 import { MarkerFilter, withMarker } from "./cwd_marker.ts";
-import { statusOf } from "./exit_status.ts";
+import { signalStatus, statusOf } from "./exit_status.ts";
 import { pumpOutput } from "./pump.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime, StandardInput } from "./runtime.ts";
@@ -18,19 +19,55 @@ import type { CliRuntime, StandardInput } from "./runtime.ts";
 const PROMPT = ">>: ";
 const NEWLINE: Uint8Array = Uint8Array.of(0x0a);
 
-/** Reads lines and runs them until the end of input or `exit`. */
+/**
+ * Reads lines and runs them until the end of input, `exit`, SIGTERM or SIGHUP.
+ * Rejects when the session is over, also while it waits for a line.
+ */
 export async function runPrompt(
   runtime: CliRuntime,
   session: Session,
   flags: CommandFlags,
   report: Reporter,
 ): Promise<number> {
-  const { os } = await session.ready;
+  await session.ready;
   const lines = runtime.stdin.isTerminal
     ? editedLines(runtime)
     : plainLines(runtime.stdin);
+  const told = deferred<number>();
+  const stops = (["SIGTERM", "SIGHUP"] as const).map((name) =>
+    runtime.onSignal(name, () => told.resolve(signalStatus(name)))
+  );
+  const running = runLines(runtime, session, flags, report, lines);
+  // If we are told to leave first, what it still does is cut off below.
+  running.catch(() => {});
+  try {
+    return await Promise.race([running, told.promise]);
+  } finally {
+    stops.forEach((stop) => stop());
+    lines.close();
+  }
+}
+
+/** Where lines come from: null at the end. */
+interface Lines {
+  next(): Promise<string | null>;
+  close(): void;
+}
+
+async function runLines(
+  runtime: CliRuntime,
+  session: Session,
+  flags: CommandFlags,
+  report: Reporter,
+  lines: Lines,
+): Promise<number> {
+  const posix = session.platform.os !== "windows";
+  const over = session.closed.then((error) => Promise.reject(error));
+  over.catch(() => {});
   let cwd = flags.cwd;
-  for await (const line of lines) {
+  for (;;) {
+    const line = await Promise.race([lines.next(), over]);
+    if (line === null) return 0;
     const words = line.trim().split(/\s+/);
     if (words[0] === "") continue;
     if (words[0] === "exit" && words.length === 1) return 0;
@@ -39,7 +76,7 @@ export async function runPrompt(
     }
     const prompted = new PromptedLine(runtime, session, { ...flags, cwd });
     try {
-      const status = await prompted.run(line, os !== "windows");
+      const status = await prompted.run(line, posix);
       describe(status, report);
       cwd = prompted.directory ?? cwd;
     } catch (thrown) {
@@ -54,7 +91,6 @@ export async function runPrompt(
     }
     await report.flush();
   }
-  return 0;
 }
 
 /** One line: its command, its output, Ctrl-C while it runs. */
@@ -115,37 +151,32 @@ function describe(status: CommandStatus, report: Reporter): void {
   }
 }
 
-async function* editedLines(
-  runtime: CliRuntime,
-): AsyncGenerator<string, void, void> {
+function editedLines(runtime: CliRuntime): Lines {
   const editor = runtime.editLines();
-  try {
-    for (;;) {
-      const line = await editor.read(PROMPT);
-      if (line === null) return;
-      yield line;
-    }
-  } finally {
-    editor.close();
-  }
+  return {
+    next: () => editor.read(PROMPT),
+    close: () => editor.close(),
+  };
 }
 
-async function* plainLines(
-  stdin: StandardInput,
-): AsyncGenerator<string, void, void> {
+function plainLines(stdin: StandardInput): Lines {
   const reader = decodeLines(stdin.open()).getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } catch (error) {
-    throw new LimpetError("cancelled", "Reading commands from stdin failed", {
-      cause: error,
-    });
-  } finally {
+  return {
+    next: async () => {
+      try {
+        const { done, value } = await reader.read();
+        return done ? null : value;
+      } catch (cause) {
+        throw asLimpetError(
+          cause,
+          "refused",
+          "Cannot read commands from stdin",
+        );
+      }
+    },
     // Not awaited: a pipe that nobody writes to would keep us waiting.
-    reader.cancel().catch(() => {});
-  }
+    close: () => {
+      reader.cancel().catch(() => {});
+    },
+  };
 }
