@@ -112,11 +112,11 @@ export async function startServer(
   child.on("exit", () => ended = true);
   const address = () => /listening on (tcp:\/\/[^\s,]+)/.exec(log)?.[1];
   const stop = async () => {
-    child.kill("SIGTERM");
+    if (!ended) child.kill("SIGTERM");
     try {
       await eventually(() => ended, () => `ended: ${log}`, PATIENCE_MS);
     } finally {
-      child.kill("SIGKILL");
+      if (!ended) child.kill("SIGKILL");
       rmSync(folder, { recursive: true, force: true });
     }
   };
