@@ -178,9 +178,10 @@ async function expectFrame(link: PlainLink, type: number): Promise<Frame> {
       `Connection to ${link.peer} ended before ${frameName(type)}`,
     );
   }
-  if (frame.type === FrameType.CLOSE) {
+  if (isSessionFrame(frame, FrameType.CLOSE)) {
+    const reason = readClose(frame.payload, link.peer);
     link.dismissed = true;
-    throw readClose(frame.payload, link.peer);
+    throw reason;
   }
   if (isSessionFrame(frame, type)) return frame;
   throw new LimpetError(
@@ -190,7 +191,8 @@ async function expectFrame(link: PlainLink, type: number): Promise<Frame> {
   );
 }
 
-function isSessionFrame(frame: Frame, type: number): boolean {
+/** Whether it is a frame of this type in its right place. */
+export function isSessionFrame(frame: Frame, type: number): boolean {
   return frame.type === type && frame.channel === 0 && frame.stream === 0;
 }
 

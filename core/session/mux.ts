@@ -16,7 +16,7 @@ import {
 import type { Limits } from "../limits.ts";
 import type { Link, LinkReceiver } from "../link/link.ts";
 import { FrameWriter } from "./frame_writer.ts";
-import { readClose } from "./handshake.ts";
+import { isSessionFrame, readClose } from "./handshake.ts";
 import { type PeerLimits, sessionFrame } from "./hello.ts";
 import { PartAssembler } from "./parts.ts";
 
@@ -112,13 +112,13 @@ export class Mux implements LinkReceiver {
   frame(received: Frame): void {
     const frame = this.#parts.push(received);
     if (frame === null || this.#error !== null) return;
-    if (frame.type === FrameType.CLOSE) {
+    if (isSessionFrame(frame, FrameType.CLOSE)) {
+      const reason = readClose(frame.payload, this.#link.peer);
       this.#link.dismissed = true;
-      return this.#finish(readClose(frame.payload, this.#link.peer), null);
+      return this.#finish(reason, null);
     }
-    if (frame.type === FrameType.OPEN && this.#onOpen !== undefined) {
-      return this.#accept(frame);
-    }
+    const opens = frame.type === FrameType.OPEN && frame.stream === 0;
+    if (opens && this.#onOpen !== undefined) return this.#accept(frame);
     if (frame.channel !== 0 && CHANNEL_TYPES.has(frame.type)) {
       return this.#channel(frame)?.receive(frame);
     }
@@ -126,7 +126,7 @@ export class Mux implements LinkReceiver {
     throw new LimpetError(
       "protocol_error",
       `Peer sent an unexpected ${frameName(frame.type)} frame on channel ` +
-        `${frame.channel}`,
+        `${frame.channel}, stream ${frame.stream}`,
     );
   }
 

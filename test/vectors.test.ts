@@ -1,0 +1,200 @@
+import { expect, test } from "vitest";
+import { decodeControl } from "../core/frame/control.ts";
+import { Decoder } from "../core/frame/decoder.ts";
+import {
+  FIRST_OPTIONAL_TYPE,
+  type Frame,
+  FrameType,
+  HEADER_BYTES,
+} from "../core/frame/frame.ts";
+import {
+  CLIENT_PREFACE,
+  PrefaceMatcher,
+  SERVER_PREFACE,
+} from "../core/frame/preface.ts";
+import { readProof } from "../core/session/hello.ts";
+import { PartAssembler } from "../core/session/parts.ts";
+import { TokenKey, transcriptOf } from "../core/session/proof.ts";
+import {
+  bytesOf,
+  cutAt,
+  decode,
+  fromHex,
+  join,
+  toHex,
+} from "./support/frames.ts";
+import {
+  frameVectors,
+  handshakeVectors,
+  type Message,
+  prefaceVectors,
+} from "./support/vectors.ts";
+
+const EXPECTED = { client: SERVER_PREFACE, server: CLIENT_PREFACE };
+const bytes = (hex: string) => new Uint8Array(fromHex(hex));
+
+/** Whole, byte by byte if that is not too much, and in two at some places. */
+function splits(whole: Uint8Array): Uint8Array[][] {
+  const short = whole.byteLength <= 2_000;
+  const step = short ? 1 : Math.ceil(whole.byteLength / 20);
+  const two = [];
+  for (let at = 0; at <= whole.byteLength; at += step) {
+    two.push(cutAt(whole, [at]));
+  }
+  return short ? [cutAt(whole, [...whole.keys()]), ...two] : two;
+}
+
+test("the prefaces are those of the protocol", () => {
+  expect(toHex(CLIENT_PREFACE)).toBe(prefaceVectors.prefaces.client);
+  expect(toHex(SERVER_PREFACE)).toBe(prefaceVectors.prefaces.server);
+  expect(prefaceVectors.cases.length).toBeGreaterThan(40);
+});
+
+test.each(prefaceVectors.cases)("preface: $name", (vector) => {
+  const before = fromHex(vector.before?.hex ?? "");
+  const whole = join([
+    ...Array<Uint8Array>(vector.before?.times ?? 0).fill(before),
+    fromHex(vector.hex),
+  ]);
+  const may = vector.transport === "stdio" && vector.reader === "client";
+  const attempt = (chunks: Uint8Array[]) => {
+    const shown: Uint8Array[] = [];
+    const noise = {
+      maxBytes: prefaceVectors.skipLimit,
+      show: (skipped: Uint8Array) => shown.push(skipped.slice()),
+    };
+    const expected = EXPECTED[vector.reader];
+    const matcher = new PrefaceMatcher(expected, may ? noise : undefined);
+    let rest: Uint8Array | undefined;
+    for (const chunk of chunks) {
+      if (rest === undefined) rest = matcher.push(chunk);
+      else rest = join([rest, chunk]);
+    }
+    return { rest, shown: join(shown) };
+  };
+  for (const chunks of splits(whole)) {
+    if (vector.result === "close") {
+      expect(() => attempt(chunks)).toThrow(
+        expect.objectContaining({ code: "protocol_error" }),
+      );
+      continue;
+    }
+    const { rest, shown } = attempt(chunks);
+    const consumed = rest && whole.byteLength - rest.byteLength;
+    expect(consumed).toBe(vector.consumed);
+    if (vector.skipped !== undefined) {
+      expect(toHex(shown)).toBe(vector.skipped);
+    }
+  }
+  if (vector.decided !== undefined) {
+    expect(() => attempt([whole.subarray(0, vector.decided)])).toThrow();
+    expect(attempt([whole.subarray(0, vector.decided - 1)]).rest)
+      .toBeUndefined();
+  }
+});
+
+test("the labels are those of the protocol", () => {
+  expect(Object.values(handshakeVectors.labels).map(fromHexText)).toEqual([
+    "limpet/1 client proof\0",
+    "limpet/1 server proof\0",
+  ]);
+});
+
+const fromHexText = (hex: string) => new TextDecoder().decode(fromHex(hex));
+
+test.each(handshakeVectors.cases)("handshake: $name", async (vector) => {
+  const key = await TokenKey.from(vector.token);
+  const transcript = await transcriptOf(
+    bytes(vector.clientHello),
+    bytes(vector.serverHello),
+  );
+  expect(toHex(transcript)).toBe(vector.transcript);
+  const theirs = bytes(vector.clientProof);
+  const ours = bytes(vector.serverProof ?? "");
+  const clientFits = await key.verifyClient(theirs, transcript);
+  expect(clientFits).toBe(vector.wrong !== "client");
+  if (clientFits) {
+    expect(toHex(await key.clientProof(transcript))).toBe(vector.clientProof);
+    const serverFits = await key.verifyServer(ours, transcript, theirs);
+    expect(serverFits).toBe(vector.verifies);
+    const right = toHex(await key.serverProof(transcript, theirs));
+    expect(right === vector.serverProof).toBe(vector.verifies);
+  }
+  for (
+    const [hex, proof] of [
+      [vector.clientProofFrame, theirs],
+      [vector.serverProofFrame, ours],
+    ] as const
+  ) {
+    if (!hex) continue; // A server that was not convinced sends no proof.
+    const frame = fromHex(hex).subarray(HEADER_BYTES);
+    expect(readProof(decodeControl(frame, "PROOF"))).toEqual(proof);
+  }
+});
+
+/** What these bytes say, as the vectors write it. */
+function messagesOf(chunks: Uint8Array[], frame: number, control: number) {
+  const decoder = new Decoder(frame);
+  const parts = new PartAssembler(control);
+  const messages: Message[] = [];
+  for (const received of decode(chunks, decoder)) {
+    const whole = parts.push(received);
+    if (whole === null || whole.type >= FIRST_OPTIONAL_TYPE) continue;
+    messages.push(messageOf(whole));
+  }
+  decoder.end();
+  return messages;
+}
+
+function messageOf({ type, stream, channel, payload }: Frame): Message {
+  const name = Object.entries(FrameType).find(([, t]) => t === type)?.[0] ?? "";
+  const common = { type, name, stream, channel };
+  if (type === FrameType.CREDIT) {
+    const view = new DataView(payload.buffer, payload.byteOffset);
+    return { ...common, credit: view.getUint32(0) };
+  }
+  if (type === FrameType.DATA || type === FrameType.STOP) {
+    return { ...common, payload: toHex(payload) };
+  }
+  decodeControl(payload, name);
+  const json = JSON.parse(new TextDecoder().decode(payload));
+  return { ...common, json };
+}
+
+/** Neighbouring DATA of a stream as one: where it is cut has no meaning. */
+function merged(messages: readonly Message[]): Message[] {
+  const list: Message[] = [];
+  for (const message of messages) {
+    const last = list.at(-1);
+    const goesOn = message.name === "DATA" && last?.name === "DATA" &&
+      last.channel === message.channel && last.stream === message.stream;
+    if (!goesOn) list.push(message);
+    else {
+      const payload = `${last.payload}${message.payload}`;
+      list[list.length - 1] = { ...message, payload };
+    }
+  }
+  return list;
+}
+
+test("the types are those of the protocol", () => {
+  expect(FrameType).toEqual(frameVectors.types);
+});
+
+// Not a message that may come in parts any more: PROTOCOL.md names those.
+const readable = frameVectors.valid.filter(({ name }) =>
+  name !== "CLOSE in parts"
+);
+
+test.each(readable)("frames: $name", ({ hex, limits, messages }) => {
+  for (const chunks of splits(fromHex(hex))) {
+    const got = messagesOf(chunks, limits.frame, limits.control);
+    expect(merged(got)).toEqual(merged(messages));
+  }
+});
+
+test.each(readable)("frames, encoded again: $name", ({ hex, limits }) => {
+  const whole = fromHex(hex);
+  const frames = decode([whole], new Decoder(limits.frame));
+  expect(toHex(bytesOf(...frames))).toBe(hex);
+});
