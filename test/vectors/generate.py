@@ -228,6 +228,7 @@ def frames_file():
     one("SIGNAL to terminate", CLIENT, "SIGNAL", {"signal": "SIGTERM", "terminate": True}, 1)
     one("EXIT with code 0", SERVER, "EXIT", {"code": 0, "signal": None}, 1)
     one("EXIT with code 255", SERVER, "EXIT", {"code": 255, "signal": None}, 1)
+    one("EXIT with a code of Windows", SERVER, "EXIT", {"code": 0xc000013a, "signal": None}, 1)
     one("EXIT with a signal", SERVER, "EXIT", {"code": None, "signal": "SIGKILL"}, 1)
     for reason in ("timed_out", "cancelled", "stdin_aborted", "disconnected", "shutting_down"):
         one(f"EXIT with the reason {reason}", SERVER, "EXIT",
@@ -249,8 +250,8 @@ def frames_file():
     assert len(pieces) == 4 and len(compact(full)) == 4096
     good("parts that together reach the limit", CLIENT, pieces, [show("OPEN", full, 1)],
          limits=SMALL)
-    message = {"code": "closed", "message": "m" * 2000}
-    good("CLOSE in parts", SERVER, cut("CLOSE", message, 0, 1024), [show("CLOSE", message)],
+    message = {"code": "refused", "message": "m" * 2000}
+    good("REFUSED in parts", SERVER, cut("REFUSED", message, 1, 1024), [show("REFUSED", message, 1)],
          limits=SMALL)
     good("frames of other channels before and after the parts", CLIENT,
          [frame("DATA", b"a", 1, 0), *cut("OPEN", env, 3, 1024), frame("DATA", b"b", 1, 0)],
@@ -391,7 +392,7 @@ def frames_file():
     types("SIGNAL", CLIENT, {"signal": "SIGINT", "terminate": True},
           {"signal": [2, None, []], "terminate": [1, "yes"]}, 1)
     types("EXIT", SERVER, {"code": 0, "signal": None, "reason": "timed_out"},
-          {"code": [-1, 256, 1.5, "0", True, None], "signal": [9, "SIGKILL", False],
+          {"code": [-1, 1.5, "0", True, None], "signal": [9, "SIGKILL", False],
            "reason": [1, {}]}, 1)
     # the missing "code" and "signal" of EXIT are not spelt out by the page
     invalid[:] = [case for case in invalid
