@@ -6,7 +6,13 @@
 
 import { LimpetError } from "./errors.ts";
 import type { RemoteCommand } from "./exec/client.ts";
-import { type Input, type Output, statusFacts } from "./exec/output.ts";
+import {
+  endedByUs,
+  feed,
+  type Input,
+  type Output,
+  statusFacts,
+} from "./exec/output.ts";
 import type { OutputOptions, SpawnOptions } from "./options.ts";
 import type { Platform } from "./ports.ts";
 import { decodeLines, decodeText } from "./text/mod.ts";
@@ -145,18 +151,21 @@ export class ShellCommand implements PromiseLike<Output> {
     );
   }
 
-  /** stdout line by line, as it comes. Rejects at the end as awaiting does. */
+  /**
+   * stdout line by line, as it comes; stderr is dropped. Rejects at the end as
+   * awaiting does. Leaving the loop early closes the command's stdout, so that
+   * its next write ends it.
+   */
   async *lines(): AsyncGenerator<string, void, void> {
     const { input, allowFailure, maxBytes: _, ...options } = this.#options;
-    if (input !== undefined) {
-      yield* decodeText(await this.bytes()).split(/\r?\n/);
-      return;
-    }
+    this.#checkShell();
     const child = this.#session.spawn(this.#line, {
       ...options,
       shell: true,
+      stdin: input === undefined ? "null" : "piped",
       stderr: "null",
     });
+    const feeding = feed(child, input);
     const lines = decodeLines(child.stdout).getReader();
     try {
       for (;;) {
@@ -168,6 +177,10 @@ export class ShellCommand implements PromiseLike<Output> {
       await lines.cancel().catch(() => {});
     }
     const status = await child.status;
+    if (status.reason !== null) {
+      const facts = { ...statusFacts(status), complete: true };
+      throw endedByUs(status, this.#name(), facts, await feeding);
+    }
     if (!status.success && !allowFailure) throw this.#failed(status);
   }
 
@@ -180,12 +193,7 @@ export class ShellCommand implements PromiseLike<Output> {
 
   async #run(): Promise<Output> {
     const { input, allowFailure, ...options } = this.#options;
-    if (this.#session.platform.os === "windows") {
-      throw new LimpetError(
-        "unsupported",
-        "Values cannot be quoted for cmd.exe: use session.output() with args",
-      );
-    }
+    this.#checkShell();
     const output = await this.#session.output(this.#line, {
       ...options,
       shell: true,
@@ -193,6 +201,14 @@ export class ShellCommand implements PromiseLike<Output> {
     });
     if (output.success || allowFailure) return output;
     throw this.#failed(output);
+  }
+
+  #checkShell(): void {
+    if (this.#session.platform.os !== "windows") return;
+    throw new LimpetError(
+      "unsupported",
+      "Values cannot be quoted for cmd.exe: use session.output() with args",
+    );
   }
 
   #failed(

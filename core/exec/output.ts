@@ -160,8 +160,8 @@ function concat(pieces: Uint8Array[], length: number): Uint8Array {
   return whole;
 }
 
-/** Resolves to what broke the input off, if anything did. */
-async function feed(
+/** Feeds a command. Resolves to what broke the input off, if anything did. */
+export async function feed(
   command: RemoteCommand,
   input: Input | undefined,
 ): Promise<unknown> {

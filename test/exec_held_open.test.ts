@@ -1,0 +1,130 @@
+import { describe, expect, test } from "vitest";
+import { chunksOf, receive, seqBytes } from "./support/bytes.ts";
+import { isAlive, untilGone } from "./support/processes.ts";
+import { RUNTIMES } from "./support/runtimes.ts";
+import { useServer } from "./support/servers.ts";
+
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+describe.each(RUNTIMES)("a server on %s", (runtime) => {
+  const server = useServer(runtime);
+
+  test("waits only so long for output that is held open", async () => {
+    const session = await server().connect();
+    const since = performance.now();
+    const output = await session.output("sleep 100 & echo $!", {
+      shell: true,
+      killAfterMs: 300,
+    });
+    const elapsed = performance.now() - since;
+    expect(output).toMatchObject({
+      code: 0,
+      signal: null,
+      reason: null,
+      success: true,
+      heldOpen: true,
+      truncated: false,
+    });
+    const pid = Number(text(output.stdout));
+    expect(elapsed).toBeGreaterThanOrEqual(990);
+    expect(elapsed).toBeLessThan(4_000);
+    // It was started to run on, and the session is still there.
+    expect(isAlive(pid)).toBe(true);
+    await session.close();
+    await untilGone([pid]);
+  });
+
+  test("tells the exit at once, whoever holds the output", async () => {
+    await using session = await server().connect();
+    const child = session.spawn("sleep 100 & echo hi", {
+      shell: true,
+      drainMs: 3_000,
+      killAfterMs: 300,
+    });
+    const since = performance.now();
+    expect(await child.status).toMatchObject({ code: 0 });
+    expect(performance.now() - since).toBeLessThan(2_000);
+    const { bytes, error } = await receive(child.stdout);
+    expect(error).toBe(null);
+    expect(text(bytes)).toBe("hi\n");
+    expect(child.heldOpen).toBe(true);
+    expect(performance.now() - since).toBeGreaterThanOrEqual(2_900);
+  });
+
+  test("does not say so of output that nobody holds", async () => {
+    await using session = await server().connect();
+    const line = "sleep 100 >/dev/null 2>&1 & echo hi";
+    const since = performance.now();
+    const output = await session.output(line, {
+      shell: true,
+      drainMs: 20_000,
+      killAfterMs: 300,
+    });
+    expect(output).toMatchObject({ code: 0, heldOpen: false });
+    expect(performance.now() - since).toBeLessThan(10_000);
+    // Held for a while, and let go in time: all of it counts.
+    const late = await session.output("(sleep 0.3; echo late) & echo early", {
+      shell: true,
+      drainMs: 20_000,
+    });
+    expect(late).toMatchObject({ code: 0, heldOpen: false });
+    expect(text(late.stdout)).toBe("early\nlate\n");
+  });
+
+  test("gives up output that never falls silent", async () => {
+    await using session = await server().connect();
+    const child = session.spawn("yes & echo $!", {
+      shell: true,
+      drainMs: 200,
+      killAfterMs: 300,
+    });
+    const since = performance.now();
+    const { bytes, error } = await receive(child.stdout);
+    expect(error).toBe(null);
+    expect(text(bytes.subarray(0, 100)).replace(/^(y\n)*/, "")).toMatch(
+      /^\d+\n(y\n)*y?$/,
+    );
+    expect(await child.status).toMatchObject({ code: 0 });
+    expect(child.heldOpen).toBe(true);
+    expect(performance.now() - since).toBeLessThan(5_000);
+    // Its pipe is closed: the next write was its last.
+    await untilGone([Number(/\d+/.exec(text(bytes.subarray(0, 20_000)))?.[0])]);
+  });
+
+  test("a slow reader of held output loses nothing of the command's", async () => {
+    await using session = await server().connect();
+    const expected = seqBytes(100_000);
+    const child = session.spawn("seq 1 100000; sleep 100 &", {
+      shell: true,
+      drainMs: 100,
+      killAfterMs: 300,
+    });
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of chunksOf(child.stdout)) {
+      chunks.push(chunk);
+      // Longer than the drain time in all, and more than one window at once.
+      await new Promise((resolve) => setTimeout(resolve, 60));
+    }
+    const bytes = new Uint8Array(
+      await new Blob(chunks as BlobPart[])
+        .arrayBuffer(),
+    );
+    expect(bytes.byteLength).toBe(expected.byteLength);
+    expect(text(bytes)).toBe(text(expected));
+    expect(child.heldOpen).toBe(true);
+    expect(await child.status).toMatchObject({ code: 0 });
+  });
+
+  test("ends with its session while its output is still held", async () => {
+    const session = await server().connect();
+    const child = session.spawn("sleep 100 & echo $!", {
+      shell: true,
+      drainMs: 20_000,
+      killAfterMs: 300,
+    });
+    const { value } = await child.stdout.getReader().read();
+    await child.status;
+    await session.close();
+    await untilGone([Number(text(value ?? new Uint8Array(0)))]);
+  });
+});
