@@ -14,8 +14,12 @@ export interface Script {
   readonly reads?: number;
   readonly stdout?: Uint8Array;
   readonly stderr?: Uint8Array;
-  /** Something left behind keeps stdout open. */
+  /** Something left behind keeps its output open. */
   readonly heldOpen?: boolean;
+  /** Reading its stdout fails after what there is. */
+  readonly fails?: boolean;
+  /** It closes its stdin at the first byte. */
+  readonly stopsReading?: boolean;
   /** Null: it runs until a signal comes. */
   readonly exit: ExitStatus | null;
 }
@@ -33,19 +37,29 @@ export function fakeSpawner(script: Script): Spawner {
     let read = 0;
     const wanted = script.reads ?? 0;
     if (wanted === 0) fed.resolve();
-    const output = (bytes: Uint8Array | undefined, heldOpen = false) =>
-      new ReadableStream<Uint8Array>({
-        async start(controller) {
+    const output = (bytes: Uint8Array = new Uint8Array(0), fails = false) => {
+      let written = bytes.byteLength === 0;
+      return new ReadableStream<Uint8Array>({
+        async pull(controller) {
           await fed.promise;
-          if (bytes?.byteLength) controller.enqueue(bytes);
+          if (!written) {
+            written = true;
+            return controller.enqueue(bytes);
+          }
           await ended.promise;
-          if (!heldOpen) controller.close();
+          if (fails) controller.error(new Error("As it was recorded"));
+          else if (!script.heldOpen) controller.close();
         },
-      });
+        cancel() {
+          if (alive) finish({ code: null, signal: "SIGPIPE" });
+        },
+      }, { highWaterMark: 0 });
+    };
     const stdin = new WritableStream<Uint8Array>({
       write(chunk) {
         read += chunk.byteLength;
-        if (read >= wanted) fed.resolve();
+        if (read >= wanted || script.stopsReading) fed.resolve();
+        if (script.stopsReading) throw new Error("Nobody reads");
       },
     }, { highWaterMark: 0 });
     fed.promise.then(() => script.exit && finish(script.exit));
@@ -53,7 +67,7 @@ export function fakeSpawner(script: Script): Spawner {
       pid: script.pid ?? 1,
       stdin: command.stdin === "piped" ? stdin : null,
       stdout: command.stdout === "piped"
-        ? output(script.stdout, script.heldOpen)
+        ? output(script.stdout, script.fails)
         : null,
       stderr: command.stderr === "piped" ? output(script.stderr) : null,
       status: ended.promise,
