@@ -64,10 +64,11 @@ export function serverFor(turn: number): Runtime {
 export function useServer(
   runtime: Runtime,
   args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): () => ServerProcess {
   let server: ServerProcess;
   beforeAll(async () => {
-    server = await startServer(runtime, args);
+    server = await startServer(runtime, args, env);
   });
   afterEach(async () => {
     await eventually(
@@ -85,6 +86,7 @@ export function useServer(
 export async function startServer(
   runtime: Runtime,
   args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<ServerProcess> {
   const folder = mkdtempSync(join(tmpdir(), "limpet-server-"));
   const tokenFile = join(folder, "token");
@@ -100,7 +102,7 @@ export async function startServer(
     ...args,
   ], {
     stdio: ["ignore", "ignore", "pipe"],
-    env: { ...process.env, LIMPET_TEST_SECRET: token, NO_COLOR: "1" },
+    env: { ...process.env, NO_COLOR: "1", ...env },
   });
   let log = "";
   let ended = false;
