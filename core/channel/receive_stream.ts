@@ -39,7 +39,7 @@ export class ReceiveStream {
   #outcome: LimpetError | null | undefined = undefined;
   /** Told once when END or ABORT has come, or the session is lost. */
   onFinished: (() => void) | null = null;
-  /** Told once when ABORT has come, however much is still to be read. */
+  /** Told once when the peer has cut it off, however much is still to be read. */
   onAborted: (() => void) | null = null;
 
   constructor(
@@ -116,6 +116,7 @@ export class ReceiveStream {
       `Stream ended after ${this.#total} bytes of ${bytes}`,
     );
     this.#finish(missing);
+    if (missing !== null) this.onAborted?.();
   }
 
   /** ABORT has come. */
