@@ -93,7 +93,7 @@ describe.each(["tcp", "unix"] as const)("a %s connection", (kind) => {
     const total = 48 * 1024 * 1024;
     const gathered = async ({ writable, writev }: Duplex) => {
       const writer = writable.getWriter();
-      let batch: Uint8Array[] = [];
+      const batch: Uint8Array[] = [];
       for (const piece of pieces(total)) {
         batch.push(new Uint8Array(0), piece);
         if (batch.length % 6 === 0) await writev?.(batch.splice(0));

@@ -65,6 +65,10 @@ export type LeakCheck = () => Promise<void>;
  * opens descriptors of its own on first use.
  */
 export function checkLeaks(): LeakCheck {
+  // Deno opens a pair of sockets when signals are first used, if not by us then
+  // by itself within its first second.
+  const ignore = () => {};
+  process.on("SIGWINCH", ignore).off("SIGWINCH", ignore);
   const children = childProcesses();
   const open = descriptors();
   return async () => {
