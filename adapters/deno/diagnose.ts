@@ -45,22 +45,23 @@ function search(
 
 /** Null if nothing can be found that the OS's code does not say already. */
 export function diagnose(
-  { cwd }: Command,
-  { title }: Program,
+  { cwd, env }: Command,
+  { file, title }: Program,
   error: OsError,
 ): LimpetError | null {
   const { code } = error;
   if (code !== "ENOENT" && code !== "ENOTDIR" && code !== "EACCES") return null;
-  return cwdError(cwd, title, error) ??
-    // The program itself has been found before.
-    (code === "ENOENT"
-      ? startError(
-        "not_executable",
-        title,
-        "the interpreter it names does not exist",
-        error,
-      )
-      : null);
+  const wrongDirectory = cwdError(cwd, title, error);
+  if (wrongDirectory !== null || code !== "ENOENT") return wrongDirectory;
+  const { kind } = searchProgram(file, env, cwd ?? ownCwd(), lookAtFile);
+  return kind === "executable"
+    ? startError(
+      "not_executable",
+      title,
+      "the interpreter it names does not exist",
+      error,
+    )
+    : searchError(title, file, "missing", error);
 }
 
 function cwdError(

@@ -1,7 +1,9 @@
 /**
  * TCP and Unix sockets.
  *
- * Permissions: `--allow-net` to connect and to listen.
+ * Permissions: `--allow-net`, which can be narrowed to the address. For a Unix
+ * socket also `--allow-read` and `--allow-write` of its path, to connect as well
+ * as to listen; narrowed, it is `--allow-net=unix:/absolute/path`.
  *
  * @module
  */

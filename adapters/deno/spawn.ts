@@ -2,7 +2,8 @@
  * Subprocesses, each the leader of a process group of its own.
  *
  * Permissions: `--allow-run`. With `--allow-read` as well, errors are as exact
- * as the OS knows them, and programs are found as `execvp` finds them.
+ * as the OS knows them, and programs are found as `execvp` finds them; without
+ * it, a missing program with stderr merged into stdout shows as the shell's 127.
  *
  * @module
  */
