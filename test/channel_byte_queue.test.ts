@@ -104,6 +104,8 @@ test("one-byte pieces do not keep the chunks alive that they came in", () => {
   expect(queue.byteLength).toBe(count);
   const pieces = drain(queue);
   expect(held(pieces)).toBeLessThanOrEqual(count + 16_384);
+  // Each array is an object of its own, of a hundred bytes and more.
+  expect(pieces.length).toBeLessThanOrEqual(1 + count / 16_384);
 });
 
 test("small pieces between large ones cost no more than the bound says", () => {

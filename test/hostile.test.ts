@@ -186,6 +186,18 @@ test("garbage after the handshake ends the session, and its commands", async () 
   await peer.drop();
 });
 
+test("who does not hang up after CLOSE is hung up on", async () => {
+  const peer = await insider([], new Uint8Array(100).fill(0x7e));
+  await peer.expect(FrameType.CLOSE);
+  let gone = false;
+  await eventually(() => {
+    peer.write(Uint8Array.of(0)).catch(() => gone = true);
+    return gone;
+  }, () => "writing fails");
+  await served.untilDisconnected(1);
+  await peer.drop();
+});
+
 test("a reset in the middle of a frame ends the session, and its commands", async () => {
   const peer = await insider([open(1, "sleep", "100")]);
   await peer.expect(FrameType.STARTED);

@@ -6,6 +6,9 @@ import { serving } from "./support/serving.ts";
 
 const MIB = 1_048_576;
 
+// So long that a timer which is not cleared is there when it is looked for.
+const LIMITS = { handshakeTimeoutMs: 600_000 };
+
 /** Runs `true` so many times, a few at a time. */
 async function runMany(session: Session, count: number): Promise<void> {
   let left = count;
@@ -19,9 +22,9 @@ async function runMany(session: Session, count: number): Promise<void> {
 }
 
 test("2,000 commands on one session leave nothing behind", async () => {
-  await using served = await serving();
+  await using served = await serving(LIMITS);
   using timers = countTimers();
-  await using session = await served.connect();
+  await using session = await served.connect({ limits: LIMITS });
   await runMany(session, 200);
   served.events.length = served.spawned.length = 0;
   const noLeaks = checkLeaks();
@@ -42,10 +45,10 @@ test("2,000 commands on one session leave nothing behind", async () => {
 }, 60_000);
 
 test("500 sessions, one after another, leave nothing behind", async () => {
-  await using served = await serving();
+  await using served = await serving(LIMITS);
   using timers = countTimers();
   const visit = async () => {
-    await using session = await served.connect();
+    await using session = await served.connect({ limits: LIMITS });
     expect(session.over).toBe(false);
   };
   for (let i = 0; i < 50; i++) await visit();
