@@ -140,7 +140,7 @@ describe.each(RUNTIMES)("a server on %s", (runtime) => {
 
   test("timeout() and signal() reject as such, however the output is read", async () => {
     await using session = await server().connect();
-    const late = () => session.$`echo one; sleep 100`.timeout(300);
+    const late = () => session.$`echo one; exec sleep 100`.timeout(300);
     const facts = { code: "timed_out", timedOut: true, signal: "SIGTERM" };
     await expect(late()).rejects.toMatchObject(facts);
     await expect(late().text()).rejects.toMatchObject(facts);
@@ -189,9 +189,10 @@ describe.each(RUNTIMES)("a server on %s", (runtime) => {
     expect(await linesOf("a\nb")).toEqual(["a", "b"]);
     expect(await linesOf("")).toEqual([]);
     expect(await linesOf("\n")).toEqual([""]);
+    const y = new TextEncoder().encode("y\n".repeat(10_000));
     const endless = session.$`cat`.stdin(
       new ReadableStream<Uint8Array>({
-        pull: (controller) => controller.enqueue(new Uint8Array([121, 10])),
+        pull: (controller) => controller.enqueue(y.slice()),
       }),
     ).lines();
     expect(await endless.next()).toEqual({ done: false, value: "y" });

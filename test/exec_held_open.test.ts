@@ -91,6 +91,18 @@ describe.each(RUNTIMES)("a server on %s", (runtime) => {
     await untilGone([Number(/\d+/.exec(text(bytes.subarray(0, 20_000)))?.[0])]);
   });
 
+  test("gives up output that drips", async () => {
+    await using session = await server().connect();
+    const since = performance.now();
+    const output = await session.output(
+      "(while sleep 0.01; do echo drip; done) & echo hi",
+      { shell: true, drainMs: 200, killAfterMs: 300 },
+    );
+    expect(output).toMatchObject({ code: 0, heldOpen: true });
+    expect(text(output.stdout)).toMatch(/^hi\n(drip\n)*$/);
+    expect(performance.now() - since).toBeLessThan(5_000);
+  });
+
   test("a slow reader of held output loses nothing of the command's", async () => {
     await using session = await server().connect();
     const expected = seqBytes(100_000);

@@ -18,10 +18,9 @@ describe.each(RUNTIMES)("a server on %s", (runtime) => {
     }
     const status = await child.status;
     expect(status).toMatchObject({ reason: null, success: false });
-    // GNU's yes says "Connection reset by peer" where it meets a socket.
-    expect([status.signal, status.code]).toContainEqual(
-      runtime === "deno" ? "SIGPIPE" : expect.anything(),
-    );
+    // Node's socket pair may tell a writer in words what a pipe tells by signal.
+    expect([null, 1]).toContain(status.code);
+    expect([null, "SIGPIPE"]).toContain(status.signal);
     await untilGone([pid]);
   });
 

@@ -17,6 +17,16 @@ const READ_AHEAD_BYTES = 131_072;
 const MAX_PIPE_BYTES = 1_048_576;
 
 /**
+ * A busy event loop may run a timer before it looks at a pipe that has bytes.
+ * So when the time is up, it gets a few more turns to bring them.
+ */
+const LAST_TURNS = 3;
+const LAST_TURN_MS = 5;
+
+/** So many reads empty a pipe of that size, even in small chunks. */
+const MAX_LATE_READS = 64;
+
+/**
  * Reads while there is room and sends what it reads. Once the command has
  * ended, a pipe that something still holds open is given up after `drainMs` of
  * waiting for bytes; time in which the reader or the transport was slow does
@@ -32,6 +42,7 @@ export class OutputPump {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #givenUpAt = Infinity;
   #bytesAfterExit = 0;
+  #lateReads = 0;
 
   constructor(readable: ReadableStream<Uint8Array>, send: SendStream) {
     this.#reader = readable.getReader();
@@ -94,15 +105,23 @@ export class OutputPump {
 
   #arm(): void {
     if (this.#patienceMs === null) return;
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(
-      () => this.#giveUp(),
+      () => this.#timeIsUp(LAST_TURNS),
       Math.max(0, this.#patienceMs),
     );
+  }
+
+  #timeIsUp(turns: number): void {
+    if (turns === 0) return this.#giveUp();
+    this.#timer = setTimeout(() => this.#timeIsUp(turns - 1), LAST_TURN_MS);
   }
 
   #neverSilent(bytes: number): boolean {
     if (this.#patienceMs === null) return false;
     this.#bytesAfterExit += bytes;
+    if (this.#patienceMs <= 0) this.#lateReads++;
+    if (this.#lateReads >= MAX_LATE_READS) return true;
     return this.#bytesAfterExit >= MAX_PIPE_BYTES &&
       performance.now() >= this.#givenUpAt;
   }

@@ -1,0 +1,70 @@
+import { expect, test } from "vitest";
+import type { FrameSink } from "../core/channel/frame_sink.ts";
+import { SendStream } from "../core/channel/send_stream.ts";
+import { OutputPump } from "../core/exec/output_pump.ts";
+import { type Frame, FrameType } from "../core/frame/frame.ts";
+
+/** A stream whose frames leave at once; settles with them at its END. */
+function sending(): { send: SendStream; frames: Promise<Frame[]> } {
+  const frames: Frame[] = [];
+  const sink: FrameSink = {
+    control: () => {},
+    raw: () => {},
+    schedule: (source) => {
+      let frame: Frame | null;
+      while ((frame = source.nextFrame(65_536)) !== null) {
+        frames.push(frame);
+        source.sent(frame.payload.byteLength);
+      }
+    },
+  };
+  const send = new SendStream(sink, 1, 1, 1_000_000);
+  const ended = new Promise<Frame[]>((resolve) => {
+    // The END itself is put into `frames` right after this is told.
+    send.onFinished = () => setTimeout(() => resolve(frames), 0);
+  });
+  return { send, frames: ended };
+}
+
+function summary(frames: Frame[]): unknown[] {
+  return frames.map(({ type, payload }) => {
+    const text = new TextDecoder().decode(payload);
+    return type === FrameType.END ? JSON.parse(text) : text;
+  });
+}
+
+/** A pipe that never ends, with a piece for each of the delays. */
+function pipe(...delays: number[]): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    async pull(controller) {
+      const ms = delays.shift();
+      if (ms === undefined) return await new Promise(() => {});
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      controller.enqueue(new TextEncoder().encode("hi"));
+    },
+  }, { highWaterMark: 0 });
+}
+
+test("what is in the pipe at the end comes a few turns later, and counts", async () => {
+  const { send, frames } = sending();
+  new OutputPump(pipe(4), send).commandEnded(0);
+  expect(summary(await frames)).toEqual(["hi", { bytes: 2, heldOpen: true }]);
+});
+
+test("what comes later is what others write", async () => {
+  const { send, frames } = sending();
+  new OutputPump(pipe(1_000), send).commandEnded(0);
+  expect(summary(await frames)).toEqual([{ bytes: 0, heldOpen: true }]);
+});
+
+test("the time of waiting adds up", async () => {
+  const { send, frames } = sending();
+  const since = performance.now();
+  const drips = Array.from({ length: 1_000 }, () => 20);
+  new OutputPump(pipe(...drips), send).commandEnded(200);
+  const said = summary(await frames);
+  expect(performance.now() - since).toBeGreaterThanOrEqual(195);
+  expect(said.length).toBeGreaterThan(2);
+  expect(said.length).toBeLessThan(100);
+  expect(said.at(-1)).toMatchObject({ heldOpen: true });
+});
