@@ -158,7 +158,7 @@ export function readClose(payload: Uint8Array, peer: string): LimpetError {
   if (code === "unauthenticated") {
     return new LimpetError(
       "unauthenticated",
-      `Server at ${peer} did not accept the token`,
+      `${peer} did not accept the proof of the token: it has another one`,
     );
   }
   return new LimpetError(
