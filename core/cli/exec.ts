@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Session } from "../client.ts";
 import { asLimpetError, type LimpetError } from "../errors.ts";
 import type { RemoteCommand } from "../exec/client.ts";
 import type { CommandStatus } from "../exec/exit.ts";
@@ -17,6 +16,9 @@ import { pumpOutput } from "./pump.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { passSignals } from "./signals.ts";
+
+/** After a signal: how long our reader may take nothing before we leave. */
+const STANDSTILL_MS = 1_000;
 
 /** What is to be run, as the command line has it. */
 export interface Invocation {
@@ -50,8 +52,8 @@ export async function execCommand(
   }
   const session = await open();
   const command = session.spawn(invocation.command, options);
-  const status = await run(runtime, session, command, options, report);
-  await Promise.all([report.flush(), session.close()]);
+  const status = await run(runtime, command, options, report);
+  await session.close();
   return status;
 }
 
@@ -82,44 +84,100 @@ function readInvocation(
 
 async function run(
   runtime: CliRuntime,
-  session: Session,
   command: RemoteCommand,
   options: { stdin: "piped" | "null"; merge: boolean },
   report: Reporter,
 ): Promise<number> {
+  const taking = new Taking();
   const givenUp = new Promise<string>((resolve) => {
-    const stop = passSignals(runtime, command, resolve);
-    command.status.then(stop, stop);
+    const passed = () => taking.watch();
+    const stop = passSignals(runtime, command, resolve, passed);
+    const ended = () => {
+      taking.commandEnded = true;
+      stop();
+    };
+    command.status.then(ended, ended);
   });
   const feeding = options.stdin === "piped"
     ? feed(runtime, command)
     : Promise.resolve();
   feeding.catch((error) => report.error(`reading stdin: ${error.message}`));
+  const { stdout, stderr } = runtime;
+  const written = () => taking.progress();
   // Settled, not all: what had arrived before a loss is still to be written.
   const finished = Promise.allSettled([
-    pumpOutput(command.stdout, runtime.stdout),
-    options.merge ? null : pumpOutput(command.stderr, runtime.stderr),
+    pumpOutput(command.stdout, stdout, undefined, written),
+    options.merge
+      ? null
+      : pumpOutput(command.stderr, stderr, undefined, written),
     command.status,
   ]);
-  const first = await Promise.race([finished, givenUp]);
+  const first = await Promise.race([finished, givenUp, taking.stopped]);
+  if (first === null) {
+    report.warn("nobody takes the rest of the output: it is dropped");
+    await Promise.race([report.flush(), sleep(STANDSTILL_MS)]);
+    return statusOf(await command.status);
+  }
   if (typeof first === "string") {
     report.warn(
       `not waiting any longer: the server ends the command (${first} again)`,
     );
-    await session.close();
+    // Not for ever: our stderr may well be what nobody reads.
+    await Promise.race([report.flush(), sleep(STANDSTILL_MS)]);
     return signalStatus(first);
   }
-  const [stdout, stderr, status] = first;
+  const [outPump, errPump, status] = first;
   if (status.status === "rejected") {
     if (isUnknown(status.reason)) {
       report.error("what became of the command is unknown");
     }
     throw status.reason;
   }
-  for (const output of [stdout, stderr]) {
+  for (const output of [outPump, errPump]) {
     if (output.status === "rejected") throw output.reason;
   }
-  return explain(command, status.value, report);
+  const exitStatus = explain(command, status.value, report);
+  await report.flush();
+  return exitStatus;
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/**
+ * Whether our output is still being taken. Once a signal has ended the command,
+ * a reader that stands still must not keep us: whoever sent it wants an end. A
+ * reader that is merely slow gets everything.
+ */
+class Taking {
+  /** Settles when the command has ended and nothing was taken for a while. */
+  readonly stopped: Promise<null>;
+  commandEnded = false;
+  #stop: () => void = () => {};
+  #writes = 0;
+  #watching = false;
+
+  constructor() {
+    this.stopped = new Promise((resolve) => this.#stop = () => resolve(null));
+  }
+
+  progress(): void {
+    this.#writes++;
+  }
+
+  watch(): void {
+    if (this.#watching) return;
+    this.#watching = true;
+    let before = -1;
+    const timer = setInterval(() => {
+      const stands = this.commandEnded && this.#writes === before;
+      before = this.commandEnded ? this.#writes : -1;
+      if (!stands) return;
+      clearInterval(timer);
+      this.#stop();
+    }, STANDSTILL_MS);
+  }
 }
 
 /** Whether the command may have run, or may still run. */

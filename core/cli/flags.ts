@@ -45,7 +45,7 @@ const CLIENT: readonly Flag[] = [
   },
   {
     name: "insecure",
-    help: "Do not warn that the connection is not encrypted",
+    help: "Do not warn that nothing is encrypted",
   },
 ];
 
@@ -66,17 +66,17 @@ const COMMAND: readonly Flag[] = [
   {
     name: "timeout",
     value: "TIME",
-    help: "The server ends the command after TIME; exit status 124",
+    help: "End the command after TIME; exit status 124",
   },
   {
     name: "kill-after",
     value: "TIME",
-    help: "From SIGTERM to SIGKILL when ending it (default 5s)",
+    help: "From SIGTERM to SIGKILL to end it (default 5s)",
   },
   {
     name: "drain",
     value: "TIME",
-    help: "Wait for output left to background processes (default 1s)",
+    help: "Wait for what background jobs print (default 1s)",
   },
   { name: "merge", help: "Send stderr into stdout, in its order" },
 ];
@@ -93,7 +93,7 @@ export const SERVE_FLAGS: readonly Flag[] = [
   {
     name: "handshake-timeout",
     value: "TIME",
-    help: "From connection to proof of the token (default 10s)",
+    help: "Until the token must be proved (default 10s)",
   },
   {
     name: "insecure",
@@ -118,7 +118,7 @@ export const EXEC_FLAGS: readonly Flag[] = [
   {
     name: "output",
     value: "FORMAT",
-    help: "text (default), or json: one object with output and outcome",
+    help: "text (default), or json: all of it in one object",
   },
   ...CLIENT,
   VERBOSE,

@@ -40,8 +40,8 @@ const EXEC = `Usage: limpet exec [FLAGS] TARGET -- CMD ARG...
        limpet exec [FLAGS] TARGET -c LINE
 
 Runs one command on the server. stdout is the command's and nothing else;
-messages of limpet itself begin with "limpet:" on stderr. SIGINT, SIGTERM, SIGHUP,
-SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to the command.
+messages of limpet itself begin with "limpet:" on stderr. SIGINT, SIGTERM,
+SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to the command.
 `;
 
 const EXEC_STATUS = `

@@ -20,7 +20,8 @@ const PROMPT = ">>: ";
 const NEWLINE: Uint8Array = Uint8Array.of(0x0a);
 
 /**
- * Reads lines and runs them until the end of input, `exit`, SIGTERM or SIGHUP.
+ * Reads lines and runs them until the end of input, `exit`, SIGTERM or SIGHUP,
+ * and SIGINT if there is no terminal and no command that it would be for.
  * Rejects when the session is over, also while it waits for a line.
  */
 export async function runPrompt(
@@ -37,7 +38,14 @@ export async function runPrompt(
   const stops = (["SIGTERM", "SIGHUP"] as const).map((name) =>
     runtime.onSignal(name, () => told.resolve(signalStatus(name)))
   );
-  const running = runLines(runtime, session, flags, report, lines);
+  const busy = { running: false };
+  if (!runtime.stdin.isTerminal) {
+    // Not by default: what lines have left in the background is to end as well.
+    stops.push(runtime.onSignal("SIGINT", () => {
+      if (!busy.running) told.resolve(signalStatus("SIGINT"));
+    }));
+  }
+  const running = runLines(runtime, session, flags, report, lines, busy);
   // If we are told to leave first, what it still does is cut off below.
   running.catch(() => {});
   try {
@@ -60,6 +68,7 @@ async function runLines(
   flags: CommandFlags,
   report: Reporter,
   lines: Lines,
+  busy: { running: boolean },
 ): Promise<number> {
   const posix = session.platform.os !== "windows";
   const over = session.closed.then((error) => Promise.reject(error));
@@ -75,6 +84,7 @@ async function runLines(
       return Number(words[1]) & 0xff;
     }
     const prompted = new PromptedLine(runtime, session, { ...flags, cwd });
+    busy.running = true;
     try {
       const status = await prompted.run(line, posix);
       describe(status, report);
@@ -89,6 +99,7 @@ async function runLines(
         report.error(`going back to ${cwd ?? "where the server started"}`);
       }
     }
+    busy.running = false;
     await report.flush();
   }
 }

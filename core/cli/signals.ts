@@ -20,20 +20,22 @@ const PASSED_ON = [
 const PATIENCE = 3;
 
 /**
- * Sends every signal we get to the command. After the third SIGINT or SIGTERM
+ * Sends every signal we get to the command, and tells `passed` of it. After the third SIGINT or SIGTERM
  * `giveUp` is called with it instead. The result stops all that.
  */
 export function passSignals(
   runtime: CliRuntime,
   command: RemoteCommand,
   giveUp: (signal: string) => void,
+  passed: (signal: string) => void = () => {},
 ): () => void {
   let endings = 0;
   const stops = PASSED_ON.map((name) =>
     runtime.onSignal(name, () => {
       if (name === "SIGINT" || name === "SIGTERM") endings++;
-      if (endings >= PATIENCE) giveUp(name);
-      else command.kill(name);
+      if (endings >= PATIENCE) return giveUp(name);
+      command.kill(name);
+      passed(name);
     })
   );
   return () => stops.forEach((stop) => stop());

@@ -77,8 +77,8 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
  * terminal's cursor or rewrite what stands there, become visible escapes.
  */
 export function printable(text: string): string {
-  return text.replace(
-    CONTROL,
-    (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
+  return text.replace(CONTROL, (char) => {
+    const hex = char.charCodeAt(0).toString(16).padStart(2, "0");
+    return hex.length === 2 ? `\\x${hex}` : `\\u{${hex}}`;
+  });
 }

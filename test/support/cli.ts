@@ -11,7 +11,7 @@ import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { afterAll, expect } from "vitest";
+import { afterAll, afterEach, expect } from "vitest";
 import { concat } from "./bytes.ts";
 import { eventually } from "./leaks.ts";
 import { cli, program, type Runtime, THIS_RUNTIME } from "./runtimes.ts";
@@ -52,6 +52,10 @@ export interface Running {
   says(text: string): Promise<void>;
   complains(text: string): Promise<void>;
 }
+
+/** What a test that failed half way did not wait for. */
+const left = new Set<ChildProcess>();
+afterEach(() => left.forEach((child) => child.kill("SIGKILL")));
 
 let denoDir: string | null = null;
 
@@ -114,6 +118,7 @@ export function start(
     child.stdin!.on("error", () => {});
     child.stdin!.end(input);
   }
+  left.add(child);
   let over = false;
   const outcome = new Promise<Outcome>((resolve, reject) => {
     const timer = setTimeout(() => {
@@ -133,6 +138,7 @@ export function start(
     });
     child.on("close", (code, signal) => {
       clearTimeout(timer);
+      left.delete(child);
       over = true;
       const bytes = concat(out);
       resolve({
@@ -157,7 +163,10 @@ export function start(
     outcome,
     stdout: () => text(out),
     stderr: () => text(err),
-    kill: (signal) => void child.kill(signal),
+    // Not `child.kill`, after which Deno reports that signal for the exit code.
+    kill: (signal) => {
+      if (!over) process.kill(child.pid ?? 0, signal);
+    },
     says: (wanted) => until(out, wanted),
     complains: (wanted) => until(err, wanted),
   };

@@ -1,0 +1,204 @@
+import { describe, expect, test } from "vitest";
+import { main } from "../core/cli/main.ts";
+import type { CliRuntime } from "../core/cli/runtime.ts";
+import { expectOwnWords, limpet, startLimpet } from "./support/cli.ts";
+import { THIS_RUNTIME } from "./support/runtimes.ts";
+
+/** The command line on a machine that has nothing: what usage alone decides. */
+async function dry(args: readonly string[], env: Record<string, string> = {}) {
+  const written = { stdout: "", stderr: "" };
+  const output = (name: "stdout" | "stderr") => ({
+    isTerminal: false,
+    columns: () => null,
+    write: (bytes: Uint8Array) => {
+      written[name] += new TextDecoder().decode(bytes);
+      return Promise.resolve();
+    },
+  });
+  const never = () => {
+    throw new Error("Usage should have been refused before");
+  };
+  const runtime: CliRuntime = {
+    name: "test 1.0",
+    args,
+    env: (name) => env[name],
+    environment: never,
+    isWindows: false,
+    files: { read: never, createPrivate: never },
+    dial: never,
+    listen: never,
+    spawner: never,
+    platform: never,
+    stdin: { isTerminal: false, open: never },
+    stdout: output("stdout"),
+    stderr: output("stderr"),
+    onSignal: () => () => {},
+    exit: never,
+    editLines: never,
+    stdio: never,
+  };
+  return { code: await main(runtime), ...written };
+}
+
+const T = "127.0.0.1";
+
+describe("a mistake is 125 and says what to do", () => {
+  test.each([
+    [["exec"], "exec needs a TARGET", true],
+    [["exec", T], "exec needs a command: -- CMD ARG..., or -c LINE", true],
+    [["exec", T, "--"], "exec needs a command", true],
+    [["exec", T, "--", ""], "exec needs a command", true],
+    [["exec", T, "ls"], '"ls" after the TARGET: write -- before', true],
+    [["exec", "--", "ls"], "exec needs a TARGET", true],
+    [["exec", T, "-c", "ls", "--", "ls"], "exclude each other", true],
+    [["exec", T, "-c"], "-c needs a value: -c LINE", true],
+    [["exec", "--timout", "3s", T], "Did you mean --timeout?", true],
+    [["exec", "--timeout", "3", T, "-c", "x"], "--timeout 3 is no time", true],
+    [["exec", "--timeout=3s", "--timeout=4s", T], "is given twice", true],
+    [["exec", "--kill-after", "x", T, "-c", "x"], "--kill-after x is no", true],
+    [["exec", "--output", "xml", T, "-c", "x"], "none of text and json", true],
+    [["exec", "-e", "=x", T, "-c", "x"], '"=x" names no variable', true],
+    [["exec", "ftp://x", "-c", "x"], "unknown scheme ftp://", true],
+    [["exec", "box:x", "-c", "x"], '"x" is no port', true],
+    [["exec", "cmd:", "-c", "x"], "it names no command", true],
+    [["exec", "me@box", "-c", "x"], "Limpet has no user names", true],
+    [["exec", "-t", T, "-c", "x"], "-t: a terminal on the other", false],
+    [["exec", "--tty", T, "-c", "x"], "--tty: a terminal on the", false],
+    [["exec", "-d", T, "-c", "x"], "-d: commands that outlive", false],
+    [["exec", "--tls", T, "-c", "x"], "--tls: TLS: this version", false],
+    [["exec", "--cert", "f", T, "-c", "x"], "--cert: TLS: this", false],
+    [["exec", "tls://box", "-c", "x"], "does not speak tls:// yet", false],
+    [["shell"], "shell needs one TARGET and nothing more", true],
+    [["shell", T, "ls"], "shell needs one TARGET", true],
+    [["shell", T, "--", "ls"], "shell needs one TARGET", true],
+    [["shell", "-i", T], "There is no flag -i", true],
+    [["shell", "-t", T], "-t: a terminal on the other", false],
+    [["serve", "a", "b"], "serve takes one ADDRESS at most", true],
+    [["serve", "--", "a"], "serve takes one ADDRESS at most", true],
+    [["serve", "--stdio", T], "--stdio and an ADDRESS exclude", true],
+    [["serve", "--max-commands=0"], "no whole number above 0", true],
+    [["serve", "--handshake-timeout=1"], "--handshake-timeout 1 is", true],
+    [["serve", "--tls"], "--tls: TLS: this version does not", false],
+    [["serve", "--key=x"], "--key: TLS: this version does not", false],
+    [["serve", "tls://0.0.0.0"], "does not speak tls:// yet", false],
+    [["serve", "cmd:x"], "cannot be used", true],
+    [["serve", "0.0.0.0"], "can be reached from other machines", true],
+    [["serve", "tcp://[::]:8090"], "say --insecure if", true],
+    [["demo", "x"], "demo takes no arguments", true],
+    [["demo", "--timeout", "1s"], "There is no flag --timeout", true],
+  ])("%j: %s", async (args, message, isUsage) => {
+    const { code, stdout, stderr } = await dry(args, {
+      LIMPET_TOKEN: "0123456789abcdef",
+    });
+    expect({ code, stdout }).toEqual({ code: 125, stdout: "" });
+    expect(stderr).toContain(message);
+    expectOwnWords(stderr);
+    const hint = `limpet: see "limpet help ${args[0]}"\n`;
+    expect(stderr.endsWith(hint)).toBe(isUsage);
+  });
+
+  test.each([
+    ["exce", "exec"],
+    ["serv", "serve"],
+    ["shel", "shell"],
+    ["ls", null],
+    ["constructor", null],
+    ["--verson", null],
+  ])("there is no subcommand %s", async (name, near) => {
+    const { code, stderr } = await dry([name]);
+    const hint = near === null ? "" : `. Did you mean ${near}?`;
+    expect(code).toBe(125);
+    expect(stderr).toBe(
+      `limpet: there is no subcommand "${name}"${hint}\n` +
+        'limpet: see "limpet help"\n',
+    );
+    expect(await dry(["help", name])).toMatchObject({ code: 125, stderr });
+  });
+
+  test("LIMPET_LOG that is none of the three", async () => {
+    const args = ["exec", T, "-c", "x"];
+    const { code, stderr } = await dry(args, { LIMPET_LOG: "loud" });
+    expect(code).toBe(125);
+    expect(stderr).toContain(
+      "LIMPET_LOG=loud is none of quiet, info and debug",
+    );
+  });
+
+  test("what a message repeats cannot steer the terminal", async () => {
+    const { stderr } = await dry(["exec", "\x1b[2J\u202ebox", "-c", "x"]);
+    expect(stderr).toContain("\\x1b[2J\\u{202e}box");
+    // deno-lint-ignore no-control-regex -- they are what it is about
+    expect(stderr).not.toMatch(/[\x00-\x09\x0b-\x1f\u202e]/);
+  });
+});
+
+describe("help", () => {
+  test("for everything, on stdout", async () => {
+    const overview = await dry(["help"]);
+    expect(overview).toMatchObject({ code: 0, stderr: "" });
+    expect(await dry(["--help"])).toEqual(overview);
+    expect(await dry(["-h"])).toEqual(overview);
+    for (const name of ["serve", "exec", "shell", "demo"]) {
+      const help = await dry(["help", name]);
+      expect(help).toMatchObject({ code: 0, stderr: "" });
+      expect(help.stdout).toMatch(new RegExp(`^Usage: limpet ${name}`));
+      expect(await dry([name, "--help"])).toEqual(help);
+      expect(await dry([name, "-h", T])).toEqual(help);
+      expect(overview.stdout).toContain(`limpet ${name} `);
+    }
+    const token = await dry(["help", "token"]);
+    expect(token.stdout).toContain("LIMPET_TOKEN_FILE");
+  });
+
+  test("is not for a command's own --help", async () => {
+    const { code, stderr } = await dry(["exec", "--", "ls", "--help"]);
+    expect(code).toBe(125);
+    expect(stderr).toContain("exec needs a TARGET");
+  });
+});
+
+describe(`the program on ${THIS_RUNTIME}`, () => {
+  test("alone prints the help on stderr and is 125", async () => {
+    const { code, stdout, stderr } = await limpet([]);
+    expect({ code, stdout }).toEqual({ code: 125, stdout: "" });
+    expect(stderr).toBe((await dry(["help"])).stdout);
+  });
+
+  test("--version", async () => {
+    for (const word of ["--version", "-V", "version"]) {
+      const { code, stdout, stderr } = await limpet([word]);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      expect(stdout).toMatch(
+        new RegExp(
+          `^limpet \\d+\\.\\d+\\.\\d+ \\(${THIS_RUNTIME} [\\d.]+\\)\n$`,
+        ),
+      );
+    }
+  });
+
+  test("a mistake", async () => {
+    const { code, stdout, stderr } = await limpet(["exec", "--qiet"]);
+    expect({ code, stdout }).toEqual({ code: 125, stdout: "" });
+    expect(stderr).toBe(
+      "limpet: There is no flag --qiet. Did you mean --quiet?\n" +
+        'limpet: see "limpet help exec"\n',
+    );
+  });
+
+  test("colours: NO_COLOR before FORCE_COLOR, none into a pipe", async () => {
+    const stderr = async (env: Record<string, string>) =>
+      (await limpet(["exec"], { env })).stderr.split("\n")[0];
+    const text = "limpet: exec needs a TARGET";
+    const red = `\x1b[31m${text}\x1b[0m`;
+    expect(await stderr({})).toBe(text);
+    expect(await stderr({ FORCE_COLOR: "1" })).toBe(red);
+    expect(await stderr({ FORCE_COLOR: "1", NO_COLOR: "1" })).toBe(text);
+    expect(await stderr({ FORCE_COLOR: "1", NO_COLOR: "" })).toBe(red);
+  });
+
+  test("a reader of the help who leaves early is no failure", async () => {
+    const running = startLimpet(["help", "exec"]);
+    running.child.stdout!.destroy();
+    expect(await running.outcome).toMatchObject({ code: 0, stderr: "" });
+  });
+});
