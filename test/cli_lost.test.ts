@@ -1,0 +1,225 @@
+import { connect, createServer, type Socket } from "node:net";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { describe, expect, test } from "vitest";
+import { seqBytes } from "./support/bytes.ts";
+import { expectOwnWords, limpet, startLimpet } from "./support/cli.ts";
+import { temporaryFolder } from "./support/cli.ts";
+import { RUNTIMES, THIS_RUNTIME } from "./support/runtimes.ts";
+import { serverFor, startServer, useServer } from "./support/servers.ts";
+
+const folder = temporaryFolder();
+const wrong = join(folder, "wrong");
+writeFileSync(wrong, "not-the-token-of-any-server\n", { mode: 0o600 });
+
+/** A port in front of another that cuts after so many bytes of the answer. */
+async function cuttingProxy(address: string, bytes: number) {
+  const { port, hostname } = new URL(address);
+  const sockets = new Set<Socket>();
+  const proxy = createServer((client) => {
+    const server = connect(Number(port), hostname);
+    for (const socket of [client, server]) {
+      sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => sockets.delete(socket));
+    }
+    let left = bytes;
+    client.pipe(server);
+    server.on("data", (chunk) => {
+      client.write(chunk.subarray(0, left));
+      left -= chunk.byteLength;
+      if (left > 0) return;
+      // What was written still arrives; then the end.
+      client.end();
+      server.destroy();
+    });
+  });
+  await new Promise<void>((resolve) =>
+    proxy.listen(0, "127.0.0.1", () => resolve())
+  );
+  const own = proxy.address() as { port: number };
+  return {
+    address: `tcp://127.0.0.1:${own.port}`,
+    [Symbol.asyncDispose]: async () => {
+      sockets.forEach((socket) => socket.destroy());
+      await new Promise((resolve) => proxy.close(resolve));
+    },
+  };
+}
+
+describe.each(RUNTIMES)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
+  const server = useServer(runtime);
+  const env = () => ({ LIMPET_TOKEN_FILE: server().tokenFile });
+
+  test("the wrong token is 255, and nothing runs", async () => {
+    const file = join(folder, `ran-${runtime}`);
+    const { address } = server();
+    const outcome = await limpet([
+      "exec",
+      "--token-file",
+      wrong,
+      address,
+      "--",
+      "touch",
+      file,
+    ], { env: env() });
+    expect(outcome).toMatchObject({ code: 255, stdout: "" });
+    expect(outcome.stderr).toMatch(/^limpet: .*token/);
+    expectOwnWords(outcome.stderr);
+    const seen = await limpet(["exec", address, "--", "ls", folder], {
+      env: env(),
+    });
+    expect(seen.stdout).toBe("wrong\n");
+    expect(server().log()).toContain("was turned away (unauthenticated)");
+  });
+
+  test("a connection that is cut is 255, stdout only what came", async () => {
+    await using proxy = await cuttingProxy(server().address, 3_000_000);
+    const command = ["--", "seq", "1", "2000000"];
+    const text = await limpet(["exec", proxy.address, ...command], {
+      env: env(),
+    });
+    expect(text.code).toBe(255);
+    expect(text.bytes.byteLength).toBeGreaterThan(2_800_000);
+    expect(text.bytes.byteLength).toBeLessThan(3_000_000);
+    const whole = seqBytes(2_000_000).subarray(0, text.bytes.byteLength);
+    expect(text.bytes.every((byte, i) => byte === whole[i])).toBe(true);
+    expect(text.stderr).toContain(
+      "limpet: what became of the command is unknown\n",
+    );
+    expectOwnWords(text.stderr);
+    const json = await limpet(
+      ["exec", "--output=json", proxy.address, ...command],
+      { env: env() },
+    );
+    expect(json.code).toBe(255);
+    const object = JSON.parse(json.stdout);
+    expect(object).toMatchObject({
+      exitStatus: 255,
+      source: "limpet",
+      outcome: "unknown",
+      code: null,
+      signal: null,
+      complete: false,
+      error: { code: "connection_lost" },
+    });
+    expect(object.stdout).toBe(
+      new TextDecoder().decode(
+        seqBytes(2_000_000).subarray(0, object.stdout.length),
+      ),
+    );
+    expect(object.stdout.length).toBeGreaterThan(2_800_000);
+  });
+});
+
+describe(`exec on ${THIS_RUNTIME}`, () => {
+  test("a server killed in the middle is 255, and so at the prompt", async () => {
+    const server = await startServer(serverFor(1));
+    try {
+      const env = { LIMPET_TOKEN_FILE: server.tokenFile };
+      const line = "echo before; exec sleep 1000";
+      const running = startLimpet(["exec", server.address, "-c", line], {
+        env,
+      });
+      const waiting = startLimpet(["shell", server.address], {
+        env,
+        input: "pipe",
+      });
+      const busy = startLimpet(["shell", server.address], {
+        env,
+        input: "echo one\necho $$; exec sleep 1000\necho never\n",
+      });
+      waiting.child.stdin!.write("echo first\n");
+      await Promise.all([
+        running.says("before\n"),
+        waiting.says("first\n"),
+        busy.says("one\n"),
+      ]);
+      await busy.says(busy.stdout().replace("one\n", "") || "\n");
+      process.kill(server.pid, "SIGKILL");
+      for (const each of [running, waiting, busy]) {
+        const { code, stderr } = await each.outcome;
+        expect(code).toBe(255);
+        expectOwnWords(stderr);
+      }
+      expect(running.stdout()).toBe("before\n");
+      expect(waiting.stdout()).toBe("first\n");
+      expect(busy.stdout()).not.toContain("never");
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test("nobody there", async () => {
+    const env = { LIMPET_TOKEN: "0123456789abcdef" };
+    const gone = createServer();
+    await new Promise<void>((resolve) =>
+      gone.listen(0, "127.0.0.1", () => resolve())
+    );
+    const { port } = gone.address() as { port: number };
+    await new Promise((resolve) => gone.close(resolve));
+    for (const target of [`127.0.0.1:${port}`, `unix:${folder}/none`]) {
+      const outcome = await limpet(["exec", target, "--", "true"], { env });
+      expect(outcome).toMatchObject({ code: 255, stdout: "" });
+      const name = target.startsWith("unix") ? target : `tcp://${target}`;
+      expect(outcome.stderr).toContain(`Cannot connect to ${name}: `);
+      expectOwnWords(outcome.stderr);
+    }
+    const json = await limpet(
+      ["exec", "--output=json", `127.0.0.1:${port}`, "--", "true"],
+      { env },
+    );
+    expect(json).toMatchObject({ code: 255, stderr: "" });
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      source: "limpet",
+      outcome: "refused",
+      pid: null,
+      error: { code: "connection_failed" },
+    });
+  });
+
+  test("somebody there who says nothing, or something else", async () => {
+    const env = { LIMPET_TOKEN: "0123456789abcdef" };
+    const sockets = new Set<Socket>();
+    let greeting = "";
+    const other = createServer((socket) => {
+      sockets.add(socket);
+      socket.on("error", () => {});
+      if (greeting !== "") socket.write(greeting);
+    });
+    await new Promise<void>((resolve) =>
+      other.listen(0, "127.0.0.1", () => resolve())
+    );
+    try {
+      const { port } = other.address() as { port: number };
+      const target = `127.0.0.1:${port}`;
+      const args = ["exec", "--connect-timeout=300ms", target, "--", "true"];
+      const silent = await limpet(args, { env });
+      expect(silent).toMatchObject({ code: 255, stdout: "" });
+      expect(silent.stderr).toContain(`tcp://${target} within 300ms`);
+      greeting = "SSH-2.0-OpenSSH_9.9\x1b[2J\r\n";
+      const ssh = await limpet(args, { env });
+      expect(ssh).toMatchObject({ code: 255, stdout: "" });
+      expect(ssh.stderr).not.toContain("\x1b");
+      expectOwnWords(ssh.stderr);
+    } finally {
+      sockets.forEach((socket) => socket.destroy());
+      await new Promise((resolve) => other.close(resolve));
+    }
+  });
+
+  test("a client far away is told that nothing is encrypted", async () => {
+    const env = { LIMPET_TOKEN: "0123456789abcdef" };
+    // No such host, by RFC 6761.
+    const args = ["limpet.invalid:9", "--", "true"];
+    const warned = await limpet(["exec", ...args], { env });
+    expect(warned.code).toBe(255);
+    expect(warned.stderr).toContain(
+      "the connection to tcp://limpet.invalid:9 is not encrypted",
+    );
+    const knows = await limpet(["exec", "--insecure", ...args], { env });
+    expect(knows.stderr).not.toContain("not encrypted");
+    expect(knows.stderr).toContain("limpet.invalid");
+  });
+});
