@@ -237,3 +237,21 @@ test("a link that fails ends the writer with connection_lost", async () => {
   await link.take();
   expect(link.batches).toHaveLength(1);
 });
+
+test("requests that wait do not end the session, answers that wait do", async () => {
+  const link = new SlowLink();
+  const errors: LimpetError[] = [];
+  const limits = { frameBytes: 1_024, controlBytes: 8_192, queuedBytes: 4_096 };
+  const writer = new FrameWriter(link, limits, (error) => errors.push(error));
+  const body = { text: "x".repeat(3_000) };
+  for (let channel = 1; channel < 20; channel += 2) {
+    writer.control(FrameType.OPEN, 0, channel, body);
+  }
+  expect(errors).toEqual([]);
+  while (link.batches.flat().length < 30) await link.take();
+  await link.take();
+  writer.control(FrameType.STARTED, 0, 1, body);
+  expect(errors).toEqual([]);
+  writer.control(FrameType.STARTED, 0, 3, body);
+  expect(errors.map(({ code }) => code)).toEqual(["limit_exceeded"]);
+});

@@ -8,7 +8,7 @@
 import type { FrameSink, FrameSource } from "../channel/frame_sink.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import { encodeControl } from "../frame/control.ts";
-import { type Frame, FrameType } from "../frame/frame.ts";
+import { type Frame, FrameType, HEADER_BYTES } from "../frame/frame.ts";
 import type { Link } from "../link/link.ts";
 import { splitControl } from "./parts.ts";
 
@@ -34,7 +34,7 @@ export class FrameWriter implements FrameSink {
   readonly #link: Link;
   readonly #limits: WriterLimits;
   readonly #onError: (error: LimpetError) => void;
-  #controls: Frame[] = [];
+  #controls: { readonly frame: Frame; readonly bytes: number }[] = [];
   #controlBytes = 0;
   #sources: FrameSource[] = [];
   readonly #scheduled = new Set<FrameSource>();
@@ -65,7 +65,15 @@ export class FrameWriter implements FrameSink {
 
   raw(frame: Frame): void {
     if (this.#closed) return;
-    this.#controlBytes += frame.payload.byteLength + 10;
+    // Requests are the caller's own memory, and bounded by maxChannels; what a
+    // peer can make us say is what must not pile up.
+    const counts = frame.type !== FrameType.OPEN;
+    const frames = splitControl(frame, this.#limits.frameBytes);
+    for (const each of frames) {
+      const bytes = counts ? each.payload.byteLength + HEADER_BYTES : 0;
+      this.#controls.push({ frame: each, bytes });
+      this.#controlBytes += bytes;
+    }
     if (this.#controlBytes > this.#limits.queuedBytes) {
       return this.#fail(
         new LimpetError(
@@ -74,11 +82,6 @@ export class FrameWriter implements FrameSink {
             "for it",
         ),
       );
-    }
-    if (frame.payload.byteLength > this.#limits.frameBytes) {
-      this.#controls.push(...splitControl(frame, this.#limits.frameBytes));
-    } else {
-      this.#controls.push(frame);
     }
     this.#wake();
   }
@@ -120,14 +123,12 @@ export class FrameWriter implements FrameSink {
     let bytes = 0;
     let count = 0;
     while (count < this.#controls.length && bytes < BATCH_BYTES) {
-      const frame = this.#controls[count++];
+      const { frame, bytes: counted } = this.#controls[count++];
       bytes += frame.payload.byteLength;
+      this.#controlBytes -= counted;
       batch.push(frame);
     }
     this.#controls = this.#controls.slice(count);
-    for (const frame of batch) {
-      this.#controlBytes -= frame.payload.byteLength + 10;
-    }
     // Parts of one message may have nothing between them: no data until all
     // control is out.
     while (
