@@ -14,6 +14,7 @@ import { type ChildProcess, execFileSync } from "node:child_process";
 import {
   closeSync,
   constants,
+  existsSync,
   mkdtempSync,
   openSync,
   rmSync,
@@ -24,9 +25,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import type { Command } from "../../core/ports.ts";
+import { codeOf } from "./errors.ts";
 
 /** How many are made at once; mkfifo(1) costs far more than a pipe. */
 const BATCH = 128;
+
+/** What passes. */
+const SHORTAGES = ["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"];
 
 /** What a child's descriptor 0, 1 or 2 is, in the words of `spawn`. */
 type Stdio = "pipe" | "ignore" | "inherit" | number;
@@ -150,41 +155,49 @@ function openPair(child: "reader" | "writer"): {
 
 /** Named pipes that nobody has opened yet, in a folder of our own. */
 class FifoPool {
-  #folder: string | null = null;
+  #folder = "";
   #made = 0;
   #paths: string[] = [];
-  #broken: boolean;
+  #usable: boolean | null = null;
 
   constructor() {
     // Bun's Socket does not read from a descriptor it is given.
-    this.#broken = process.platform === "win32" || "bun" in process.versions;
+    const { platform, versions } = process;
+    if (platform === "win32" || "bun" in versions) this.#usable = false;
   }
 
   /** Whether named pipes can be made here at all. Makes some to find out. */
   get usable(): boolean {
-    if (!this.#broken && this.#paths.length === 0) this.#refill();
-    return !this.#broken;
+    if (this.#usable !== null) return this.#usable;
+    try {
+      this.#refill();
+      this.#usable = true;
+    } catch (error) {
+      // It may well work another time.
+      if (SHORTAGES.includes(codeOf(error) ?? "")) throw error;
+      this.#usable = false;
+    }
+    return this.#usable;
   }
 
+  /** The path of one. */
   take(): string {
-    if (this.#paths.length === 0) this.#refill();
-    const path = this.#paths.pop();
-    if (path === undefined) throw new Error("Cannot make a named pipe");
-    return path;
+    for (;;) {
+      if (this.#paths.length === 0) this.#refill();
+      const path = this.#paths.pop();
+      // Whoever cleans up old files in /tmp does not ask whose they are.
+      if (path !== undefined && existsSync(path)) return path;
+    }
   }
 
   #refill(): void {
-    try {
-      this.#folder ??= makeFolder();
-      const paths: string[] = [];
-      for (let i = 0; i < BATCH; i++) {
-        paths.push(join(this.#folder, String(this.#made++)));
-      }
-      execFileSync("mkfifo", ["-m", "600", ...paths], { stdio: "ignore" });
-      this.#paths = paths;
-    } catch {
-      this.#broken = true;
+    if (!existsSync(this.#folder)) this.#folder = makeFolder();
+    const paths: string[] = [];
+    for (let i = 0; i < BATCH; i++) {
+      paths.push(join(this.#folder, String(this.#made++)));
     }
+    execFileSync("mkfifo", ["-m", "600", ...paths], { stdio: "ignore" });
+    this.#paths = paths;
   }
 }
 
