@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { Duplex, Spawner } from "./ports.ts";
+import { LimpetError } from "./errors.ts";
+import type { Duplex, ProcessHandle, Spawner } from "./ports.ts";
 
 /** How long the program may take to end once we are done with it. */
 const LINGER_MS = 1_000;
@@ -30,23 +31,70 @@ export async function commandDuplex(
   });
   const stdin = process.stdin!.getWriter();
   stdin.closed.catch(() => {});
+  let closing = false;
   const endSoon = () => {
+    closing = true;
     const timer = setTimeout(() => process.kill("SIGTERM"), LINGER_MS);
     process.status.then(() => clearTimeout(timer));
   };
+  const source = process.stdout!.getReader();
+  let spoke = false;
+  /** Its own words are on stderr; this says who it was and how it ended. */
+  const gone = async () => {
+    const how = await describeEnd(process);
+    return spoke
+      ? new LimpetError("connection_lost", `Command "${line}" ${how}`)
+      : new LimpetError(
+        "connection_failed",
+        `Cannot connect to cmd:${line}: the command ${how} before a server spoke`,
+      );
+  };
   return {
     peer: `"${line}"`,
-    readable: process.stdout!,
+    readable: new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        const { done, value } = await source.read();
+        if (!done) {
+          spoke = true;
+          controller.enqueue(value);
+        } else if (closing) {
+          controller.close();
+        } else {
+          controller.error(await gone());
+        }
+      },
+      cancel: (reason) => source.cancel(reason),
+    }, { highWaterMark: 0 }),
     writable: new WritableStream<Uint8Array>({
-      write: (chunk) => stdin.write(chunk),
+      write: (chunk) =>
+        stdin.write(chunk).catch(async (error) => {
+          if (closing) throw error;
+          throw await gone();
+        }),
       close: () => {
         endSoon();
         return stdin.close();
       },
       abort: async (reason) => {
+        closing = true;
         process.kill("SIGTERM");
         await stdin.abort(reason);
       },
     }),
   };
+}
+
+/** In words, once it is known; the streams may end a little earlier. */
+async function describeEnd(process: ProcessHandle): Promise<string> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), LINGER_MS);
+  });
+  const status = await Promise.race([process.status, late]);
+  clearTimeout(timer);
+  if (status === null) return "closed its stdin or stdout";
+  const { code, signal } = status;
+  return signal === null
+    ? `ended with exit code ${code}`
+    : `was ended by ${signal}`;
 }
