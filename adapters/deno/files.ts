@@ -35,8 +35,8 @@ async function createPrivate(path: string, text: string): Promise<boolean> {
   // Whole under another name first, then there at once: a link, unlike a
   // renaming, fails if the name is taken.
   const draft = `${path}.${crypto.randomUUID()}`;
+  await Deno.writeTextFile(draft, text, { createNew: true, mode: 0o600 });
   try {
-    await Deno.writeTextFile(draft, text, { createNew: true, mode: 0o600 });
     await Deno.link(draft, path);
     return true;
   } catch (error) {

@@ -1,0 +1,71 @@
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import type { Machine } from "../core/machine.ts";
+import { THIS_RUNTIME } from "./support/runtimes.ts";
+
+const { machine }: { machine: Machine } = THIS_RUNTIME === "deno"
+  ? await import("../adapters/deno/machine.ts")
+  : await import("../adapters/node/machine.ts");
+const { read, createPrivate } = machine.files;
+
+const folder = mkdtempSync(join(tmpdir(), "limpet-files-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function modeOf(path: string): number {
+  return statSync(path).mode & 0o777;
+}
+
+test("a private file is its owner's alone, and so are its new folders", async () => {
+  const path = join(folder, "new", "er", "token");
+  expect(await createPrivate(path, "secret\n")).toBe(true);
+  expect(readFileSync(path, "utf8")).toBe("secret\n");
+  expect(modeOf(path)).toBe(0o600);
+  expect(modeOf(join(folder, "new"))).toBe(0o700);
+  expect(modeOf(join(folder, "new", "er"))).toBe(0o700);
+  expect(await read(path)).toEqual({ text: "secret\n", mode: 0o600 });
+});
+
+test("a file that is there is left alone", async () => {
+  const path = join(folder, "taken");
+  writeFileSync(path, "mine");
+  chmodSync(path, 0o644);
+  expect(await createPrivate(path, "other")).toBe(false);
+  expect(await read(path)).toEqual({ text: "mine", mode: 0o644 });
+  expect(readdirSync(folder).filter((name) => name.startsWith("taken")))
+    .toEqual(["taken"]);
+});
+
+test("of many who make the file at once, one does, and all see it whole", async () => {
+  const path = join(folder, "race", "token");
+  const texts = Array.from({ length: 50 }, (_, i) => `${i} `.repeat(10_000));
+  const outcomes = await Promise.all(texts.map(async (text) => {
+    const made = await createPrivate(path, text);
+    const seen = await read(path);
+    return { text, made, seen: seen?.text };
+  }));
+  const makers = outcomes.filter(({ made }) => made);
+  expect(makers).toHaveLength(1);
+  expect(new Set(outcomes.map(({ seen }) => seen)))
+    .toEqual(new Set([makers[0].text]));
+  expect(readdirSync(join(folder, "race"))).toEqual(["token"]);
+});
+
+test("no file is null; anything else that is wrong is an error", async () => {
+  expect(await read(join(folder, "none"))).toBeNull();
+  mkdirSync(join(folder, "directory"));
+  await expect(read(join(folder, "directory"))).rejects.toBeDefined();
+  writeFileSync(join(folder, "file"), "");
+  await expect(createPrivate(join(folder, "file", "token"), "x"))
+    .rejects.toBeDefined();
+});
