@@ -212,8 +212,8 @@ def parse(message, fields=FIELDS):
         raise ProtocolError(f"{name} is not JSON") from None
     check_fields(value, fields.get(message.type, {}), name)
     if message.type == EXIT:
-        if (value["code"] is None) == (value["signal"] is None) or (value["code"] or 0) > 255:
-            raise ProtocolError("EXIT needs one of a code up to 255 and a signal")
+        if (value["code"] is None) == (value["signal"] is None):
+            raise ProtocolError("EXIT needs one of a code and a signal")
     return value
 
 
