@@ -71,6 +71,8 @@ function handleOf(
 ): ProcessHandle {
   const group = new ProcessGroup(child.pid ?? 0);
   // "exit", not "close": pipes may be held open by others for much longer.
+  // Neither tells a real-time signal (34 and up) from code 0: Node has no name
+  // for it and drops the number, and nobody else may collect the exit.
   const status = new Promise<ExitStatus>((resolve) => {
     child.once("exit", (code, signal) => {
       group.leaderEnded();
