@@ -36,9 +36,10 @@ export interface ConnectOptions {
   readonly noise?: Noise;
   /**
    * Return before the server has proved that it has the token, so that the
-   * first command leaves together with our own proof: one round trip less.
-   * Nothing the server says is believed before; `session.ready` tells.
-   * Default false.
+   * first command leaves together with our own proof: one round trip less. Its
+   * arguments and variables are then shown to whoever answers there; its input
+   * waits for the server's proof, and nothing the server says is believed
+   * before. `session.ready` tells. Default false.
    */
   readonly early?: boolean;
 }
@@ -58,7 +59,11 @@ export async function connect(
   const limits = resolveLimits(options.limits);
   const token = await TokenKey.from(options.token);
   if (options.signal?.aborted) throw cancelled(options.signal);
-  const duplex = typeof to === "function" ? await to(options.signal) : to;
+  const duplex = typeof to === "function"
+    ? await to(options.signal).catch((error) => {
+      throw options.signal?.aborted ? cancelled(options.signal) : error;
+    })
+    : to;
   const link = new PlainLink(duplex);
   const deadline = {
     ms: limits.handshakeTimeoutMs,
@@ -72,7 +77,7 @@ export async function connect(
     throw error;
   });
   const { peerLimits, proof } = handshake;
-  const mux = new Mux({ link, limits, peerLimits, firstFrame: proof });
+  const mux = new Mux({ link, limits, peerLimits, proof });
   const session = new Session(mux, within(handshake.verify(), deadline));
   if (!options.early) await session.ready;
   return session;
@@ -172,7 +177,11 @@ export class Session implements AsyncDisposable {
 
   #start(request: ExecRequest, signal: AbortSignal | undefined): RemoteCommand {
     checkRequest(request);
-    if (signal?.aborted) throw cancelled(signal);
+    if (signal?.aborted) {
+      throw new LimpetError("cancelled", "The signal had fired before", {
+        cause: signal.reason,
+      });
+    }
     const channel = this.#mux.openChannel();
     let child: RemoteCommand;
     try {

@@ -13,7 +13,7 @@ import { parseAddress, parseTarget, type Target } from "./target.ts";
 import { findOrMakeToken, findToken } from "./token_file.ts";
 
 /** Noise on the stdio of a program that is skipped at most, in bytes. */
-const MAX_NOISE_BYTES = 65_536;
+export const MAX_NOISE_BYTES = 65_536;
 
 /** How to connect by address. */
 export interface ConnectToOptions extends Omit<ConnectOptions, "token"> {
@@ -33,7 +33,7 @@ export interface RunningServer extends AsyncDisposable {
   readonly address: string;
   readonly server: Server;
   /** As `Server.close`. */
-  close(): Promise<void>;
+  close(graceMs?: number): Promise<void>;
 }
 
 /** Makes connections to a target. */
@@ -78,14 +78,14 @@ export async function serveAt(
   await server.ready();
   const listener = await machine.listen(parseAddress(address));
   const serving = server.listen(listener);
-  const close = async () => {
-    await server.close();
+  const close = async (graceMs?: number) => {
+    await server.close(graceMs);
     await serving;
   };
   return {
     address: listener.address,
     server,
     close,
-    [Symbol.asyncDispose]: close,
+    [Symbol.asyncDispose]: () => close(),
   };
 }

@@ -43,6 +43,8 @@ export interface CommandFacts {
   readonly exitCode?: number | null;
   /** The signal that ended it, `SIGKILL` and the like. */
   readonly signal?: string | null;
+  /** Why the server ended it (`timed_out`, …); null if it ended by itself. */
+  readonly reason?: string | null;
   /** It was ended because its deadline passed. */
   readonly timedOut?: boolean;
   /** It was ended because the caller's `AbortSignal` fired. */
@@ -64,6 +66,7 @@ export class LimpetError extends Error implements CommandFacts {
   readonly code: ErrorCode;
   readonly exitCode: number | null;
   readonly signal: string | null;
+  readonly reason: string | null;
   readonly timedOut: boolean;
   readonly isCanceled: boolean;
   readonly complete: boolean;
@@ -83,6 +86,7 @@ export class LimpetError extends Error implements CommandFacts {
     this.code = code;
     this.exitCode = facts.exitCode ?? null;
     this.signal = facts.signal ?? null;
+    this.reason = facts.reason ?? null;
     this.timedOut = facts.timedOut ?? false;
     this.isCanceled = facts.isCanceled ?? false;
     this.complete = facts.complete ?? false;

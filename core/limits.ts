@@ -23,6 +23,12 @@ export interface Limits {
   readonly maxCommands: number;
   /** From connection to proof of the token, in milliseconds. Default 10,000. */
   readonly handshakeTimeoutMs: number;
+  /**
+   * From SIGTERM to SIGKILL for what still runs when its session or the server
+   * ends, in milliseconds, if the command itself did not ask for less. Default
+   * 10,000.
+   */
+  readonly shutdownGraceMs: number;
   /** Bytes of control frames waiting to be sent before we give up. Default 8 MiB. */
   readonly maxQueuedControlBytes: number;
 }
@@ -35,6 +41,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxChannels: 4_096,
   maxCommands: Infinity,
   handshakeTimeoutMs: 10_000,
+  shutdownGraceMs: 10_000,
   maxQueuedControlBytes: 8 * 1024 * 1024,
 };
 

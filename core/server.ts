@@ -98,21 +98,25 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Stops listening, ends every command (SIGTERM, then SIGKILL after its grace
-   * period) and closes every session. Settles when nothing is left.
+   * Stops listening, ends every command (SIGTERM, and SIGKILL after `graceMs`,
+   * by default the limit `shutdownGraceMs`, or sooner if the command said so) and
+   * closes every session. Settles when nothing is left. To be in more of a hurry,
+   * call it again with a shorter time.
    */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+  async close(graceMs?: number): Promise<void> {
+    this.#closing ??= this.#stopListening();
+    await this.#closing;
+    await Promise.all(
+      [...this.#connections].map((each) => each.close(graceMs)),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  async #close(): Promise<void> {
+  async #stopListening(): Promise<void> {
     await Promise.all([...this.#listeners].map((listener) => listener.close()));
-    await Promise.all([...this.#connections].map((each) => each.close()));
   }
 }
 
@@ -140,6 +144,7 @@ class Connection {
       spawner: options.spawner,
       environment: options.environment,
       maxCommands: limits.maxCommands,
+      shutdownGraceMs: limits.shutdownGraceMs,
       report: (event) => this.#report(event),
     });
   }
@@ -149,13 +154,13 @@ class Connection {
     return this.#over;
   }
 
-  async close(): Promise<void> {
+  async close(graceMs?: number): Promise<void> {
     if (this.#mux === null) {
       this.#link.abort(
         new LimpetError("shutting_down", "Server is shutting down"),
       );
     } else {
-      await this.#exec.shutdown();
+      await this.#exec.shutdown("shutting_down", graceMs);
       await this.#mux.close("shutting_down");
     }
     await this.#over;
@@ -172,7 +177,10 @@ class Connection {
       return this.#disconnected(error, false);
     }
     const error = await mux.over;
-    await Promise.all([this.#exec.shutdown(), mux.close("closed")]);
+    await Promise.all([
+      this.#exec.shutdown("disconnected"),
+      mux.close("closed"),
+    ]);
     this.#disconnected(error, true);
   }
 
@@ -203,11 +211,12 @@ class Connection {
   #report(
     event: ExecEvent | Exclude<ServerEventBody, ExecEvent>,
   ): void {
-    this.#options.onEvent?.({
-      session: this.#id,
-      peer: this.#link.peer,
-      ...event,
-    });
+    const { onEvent } = this.#options;
+    try {
+      onEvent?.({ session: this.#id, peer: this.#link.peer, ...event });
+    } catch {
+      // It was told not to throw, and a command is not to pay for it.
+    }
   }
 }
 

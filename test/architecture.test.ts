@@ -26,7 +26,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 };
 
 /** The modules of core/ that stand below everything. */
-const BASE = /^core\/(deferred|errors|limits|ports|version)\.ts$/;
+const BASE = /^core\/(deferred|errors|limits|ports|printable|version)\.ts$/;
 
 /** Packages that core may use, each by this name alone. */
 const CORE_PACKAGES = ["@std/streams"];

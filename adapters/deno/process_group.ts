@@ -4,7 +4,7 @@
  * @module
  */
 
-import { groupHasMembers } from "../../core/adapter/proc_stat.ts";
+import { isLiving, livingMember } from "../../core/adapter/proc_stat.ts";
 import { LimpetError } from "../../core/errors.ts";
 import { codeOf } from "./errors.ts";
 
@@ -16,6 +16,8 @@ export class ProcessGroup {
   #leaderEnded = false;
   /** Once empty, the number may belong to somebody else's processes. */
   #gone = false;
+  /** A member that was alive when we last looked: to be looked at first. */
+  #member: number | null = null;
 
   constructor(pid: number) {
     this.#pid = pid;
@@ -61,12 +63,14 @@ export class ProcessGroup {
    */
   #isZombies(): boolean {
     if (Deno.build.os !== "linux") return false;
+    const read = Deno.readTextFileSync;
     try {
-      return !groupHasMembers(
-        this.#pid,
-        Array.from(Deno.readDirSync("/proc"), ({ name }) => name),
-        Deno.readTextFileSync,
-      );
+      // Everything in /proc is read only when the one we know of has ended.
+      if (this.#member === null || !isLiving(this.#member, this.#pid, read)) {
+        const names = Array.from(Deno.readDirSync("/proc"), ({ name }) => name);
+        this.#member = livingMember(this.#pid, names, read);
+      }
+      return this.#member === null;
     } catch {
       return false;
     }

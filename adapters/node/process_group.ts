@@ -9,7 +9,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { LimpetError } from "../../core/errors.ts";
 import { codeOf } from "./errors.ts";
-import { groupHasMembers } from "../../core/adapter/proc_stat.ts";
+import { isLiving, livingMember } from "../../core/adapter/proc_stat.ts";
 
 const IS_WINDOWS = process.platform === "win32";
 
@@ -19,6 +19,8 @@ export class ProcessGroup {
   #leaderEnded = false;
   /** Once empty, the number may belong to somebody else's processes. */
   #gone = false;
+  /** A member that was alive when we last looked: to be looked at first. */
+  #member: number | null = null;
 
   constructor(pid: number) {
     this.#pid = pid;
@@ -66,12 +68,13 @@ export class ProcessGroup {
    */
   #isZombies(): boolean {
     if (process.platform !== "linux") return false;
+    const read = (path: string) => readFileSync(path, "latin1");
     try {
-      return !groupHasMembers(
-        this.#pid,
-        readdirSync("/proc"),
-        (path) => readFileSync(path, "latin1"),
-      );
+      // Everything in /proc is read only when the one we know of has ended.
+      if (this.#member === null || !isLiving(this.#member, this.#pid, read)) {
+        this.#member = livingMember(this.#pid, readdirSync("/proc"), read);
+      }
+      return this.#member === null;
     } catch {
       return false;
     }

@@ -84,7 +84,7 @@ export class Channel {
       }
       case FrameType.ABORT: {
         const fields = decodeControl(frame.payload, "ABORT");
-        const message = fields.text("message");
+        const message = fields.message("message");
         fields.text("code");
         return this.#receiver(frame).abort(
           new LimpetError(

@@ -79,11 +79,6 @@ export class ReceiveStream {
     return this.#heldOpen;
   }
 
-  /** Bytes received so far. */
-  get byteLength(): number {
-    return this.#total;
-  }
-
   /** DATA has come. Throws when it is more than was allowed. */
   data(payload: Uint8Array): void {
     if (this.#endedByPeer) throw this.#after("DATA");

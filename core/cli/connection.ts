@@ -5,7 +5,7 @@
  */
 
 import { connect, type Session } from "../client.ts";
-import { diallerOf } from "../endpoint.ts";
+import { diallerOf, MAX_NOISE_BYTES } from "../endpoint.ts";
 import { LimpetError } from "../errors.ts";
 import { DEFAULT_DRAIN_MS, DEFAULT_KILL_AFTER_MS } from "../exec/request.ts";
 import { formatTarget, isLocal, parseTarget } from "../target.ts";
@@ -13,9 +13,6 @@ import { findToken } from "../token_file.ts";
 import { type Arguments, parseDuration, usageError } from "./args.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
-
-/** Bytes that a program may print before its server speaks. */
-const MAX_NOISE_BYTES = 65_536;
 
 /** Connects as the flags say. The session may not be proved yet: see `ready`. */
 export async function openSession(

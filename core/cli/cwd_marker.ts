@@ -9,10 +9,14 @@ import { quote } from "../shell.ts";
 
 const SEPARATOR = 0x1e;
 
+/** A directory's name ends somewhere; what is longer is no marker. */
+const MAX_HELD_BYTES = 16_384;
+
 /**
  * The line with a trap that writes ␞nonce:directory␞ to stderr when the shell
  * exits, whatever its code. The nonce is fresh for every line, so that no
- * command can print one by chance or by malice.
+ * command prints one by chance. (One that means to can read it from its shell's
+ * arguments; all it gains is where the next line starts.)
  */
 export function withMarker(line: string, nonce: string): string {
   const report = `printf '\\036%s:%s\\036' ${nonce} "$PWD" >&2`;
@@ -62,6 +66,7 @@ export class MarkerFilter {
   #split(bytes: Uint8Array, at: number): Uint8Array {
     const name = at + this.#start.byteLength;
     const end = bytes.indexOf(SEPARATOR, name);
+    if (end < 0 && bytes.byteLength - at > MAX_HELD_BYTES) return bytes;
     if (end < 0) {
       this.#held = bytes.slice(at);
       return bytes.subarray(0, at);

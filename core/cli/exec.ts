@@ -4,21 +4,19 @@
  * @module
  */
 
-import { asLimpetError, type LimpetError } from "../errors.ts";
 import type { RemoteCommand } from "../exec/client.ts";
 import type { CommandStatus } from "../exec/exit.ts";
+import { feed } from "../exec/output.ts";
 import { parseArguments, usageError } from "./args.ts";
 import { commandFlags, openSession } from "./connection.ts";
-import { signalStatus, statusOf } from "./exit_status.ts";
+import { isUnknown, signalStatus, statusOf } from "./exit_status.ts";
 import { EXEC_FLAGS } from "./flags.ts";
 import { runToJson } from "./json_output.ts";
 import { pumpOutput } from "./pump.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { passSignals } from "./signals.ts";
-
-/** After a signal: how long our reader may take nothing before we leave. */
-const STANDSTILL_MS = 1_000;
+import { Standstill, STANDSTILL_MS } from "./standstill.ts";
 
 /** What is to be run, as the command line has it. */
 export interface Invocation {
@@ -88,22 +86,24 @@ async function run(
   options: { stdin: "piped" | "null"; merge: boolean },
   report: Reporter,
 ): Promise<number> {
-  const taking = new Taking();
+  const standstill = new Standstill();
   const givenUp = new Promise<string>((resolve) => {
-    const passed = () => taking.watch();
+    const passed = new Set<string>();
     const stop = passSignals(runtime, command, resolve, passed);
-    const ended = () => {
-      taking.commandEnded = true;
+    command.status.then((status) => {
       stop();
-    };
-    command.status.then(ended, ended);
+      if (endedBy(status, passed)) standstill.watch();
+    }, stop);
   });
-  const feeding = options.stdin === "piped"
-    ? feed(runtime, command)
-    : Promise.resolve();
-  feeding.catch((error) => report.error(`reading stdin: ${error.message}`));
+  if (options.stdin === "piped") {
+    feed(command, runtime.stdin.open()).then((error) => {
+      if (error instanceof Error) {
+        report.error(`Cannot read stdin: ${error.message}`);
+      }
+    });
+  }
   const { stdout, stderr } = runtime;
-  const written = () => taking.progress();
+  const written = () => standstill.progress();
   // Settled, not all: what had arrived before a loss is still to be written.
   const finished = Promise.allSettled([
     pumpOutput(command.stdout, stdout, undefined, written),
@@ -112,7 +112,7 @@ async function run(
       : pumpOutput(command.stderr, stderr, undefined, written),
     command.status,
   ]);
-  const first = await Promise.race([finished, givenUp, taking.stopped]);
+  const first = await Promise.race([finished, givenUp, standstill.reached]);
   if (first === null) {
     report.warn("nobody takes the rest of the output: it is dropped");
     await Promise.race([report.flush(), sleep(STANDSTILL_MS)]);
@@ -128,7 +128,7 @@ async function run(
   }
   const [outPump, errPump, status] = first;
   if (status.status === "rejected") {
-    if (isUnknown(status.reason)) {
+    if (isUnknown(status.reason.code)) {
       report.error("what became of the command is unknown");
     }
     throw status.reason;
@@ -141,49 +141,16 @@ async function run(
   return exitStatus;
 }
 
+/** Whether one of these signals is what ended the command. */
+function endedBy(status: CommandStatus, signals: Set<string>): boolean {
+  const byShell = [...signals].some((name) =>
+    status.code === signalStatus(name)
+  );
+  return byShell || (status.signal !== null && signals.has(status.signal));
+}
+
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/**
- * Whether our output is still being taken. Once a signal has ended the command,
- * a reader that stands still must not keep us: whoever sent it wants an end. A
- * reader that is merely slow gets everything.
- */
-class Taking {
-  /** Settles when the command has ended and nothing was taken for a while. */
-  readonly stopped: Promise<null>;
-  commandEnded = false;
-  #stop: () => void = () => {};
-  #writes = 0;
-  #watching = false;
-
-  constructor() {
-    this.stopped = new Promise((resolve) => this.#stop = () => resolve(null));
-  }
-
-  progress(): void {
-    this.#writes++;
-  }
-
-  watch(): void {
-    if (this.#watching) return;
-    this.#watching = true;
-    let before = -1;
-    const timer = setInterval(() => {
-      const stands = this.commandEnded && this.#writes === before;
-      before = this.commandEnded ? this.#writes : -1;
-      if (!stands) return;
-      clearInterval(timer);
-      this.#stop();
-    }, STANDSTILL_MS);
-  }
-}
-
-/** Whether the command may have run, or may still run. */
-function isUnknown(error: LimpetError): boolean {
-  return error.code === "connection_lost" || error.code === "closed" ||
-    error.code === "shutting_down" || error.code === "protocol_error";
 }
 
 /** Says on stderr what the exit status alone does not. */
@@ -203,18 +170,4 @@ function explain(
     );
   }
   return statusOf(status);
-}
-
-/** Our stdin into the command's. A command may well not want all of it. */
-async function feed(
-  runtime: CliRuntime,
-  command: RemoteCommand,
-): Promise<void> {
-  try {
-    await runtime.stdin.open().pipeTo(command.stdin);
-  } catch (thrown) {
-    const error: LimpetError = asLimpetError(thrown, "cancelled", "stdin");
-    // The command's end of it, or the session's: told by its status.
-    if (error !== thrown) throw error;
-  }
 }

@@ -65,8 +65,16 @@ export function signalStatus(signal: string): number {
 /** For a command that ran. */
 export function statusOf(status: CommandStatus): number {
   if (status.reason === "timed_out") return ExitStatus.TIMED_OUT;
+  // It was cut short, however nicely it took that: never a success.
+  if (status.reason !== null && status.code === 0) return ExitStatus.CONNECTION;
   if (status.signal !== null) return signalStatus(status.signal);
   return status.code ?? ExitStatus.CONNECTION;
+}
+
+/** Whether a command that fails with this may have run, or may still run. */
+export function isUnknown(code: ErrorCode): boolean {
+  return code === "connection_lost" || code === "closed" ||
+    code === "shutting_down";
 }
 
 /** For everything else. */

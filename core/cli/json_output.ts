@@ -5,10 +5,10 @@
  */
 
 import type { Session } from "../client.ts";
-import { asLimpetError, type LimpetError } from "../errors.ts";
+import { asLimpetError, LimpetError } from "../errors.ts";
 import { collectOutput, type Output } from "../exec/output.ts";
 import type { SpawnOptions } from "../options.ts";
-import { statusOf, statusOfError } from "./exit_status.ts";
+import { isUnknown, statusOf, statusOfError } from "./exit_status.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { passSignals } from "./signals.ts";
 
@@ -53,7 +53,12 @@ export async function runToJson(
     ...object,
   };
   const line = new TextEncoder().encode(`${JSON.stringify(whole)}\n`);
-  await runtime.stdout.write(line);
+  // Nobody may want to read it; the status tells all the same.
+  await runtime.stdout.write(line).catch((error) => {
+    if (!(error instanceof LimpetError) || error.code !== "broken_pipe") {
+      throw error;
+    }
+  });
   await started?.session.close();
   return exitStatus;
 }
@@ -89,15 +94,14 @@ function describeOutput(output: Output): Record<string, unknown> {
 }
 
 function describeError(error: LimpetError): Record<string, unknown> {
-  const ended = error.exitCode !== null || error.signal !== null;
   return {
     // A command that was ended still has a code or a signal of its own; but
     // what we exit with says why it was ended.
     source: "limpet",
-    outcome: ended ? "ended" : neverRan(error) ? "refused" : "unknown",
+    outcome: outcomeOf(error),
     code: error.exitCode,
     signal: error.signal,
-    reason: error.timedOut ? "timed_out" : ended ? "cancelled" : null,
+    reason: error.reason,
     complete: error.complete,
     truncated: false,
     heldOpen: false,
@@ -106,14 +110,18 @@ function describeError(error: LimpetError): Record<string, unknown> {
   };
 }
 
-function errorStatus(error: LimpetError): number {
-  if (error.timedOut) return 124;
-  return statusOfError(error.code);
+function outcomeOf(error: LimpetError): string {
+  if (error.reason !== null) return "ended";
+  // It ended by itself, and its output broke off.
+  if (error.exitCode !== null || error.signal !== null) return "incomplete";
+  return isUnknown(error.code) ? "unknown" : "refused";
 }
 
-function neverRan(error: LimpetError): boolean {
-  return error.code !== "connection_lost" && error.code !== "closed" &&
-    error.code !== "shutting_down" && error.code !== "protocol_error";
+function errorStatus(error: LimpetError): number {
+  const { reason, exitCode: code, signal } = error;
+  return reason === null
+    ? statusOfError(error.code)
+    : statusOf({ success: false, code, signal, reason });
 }
 
 /** UTF-8 as it is, anything else in base64. */

@@ -5,7 +5,7 @@
  */
 
 import { LimpetError } from "../errors.ts";
-import { printable } from "../text/mod.ts";
+import { printable } from "../printable.ts";
 import type { CliRuntime } from "./runtime.ts";
 
 /** How much is said: errors only, what matters, everything. */
@@ -42,13 +42,6 @@ export class Reporter {
     if (this.loudness === "debug") this.#say("2", message);
   }
 
-  /** Bytes that are the remote side's own, as they are. */
-  raw(bytes: Uint8Array): Promise<void> {
-    this.#last = this.#last.then(() => this.#runtime.stderr.write(bytes))
-      .catch(() => {});
-    return this.#last;
-  }
-
   /** Settles when everything said so far is out. */
   flush(): Promise<void> {
     return this.#last;
@@ -57,7 +50,9 @@ export class Reporter {
   #say(color: string, message: string): void {
     const text = `limpet: ${printable(message)}`;
     const line = this.#color ? `\x1b[${color}m${text}\x1b[0m\n` : `${text}\n`;
-    this.raw(new TextEncoder().encode(line));
+    const bytes = new TextEncoder().encode(line);
+    this.#last = this.#last.then(() => this.#runtime.stderr.write(bytes))
+      .catch(() => {});
   }
 }
 

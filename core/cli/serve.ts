@@ -74,7 +74,9 @@ async function serveSocket(
   const server = await serveAt(runtime, address, options);
   report.info(`listening on ${server.address}, token in ${tokenSource}`);
   await stopSignal(runtime);
-  report.info("stopping: ending the commands that run");
+  report.info("stopping: ending the commands that run (again to kill them)");
+  // Whoever asks twice does not want to wait for their grace.
+  stopSignal(runtime).then(() => server.close(0));
   await server.close();
   return 0;
 }
@@ -92,16 +94,20 @@ async function serveStdio(
   await server.ready();
   const serving = server.accept(runtime.stdio());
   await Promise.race([serving, stopSignal(runtime)]);
+  stopSignal(runtime).then(() => server.close(0));
   await server.close();
   return 0;
 }
 
 function stopSignal(runtime: CliRuntime): Promise<void> {
   return new Promise((resolve) => {
-    runtime.onSignal("SIGINT", resolve);
-    runtime.onSignal("SIGTERM", resolve);
-    // Started from a terminal that closes, or from an ssh that hangs up.
-    runtime.onSignal("SIGHUP", resolve);
+    // SIGHUP: started from a terminal that closes, or an ssh that hangs up.
+    const stops = (["SIGINT", "SIGTERM", "SIGHUP"] as const).map((name) =>
+      runtime.onSignal(name, () => {
+        stops.forEach((stop) => stop());
+        resolve();
+      })
+    );
   });
 }
 

@@ -20,14 +20,15 @@ const PASSED_ON = [
 const PATIENCE = 3;
 
 /**
- * Sends every signal we get to the command, and tells `passed` of it. After the third SIGINT or SIGTERM
- * `giveUp` is called with it instead. The result stops all that.
+ * Sends every signal we get to the command, and adds it to `passed`. After the
+ * third SIGINT or SIGTERM `giveUp` is called with it instead. The result stops
+ * all that.
  */
 export function passSignals(
   runtime: CliRuntime,
   command: RemoteCommand,
   giveUp: (signal: string) => void,
-  passed: (signal: string) => void = () => {},
+  passed: Set<string> = new Set(),
 ): () => void {
   let endings = 0;
   const stops = PASSED_ON.map((name) =>
@@ -35,7 +36,7 @@ export function passSignals(
       if (name === "SIGINT" || name === "SIGTERM") endings++;
       if (endings >= PATIENCE) return giveUp(name);
       command.kill(name);
-      passed(name);
+      passed.add(name);
     })
   );
   return () => stops.forEach((stop) => stop());

@@ -8,7 +8,7 @@ import type { Channel, ChannelHandler } from "../channel/channel.ts";
 import type { ReceiveStream } from "../channel/receive_stream.ts";
 import type { SendStream } from "../channel/send_stream.ts";
 import { deferred } from "../deferred.ts";
-import { isErrorCode, LimpetError } from "../errors.ts";
+import { type ErrorCode, LimpetError } from "../errors.ts";
 import { decodeControl } from "../frame/control.ts";
 import {
   type Frame,
@@ -19,8 +19,37 @@ import {
   STDOUT,
 } from "../frame/frame.ts";
 import { type CommandStatus, readExit } from "./exit.ts";
-import { encodeRequest, type ExecRequest } from "./request.ts";
+import { checkTimer, encodeRequest, type ExecRequest } from "./request.ts";
 import { checkSignal, type Signal } from "./signals.ts";
+
+/** Why a command did not start. PROTOCOL.md, "Exec". */
+const REFUSALS = [
+  "not_found",
+  "not_executable",
+  "cwd_not_found",
+  "argument_list_too_long",
+  "resource_exhausted",
+  "limit_exceeded",
+  "invalid_argument",
+  "spawn_failed",
+  "unsupported",
+  "shutting_down",
+  "refused",
+] as const satisfies readonly ErrorCode[];
+
+function isRefusal(code: string): code is (typeof REFUSALS)[number] {
+  return (REFUSALS as readonly string[]).includes(code);
+}
+
+/** Ends of a session that say by themselves what became of its commands. */
+const KNOWN_ENDS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  // It was never taken.
+  "unauthenticated",
+  // It is ended, by us or by the server.
+  "closed",
+  "shutting_down",
+  "connection_lost",
+]);
 
 /**
  * A command on the other machine, in the shape of Deno's `ChildProcess`.
@@ -119,6 +148,7 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
    * is in `status`, with the reason `cancelled`.
    */
   terminate(killAfterMs?: number): void {
+    checkTimer(killAfterMs, "killAfterMs");
     if (this.#settled) return;
     this.#channel.send(FrameType.SIGNAL, {
       signal: "SIGTERM",
@@ -150,9 +180,9 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
       case FrameType.REFUSED: {
         if (this.#started) throw twice("REFUSED");
         const code = fields.text("code", 100);
-        const message = fields.text("message");
+        const message = fields.message("message");
         return this.#fail(
-          new LimpetError(isErrorCode(code) ? code : "refused", message),
+          new LimpetError(isRefusal(code) ? code : "refused", message),
         );
       }
       case FrameType.EXIT: {
@@ -176,7 +206,11 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
 
   /** For the session: it is over. */
   lost(error: LimpetError): void {
-    this.#fail(error);
+    if (KNOWN_ENDS.has(error.code)) return this.#fail(error);
+    // Whatever ended the session, what became of the command is unknown.
+    this.#fail(
+      new LimpetError("connection_lost", error.message, { cause: error }),
+    );
   }
 
   #receiver(stream: number): ReceiveStream {
@@ -222,6 +256,15 @@ function writableOf(send: SendStream): WritableStream<Uint8Array> {
       });
     },
     async write(chunk) {
+      // Types are gone at run time, and a wrong chunk must not end the session.
+      if (!(chunk instanceof Uint8Array)) {
+        const error = new LimpetError(
+          "invalid_argument",
+          `A command's stdin takes Uint8Array chunks, not ${typeof chunk}`,
+        );
+        send.abort("cancelled", error.message);
+        throw error;
+      }
       send.push(chunk);
       await send.whenBelow(1);
     },

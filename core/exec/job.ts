@@ -27,6 +27,9 @@ import { ProcessTree } from "./process_tree.ts";
 import { type ExecRequest, MAX_TIMER_MS } from "./request.ts";
 import { checkSignal } from "./signals.ts";
 
+/** Of a REFUSED message; a name in it may be as long as the client likes. */
+const MAX_MESSAGE_LENGTH = 1_000;
+
 /** What a job needs of the server around it. */
 export interface JobHost {
   /** Starts the process, or rejects with the reason for REFUSED. */
@@ -35,7 +38,7 @@ export interface JobHost {
   environment(): Record<string, string>;
   report(event: ExecEvent): void;
   /** Called once the process has ended, or could not start. */
-  exited(): void;
+  exited(job: Job): void;
   /** Called once the process has ended and every stream has its END. */
   finished(job: Job): void;
 }
@@ -130,6 +133,7 @@ export class Job implements ChannelHandler {
     const request = this.#request;
     this.#tree = new ProcessTree(handle, request.killAfterMs);
     this.#channel.send(FrameType.STARTED, { pid: handle.pid });
+    for (const output of this.#outputs) output.release();
     this.#host.report({
       type: "command_started",
       command: this.#channel.id,
@@ -174,7 +178,7 @@ export class Job implements ChannelHandler {
       status: { success: code === 0 && reason === null, code, signal, reason },
     });
     for (const pump of this.#pumps) pump.commandEnded(this.#request.drainMs);
-    this.#host.exited();
+    this.#host.exited(this);
     this.#done.resolve();
     this.#settle();
   }
@@ -204,6 +208,9 @@ export class Job implements ChannelHandler {
   #output(stream: number): SendStream {
     const output = this.#channel.addSendStream(stream);
     output.onFinished = () => this.#settle();
+    // The client may STOP it before the process is there, and must not hear of
+    // the stream's end before it has heard of its beginning.
+    output.hold();
     this.#outputs.push(output);
     return output;
   }
@@ -224,7 +231,8 @@ export class Job implements ChannelHandler {
 
   #refuse(thrown: unknown): void {
     const error = asLimpetError(thrown, "spawn_failed", "Cannot start");
-    const { code, message } = error;
+    const { code } = error;
+    const message = error.message.slice(0, MAX_MESSAGE_LENGTH);
     this.#exited = true;
     this.#channel.send(FrameType.REFUSED, { code, message });
     this.#host.report({
@@ -233,7 +241,7 @@ export class Job implements ChannelHandler {
       code,
       message,
     });
-    this.#host.exited();
+    this.#host.exited(this);
     this.#done.resolve();
     this.#finish();
   }

@@ -110,6 +110,7 @@ export function statusFacts(status: CommandStatus): CommandFacts {
   return {
     exitCode: status.code,
     signal: status.signal,
+    reason: status.reason,
     timedOut: status.reason === "timed_out",
     isCanceled: status.reason === "cancelled",
   };
@@ -167,13 +168,34 @@ export async function feed(
 ): Promise<unknown> {
   if (input === undefined) return undefined;
   const stream = input instanceof ReadableStream ? input : streamOf(input);
-  try {
-    await stream.pipeTo(command.stdin);
-  } catch (error) {
-    // A command may end without reading all of its input, and a lost
-    // connection shows in its status; what remains is a broken source.
-    return error instanceof LimpetError ? undefined : error;
+  const reader = stream.getReader();
+  const writer = command.stdin.getWriter();
+  // A command may end without reading all of its input, and a lost connection
+  // shows in its status: what breaks on that side is no error of the input.
+  writer.closed.catch((error) => reader.cancel(error).catch(() => {}));
+  for (;;) {
+    let chunk: ReadableStreamReadResult<Uint8Array>;
+    try {
+      chunk = await reader.read();
+    } catch (error) {
+      await writer.abort(error).catch(() => {});
+      return error;
+    }
+    try {
+      if (chunk.done) {
+        await writer.close();
+        return undefined;
+      }
+      await writer.write(chunk.value);
+    } catch (error) {
+      await reader.cancel(error).catch(() => {});
+      return isBadChunk(error) ? error : undefined;
+    }
   }
+}
+
+function isBadChunk(error: unknown): boolean {
+  return error instanceof LimpetError && error.code === "invalid_argument";
 }
 
 function streamOf(input: string | Uint8Array): ReadableStream<Uint8Array> {

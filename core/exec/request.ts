@@ -100,15 +100,18 @@ export function checkRequest(request: ExecRequest): void {
     refuseUnsendable(value, `Variable ${name}`);
   }
   for (const key of ["timeoutMs", "killAfterMs", "drainMs"] as const) {
-    const value = request[key];
-    const fine = value === undefined ||
-      (Number.isSafeInteger(value) && value >= 0 && value <= MAX_TIMER_MS);
-    if (!fine) {
-      throw invalid(
-        `${key} must be a whole number from 0 to ${MAX_TIMER_MS}, not ${value}`,
-      );
-    }
+    checkTimer(request[key], key);
   }
+}
+
+/** Throws `invalid_argument` for a time in ms that no timer can hold. */
+export function checkTimer(value: number | undefined, key: string): void {
+  const fine = value === undefined ||
+    (Number.isSafeInteger(value) && value >= 0 && value <= MAX_TIMER_MS);
+  if (fine) return;
+  throw invalid(
+    `${key} must be a whole number from 0 to ${MAX_TIMER_MS}, not ${value}`,
+  );
 }
 
 /** Half a surrogate pair has no UTF-8, so it would arrive as something else. */

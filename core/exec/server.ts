@@ -9,6 +9,7 @@ import { asLimpetError, LimpetError } from "../errors.ts";
 import { FrameType } from "../frame/frame.ts";
 import type { Command, ProcessHandle, Spawner } from "../ports.ts";
 import type { ExecEvent } from "./events.ts";
+import type { TerminationReason } from "./exit.ts";
 import { Job, type JobHost } from "./job.ts";
 import { ProcessTree } from "./process_tree.ts";
 import { decodeRequest, type ExecRequest } from "./request.ts";
@@ -23,20 +24,17 @@ export interface ExecServerOptions {
   readonly environment: () => Record<string, string>;
   /** Commands running at once. */
   readonly maxCommands: number;
+  /** From SIGTERM to SIGKILL at most, once nobody is left to wait for it. */
+  readonly shutdownGraceMs: number;
   readonly report: (event: ExecEvent) => void;
-}
-
-/** A process group whose leader has ended and that still has members. */
-interface Leftover {
-  readonly handle: ProcessHandle;
-  readonly killAfterMs: number;
 }
 
 /** See the module's description. */
 export class ExecServer implements JobHost {
   readonly #options: ExecServerOptions;
   readonly #jobs = new Set<Job>();
-  readonly #leftovers = new Set<Leftover>();
+  /** Process groups whose leader has ended and that still have members. */
+  readonly #leftovers = new Set<ProcessHandle>();
   /** Commands that have not ended. */
   #running = 0;
   #closing = false;
@@ -56,7 +54,8 @@ export class ExecServer implements JobHost {
       const error = asLimpetError(thrown, "refused", "Request");
       // Not even a JSON object: that peer does not know the protocol.
       if (error.code === "protocol_error") throw error;
-      const { code, message } = error;
+      const { code } = error;
+      const message = error.message.slice(0, 1_000);
       channel.send(FrameType.REFUSED, { code, message });
       this.report({
         type: "command_refused",
@@ -70,19 +69,26 @@ export class ExecServer implements JobHost {
     this.#jobs.add(new Job(channel, request, this));
   }
 
-  /** The session is over for good: ends everything, settles when it is gone. */
-  async shutdown(): Promise<void> {
+  /**
+   * The session is over for good: ends everything, settles when it is gone. What
+   * does not go by itself is killed after `graceMs`, or sooner if its command
+   * said so. Called again, the shorter time counts.
+   */
+  async shutdown(
+    reason: TerminationReason,
+    graceMs: number = this.#options.shutdownGraceMs,
+  ): Promise<void> {
     this.#closing = true;
     const running = [...this.#jobs].map((job) =>
-      job.terminate("shutting_down")
+      job.terminate(reason, Math.min(job.killAfterMs, graceMs))
     );
     await Promise.all(running);
     clearInterval(this.#poll);
-    const leftovers = [...this.#leftovers].map(({ handle, killAfterMs }) =>
-      new ProcessTree(handle, killAfterMs).terminate("shutting_down")
+    const leftovers = [...this.#leftovers].map((group) =>
+      new ProcessTree(group, graceMs).terminate(reason)
     );
-    this.#leftovers.clear();
     await Promise.all(leftovers);
+    this.#leftovers.clear();
   }
 
   start(command: Command): Promise<ProcessHandle> {
@@ -101,14 +107,14 @@ export class ExecServer implements JobHost {
     this.#options.report(event);
   }
 
-  exited(): void {
+  exited(job: Job): void {
     this.#running--;
+    const { handle } = job;
+    if (handle?.groupAlive()) this.#keep(handle);
   }
 
   finished(job: Job): void {
     this.#jobs.delete(job);
-    const { handle, killAfterMs } = job;
-    if (handle?.groupAlive()) this.#keep({ handle, killAfterMs });
   }
 
   #checkRoom(): void {
@@ -127,12 +133,12 @@ export class ExecServer implements JobHost {
    * What a command leaves in its group lives as long as the session. It is
    * forgotten as soon as it has gone, before its number can be used anew.
    */
-  #keep(leftover: Leftover): void {
-    this.#leftovers.add(leftover);
+  #keep(group: ProcessHandle): void {
+    this.#leftovers.add(group);
     if (this.#leftovers.size > 1) return;
     this.#poll = setInterval(() => {
       for (const each of this.#leftovers) {
-        if (!each.handle.groupAlive()) this.#leftovers.delete(each);
+        if (!each.groupAlive()) this.#leftovers.delete(each);
       }
       if (this.#leftovers.size === 0) clearInterval(this.#poll);
     }, LEFTOVER_POLL_MS);

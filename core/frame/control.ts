@@ -6,6 +6,7 @@
  */
 
 import { LimpetError } from "../errors.ts";
+import { printable } from "../printable.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -75,6 +76,11 @@ export class Fields {
     return value;
   }
 
+  /** A text for people, made safe to show. */
+  message(key: string): string {
+    return printable(this.text(key));
+  }
+
   integer(key: string, range: IntegerRange = {}): number {
     const { min = 0, max = Number.MAX_SAFE_INTEGER } = range;
     const value = this.#get(key);
@@ -88,7 +94,7 @@ export class Fields {
   }
 
   boolean(key: string, fallback: boolean): boolean {
-    const value = this.#get(key) ?? fallback;
+    const value = this.has(key) ? this.#get(key) : fallback;
     if (typeof value !== "boolean") throw this.wrong(key, "true or false");
     return value;
   }

@@ -39,13 +39,16 @@ export class FrameWriter implements FrameSink {
   #sources: FrameSource[] = [];
   readonly #scheduled = new Set<FrameSource>();
   #running: Promise<void> | null = null;
+  #held: boolean;
   #closed = false;
 
   constructor(
     link: Link,
     limits: WriterLimits,
     onError: (error: LimpetError) => void,
+    holdData: boolean = false,
   ) {
+    this.#held = holdData;
     this.#link = link;
     this.#limits = limits;
     this.#onError = onError;
@@ -53,12 +56,16 @@ export class FrameWriter implements FrameSink {
 
   control(type: number, stream: number, channel: number, body: object): void {
     const payload = encodeControl(body);
-    if (payload.byteLength > this.#limits.controlBytes) {
-      throw new LimpetError(
+    const { frameBytes, controlBytes } = this.#limits;
+    if (payload.byteLength > Math.max(frameBytes, controlBytes)) {
+      const error = new LimpetError(
         "limit_exceeded",
         `Message of ${payload.byteLength} bytes is larger than the ` +
-          `${this.#limits.controlBytes} that the peer takes`,
+          `${Math.max(frameBytes, controlBytes)} that the peer takes`,
       );
+      // A request is the caller's to shorten; for an answer there is no other.
+      if (type === FrameType.OPEN) throw error;
+      return this.#fail(error);
     }
     this.raw({ type, stream, channel, payload });
   }
@@ -90,7 +97,13 @@ export class FrameWriter implements FrameSink {
     if (this.#closed || this.#scheduled.has(source)) return;
     this.#scheduled.add(source);
     this.#sources.push(source);
-    this.#wake();
+    if (!this.#held) this.#wake();
+  }
+
+  /** Lets data go, if it was held until the peer is known. */
+  releaseData(): void {
+    this.#held = false;
+    if (this.#sources.length > 0) this.#wake();
   }
 
   /** Sends what control is queued, then `last`, and nothing after it. */
@@ -108,13 +121,17 @@ export class FrameWriter implements FrameSink {
 
   async #run(): Promise<void> {
     try {
-      while (this.#controls.length > 0 || this.#sources.length > 0) {
+      while (this.#controls.length > 0 || this.#hasData) {
         await this.#sendBatch();
       }
     } catch (error) {
       this.#fail(asLimpetError(error, "connection_lost", "Connection lost"));
     }
     this.#running = null;
+  }
+
+  get #hasData(): boolean {
+    return !this.#held && this.#sources.length > 0;
   }
 
   async #sendBatch(): Promise<void> {
@@ -132,8 +149,7 @@ export class FrameWriter implements FrameSink {
     // Parts of one message may have nothing between them: no data until all
     // control is out.
     while (
-      this.#controls.length === 0 && this.#sources.length > 0 &&
-      bytes < BATCH_BYTES
+      this.#controls.length === 0 && this.#hasData && bytes < BATCH_BYTES
     ) {
       const source = this.#sources.shift()!;
       const frame = source.nextFrame(this.#limits.frameBytes);

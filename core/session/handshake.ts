@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type ErrorCode, isErrorCode, LimpetError } from "../errors.ts";
+import { type ErrorCode, LimpetError } from "../errors.ts";
+import { printable } from "../printable.ts";
 import { decodeControl, type Fields } from "../frame/control.ts";
 import {
   encodeFrame,
@@ -150,11 +151,26 @@ export async function turnAway(
   link.abort(error);
 }
 
+/** How a session can end: no peer can make us believe anything else. */
+const CLOSE_CODES = [
+  "closed",
+  "shutting_down",
+  "unauthenticated",
+  "version_mismatch",
+  "protocol_error",
+  "limit_exceeded",
+  "timed_out",
+] as const satisfies readonly ErrorCode[];
+
+function isCloseCode(code: string): code is (typeof CLOSE_CODES)[number] {
+  return (CLOSE_CODES as readonly string[]).includes(code);
+}
+
 /** The error that a peer's CLOSE stands for. */
 export function readClose(payload: Uint8Array, peer: string): LimpetError {
   const fields: Fields = decodeControl(payload, "CLOSE");
   const code = fields.text("code", 100);
-  const message = fields.text("message", 4_096);
+  const message = fields.message("message").slice(0, 4_096);
   if (code === "unauthenticated") {
     return new LimpetError(
       "unauthenticated",
@@ -162,8 +178,8 @@ export function readClose(payload: Uint8Array, peer: string): LimpetError {
     );
   }
   return new LimpetError(
-    isErrorCode(code) ? code : "protocol_error",
-    `${peer} closed the connection: ${message} (${code})`,
+    isCloseCode(code) ? code : "protocol_error",
+    `${peer} closed the connection: ${message} (${printable(code)})`,
   );
 }
 

@@ -47,8 +47,11 @@ export interface MuxOptions {
   readonly peerLimits: PeerLimits;
   /** Servers take channels: gets each with its OPEN payload. */
   readonly onOpen?: (channel: Channel, payload: Uint8Array) => void;
-  /** Leaves before all others: the client's PROOF. */
-  readonly firstFrame?: Frame;
+  /**
+   * The client's PROOF: leaves before all others. Data waits for `start`, for
+   * until then the peer has proved nothing.
+   */
+  readonly proof?: Frame;
 }
 
 /** See the module's description. */
@@ -74,26 +77,28 @@ export class Mux implements LinkReceiver {
     this.#onOpen = options.onOpen;
     this.#parts = new PartAssembler(options.limits.maxControlBytes);
     this.over = this.#over.promise;
-    this.#writer = new FrameWriter(options.link, {
-      ...options.peerLimits,
-      queuedBytes: options.limits.maxQueuedControlBytes,
-    }, (error) => this.fail(error));
-    if (options.firstFrame !== undefined) this.#writer.raw(options.firstFrame);
+    this.#writer = new FrameWriter(
+      options.link,
+      {
+        ...options.peerLimits,
+        queuedBytes: options.limits.maxQueuedControlBytes,
+      },
+      (error) => this.fail(error),
+      options.proof !== undefined,
+    );
+    if (options.proof !== undefined) this.#writer.raw(options.proof);
   }
 
   /** Begins to listen to the peer. */
   start(): void {
-    if (this.#error === null) this.#link.start(this);
+    if (this.#error !== null) return;
+    this.#writer.releaseData();
+    this.#link.start(this);
   }
 
   /** Why the session is over, or null while it is not. */
   get error(): LimpetError | null {
     return this.#error;
-  }
-
-  /** Channels that have not ended. */
-  get channelCount(): number {
-    return this.#channels.size;
   }
 
   /** Opens a channel; the caller adds streams and sends its OPEN. */

@@ -35,9 +35,11 @@ export function splitControl(frame: Frame, maxPayload: number): Frame[] {
 /** Puts them together again, within a bound. */
 export class PartAssembler {
   readonly #maxBytes: number;
-  #parts: Uint8Array[] = [];
+  /** What has come; grows by doubling, however small the parts. */
+  #buffer = new Uint8Array(0);
   #bytes = 0;
-  #channel = 0;
+  /** The first part of the message being gathered. */
+  #first: Frame | null = null;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -45,43 +47,48 @@ export class PartAssembler {
 
   /** Returns the whole frame once its last piece is here, else null. */
   push(frame: Frame): Frame | null {
-    if (frame.type !== FrameType.PART && this.#parts.length === 0) return frame;
-    if (!MESSAGE_TYPES.has(frame.type) || this.#foreign(frame)) {
+    if (frame.type !== FrameType.PART && this.#first === null) return frame;
+    const first = this.#first ?? frame;
+    if (
+      !MESSAGE_TYPES.has(frame.type) || frame.channel !== first.channel ||
+      frame.stream !== first.stream
+    ) {
       throw new LimpetError(
         "protocol_error",
         `Peer sent ${frameName(frame.type)} on channel ${frame.channel} ` +
-          `between the parts of a message on channel ${this.#channel}`,
+          `between the parts of a message on channel ${first.channel}`,
       );
     }
     if (frame.type === FrameType.PART && frame.payload.byteLength === 0) {
       throw new LimpetError("protocol_error", "Peer sent an empty PART frame");
     }
-    this.#channel = frame.channel;
-    this.#bytes += frame.payload.byteLength;
-    if (this.#bytes > this.#maxBytes) {
+    this.#first = first;
+    this.#append(frame.payload);
+    return frame.type === FrameType.PART ? null : this.#whole(frame);
+  }
+
+  #append(piece: Uint8Array): void {
+    const needed = this.#bytes + piece.byteLength;
+    if (needed > this.#maxBytes) {
       throw new LimpetError(
         "limit_exceeded",
         `Peer sent a control message of over ${this.#maxBytes} bytes`,
       );
     }
-    // A view would keep its network chunk alive, however small the part.
-    this.#parts.push(frame.payload.slice());
-    return frame.type === FrameType.PART ? null : this.#whole(frame);
-  }
-
-  #foreign(frame: Frame): boolean {
-    return this.#parts.length > 0 && frame.channel !== this.#channel;
+    if (needed > this.#buffer.byteLength) {
+      const grown = new Uint8Array(Math.max(needed, this.#bytes * 2));
+      grown.set(this.#buffer.subarray(0, this.#bytes));
+      this.#buffer = grown;
+    }
+    this.#buffer.set(piece, this.#bytes);
+    this.#bytes = needed;
   }
 
   #whole(last: Frame): Frame {
-    const payload = new Uint8Array(this.#bytes);
-    let offset = 0;
-    for (const part of this.#parts) {
-      payload.set(part, offset);
-      offset += part.byteLength;
-    }
-    this.#parts = [];
+    const payload = this.#buffer.subarray(0, this.#bytes);
+    this.#buffer = new Uint8Array(0);
     this.#bytes = 0;
+    this.#first = null;
     return { ...last, payload };
   }
 }

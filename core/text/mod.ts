@@ -68,17 +68,3 @@ function lineLengthGuard(): TransformStream<string, string> {
     },
   });
 }
-
-// deno-lint-ignore no-control-regex -- control characters are what it is about
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
-
-/**
- * A peer's words, safe to print: control characters, which could move a
- * terminal's cursor or rewrite what stands there, become visible escapes.
- */
-export function printable(text: string): string {
-  return text.replace(CONTROL, (char) => {
-    const hex = char.charCodeAt(0).toString(16).padStart(2, "0");
-    return hex.length === 2 ? `\\x${hex}` : `\\u{${hex}}`;
-  });
-}
