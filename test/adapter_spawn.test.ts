@@ -333,9 +333,11 @@ describe("the streams", () => {
       await reader.cancel();
       expect((await read).done).toBe(underRead);
       const status = await child.status;
-      // Bun has no pipes but socket pairs: there it is an error of the write.
-      expect(status.signal ?? status.code)
-        .toBe(THIS_RUNTIME === "bun" && !underRead ? 1 : "SIGPIPE");
+      // Bun has no pipes but socket pairs: a writer whose bytes were still
+      // unread when we closed gets an error, a later one the signal.
+      const unread = THIS_RUNTIME === "bun" && !underRead;
+      expect(unread ? [1, "SIGPIPE"] : ["SIGPIPE"])
+        .toContain(status.signal ?? status.code);
     }
   });
 
@@ -383,11 +385,12 @@ describe("the streams", () => {
     }
   });
 
-  test("can be opened by their names", async (context) => {
-    // Where they are socket pairs, no program can.
-    if (THIS_RUNTIME === "bun") return context.skip();
-    expect(await run({ line: "echo out >/dev/stdout; echo err >/dev/stderr" }))
-      .toEqual({ ...ok, stdout: "out\n", stderr: "err\n" });
+  test("can be opened by their names", async () => {
+    const line = "echo out >/dev/stdout; echo err >/dev/stderr";
+    const named = await run({ line });
+    // Where they are socket pairs, as on Bun, no program can.
+    if (THIS_RUNTIME === "bun") expect(named.stdout).toBe("");
+    else expect(named).toEqual({ ...ok, stdout: "out\n", stderr: "err\n" });
   });
 });
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { FrameSource } from "../core/channel/frame_sink.ts";
 import { type Deferred, deferred } from "../core/deferred.ts";
-import { LimpetError } from "../core/errors.ts";
+import type { LimpetError } from "../core/errors.ts";
 import { type Frame, FrameType } from "../core/frame/frame.ts";
 import type { Link } from "../core/link/link.ts";
 import { FrameWriter } from "../core/session/frame_writer.ts";
