@@ -9,6 +9,7 @@ import {
   startLimpet,
   temporaryFolder,
 } from "./support/cli.ts";
+import { eventually } from "./support/leaks.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
 import { program, ROOT, RUNTIMES, THIS_RUNTIME } from "./support/runtimes.ts";
 import { serverFor, useServer } from "./support/servers.ts";
@@ -174,7 +175,11 @@ describe(`shell on ${THIS_RUNTIME}`, () => {
       // A line of its own, so that the one before is known to be over.
       running.child.stdin!.write("echo next\n");
       await running.says("next\n");
-      running.kill(signal);
+      // SIGINT may still find the line running, and is then for that.
+      await eventually(() => {
+        running.kill(signal);
+        return !isAlive(running.pid);
+      }, () => "it leaves");
       expect(await running.outcome).toMatchObject({ code, stderr: "" });
       await untilGone([pid]);
     },

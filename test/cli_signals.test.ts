@@ -37,8 +37,8 @@ describe.each(RUNTIMES)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
     const names = ["INT", "TERM", "HUP", "QUIT", "USR1", "USR2"] as const;
     const traps = names.map((name) => `trap 'echo got ${name}' ${name}`);
     const running = start(
-      `${traps.join("; ")}; trap 'exit 9' ALRM; echo ready
-      for i in 1 2 3 4 5 6; do sleep 1000 & wait; kill $!; done; exit 5`,
+      `${traps.join("; ")}; trap 'echo got USR2; exit 5' USR2; echo ready
+      while :; do sleep 1000 & wait; kill $!; done 2>/dev/null`,
     );
     await running.says("ready");
     for (const name of names) {

@@ -35,23 +35,22 @@ export async function runPrompt(
     ? editedLines(runtime)
     : plainLines(runtime.stdin);
   const told = deferred<number>();
-  const stops = (["SIGTERM", "SIGHUP"] as const).map((name) =>
-    runtime.onSignal(name, () => told.resolve(signalStatus(name)))
-  );
   const busy = { running: false };
-  if (!runtime.stdin.isTerminal) {
-    // Not by default: what lines have left in the background is to end as well.
-    stops.push(runtime.onSignal("SIGINT", () => {
-      if (!busy.running) told.resolve(signalStatus("SIGINT"));
-    }));
+  // Never taken back: while the session and a server of ours (demo) are being
+  // closed, a second signal must not cut that short and leave processes behind.
+  for (const name of ["SIGTERM", "SIGHUP"] as const) {
+    runtime.onSignal(name, () => told.resolve(signalStatus(name)));
   }
+  runtime.onSignal("SIGINT", () => {
+    if (busy.running || runtime.stdin.isTerminal) return;
+    told.resolve(signalStatus("SIGINT"));
+  });
   const running = runLines(runtime, session, flags, report, lines, busy);
   // If we are told to leave first, what it still does is cut off below.
   running.catch(() => {});
   try {
     return await Promise.race([running, told.promise]);
   } finally {
-    stops.forEach((stop) => stop());
     lines.close();
   }
 }

@@ -14,6 +14,7 @@ import process from "node:process";
 import { afterAll, afterEach, expect } from "vitest";
 import { concat } from "./bytes.ts";
 import { eventually } from "./leaks.ts";
+import { isAlive } from "./processes.ts";
 import { cli, program, type Runtime, THIS_RUNTIME } from "./runtimes.ts";
 
 /** How long a program may take unless a test says otherwise. */
@@ -165,7 +166,8 @@ export function start(
     stderr: () => text(err),
     // Not `child.kill`, after which Deno reports that signal for the exit code.
     kill: (signal) => {
-      if (!over) process.kill(child.pid ?? 0, signal);
+      if (child.pid === undefined) throw new Error("It has not started");
+      if (!over && isAlive(child.pid)) process.kill(child.pid, signal);
     },
     says: (wanted) => until(out, wanted),
     complains: (wanted) => until(err, wanted),
