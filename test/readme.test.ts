@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { helpText } from "../core/cli/help.ts";
 import {
   binFolder,
@@ -20,6 +21,18 @@ const bin = binFolder(folder);
 const HOME = join(folder, "home");
 mkdirSync(HOME);
 const env = { HOME };
+
+// Everything here is run as it stands, and it stands there with this port.
+beforeAll(async () => {
+  const probe = createServer();
+  await new Promise<void>((resolve, reject) => {
+    probe.on("error", (error) => {
+      reject(new Error("Port 8090, which README.md uses, is taken: " + error));
+    });
+    probe.listen(8090, "127.0.0.1", () => resolve());
+  });
+  await new Promise((resolve) => probe.close(resolve));
+});
 
 /** The fenced block that follows a heading, as it stands. */
 function block(heading: string, language: string): string {
@@ -111,7 +124,7 @@ describe(`on ${THIS_RUNTIME}, as they stand`, () => {
     // The server is up before anybody types the second line.
     const script = `${serve}
       trap 'kill $!; wait $!' EXIT
-      until grep -q 'listening on' ../log; do sleep 0.05; done
+      until grep -q 'listening on' ../log; do kill -0 $!; sleep 0.05; done
       ${rest.join("\n")}`;
     const { code, stdout, stderr } = await start(
       ["/bin/sh", "-ec", `{ ${script}\n} 2>../log; :`],
