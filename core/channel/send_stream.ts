@@ -5,7 +5,7 @@
  */
 
 import { LimpetError } from "../errors.ts";
-import { encodeControl } from "../frame/control.ts";
+import { brief, encodeControl } from "../frame/control.ts";
 import { type Frame, FrameType } from "../frame/frame.ts";
 import type { FrameSink, FrameSource } from "./frame_sink.ts";
 
@@ -104,7 +104,7 @@ export class SendStream implements FrameSource {
     this.#finish();
     this.#sink.control(FrameType.ABORT, this.#stream, this.#channel, {
       code,
-      message,
+      message: brief(message),
     });
   }
 

@@ -134,7 +134,10 @@ async function run(
     throw status.reason;
   }
   for (const output of [outPump, errPump]) {
-    if (output.status === "rejected") throw output.reason;
+    if (output.status === "fulfilled") continue;
+    // Why it was ended says more than what that did to its output.
+    if (status.value.reason === null) throw output.reason;
+    report.error(output.reason.message);
   }
   const exitStatus = explain(command, status.value, report);
   await report.flush();

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { deferred } from "../deferred.ts";
 import { LimpetError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { serveAt } from "../endpoint.ts";
@@ -73,10 +74,11 @@ async function serveSocket(
 ): Promise<number> {
   const server = await serveAt(runtime, address, options);
   report.info(`listening on ${server.address}, token in ${tokenSource}`);
-  await stopSignal(runtime);
+  const { asked, askedAgain } = stopSignals(runtime);
+  await asked;
   report.info("stopping: ending the commands that run (again to kill them)");
   // Whoever asks twice does not want to wait for their grace.
-  stopSignal(runtime).then(() => server.close(0));
+  askedAgain.then(() => server.close(0));
   await server.close();
   return 0;
 }
@@ -93,22 +95,26 @@ async function serveStdio(
   });
   await server.ready();
   const serving = server.accept(runtime.stdio());
-  await Promise.race([serving, stopSignal(runtime)]);
-  stopSignal(runtime).then(() => server.close(0));
+  const { asked, askedAgain } = stopSignals(runtime);
+  await Promise.race([serving, asked]);
+  askedAgain.then(() => server.close(0));
   await server.close();
   return 0;
 }
 
-function stopSignal(runtime: CliRuntime): Promise<void> {
-  return new Promise((resolve) => {
-    // SIGHUP: started from a terminal that closes, or an ssh that hangs up.
-    const stops = (["SIGINT", "SIGTERM", "SIGHUP"] as const).map((name) =>
-      runtime.onSignal(name, () => {
-        stops.forEach((stop) => stop());
-        resolve();
-      })
+/** One listener for both: between two, a signal would end us on the spot. */
+function stopSignals(runtime: CliRuntime) {
+  const asked = deferred<void>();
+  const askedAgain = deferred<void>();
+  let count = 0;
+  // SIGHUP: started from a terminal that closes, or an ssh that hangs up.
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    runtime.onSignal(
+      name,
+      () => (count++ === 0 ? asked : askedAgain).resolve(),
     );
-  });
+  }
+  return { asked: asked.promise, askedAgain: askedAgain.promise };
 }
 
 function refuseOpenDoor(address: string, args: Arguments): void {

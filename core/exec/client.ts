@@ -43,8 +43,6 @@ function isRefusal(code: string): code is (typeof REFUSALS)[number] {
 
 /** Ends of a session that say by themselves what became of its commands. */
 const KNOWN_ENDS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  // It was never taken.
-  "unauthenticated",
   // It is ended, by us or by the server.
   "closed",
   "shutting_down",
@@ -206,7 +204,9 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
 
   /** For the session: it is over. */
   lost(error: LimpetError): void {
-    if (KNOWN_ENDS.has(error.code)) return this.#fail(error);
+    // Without a proof of ours it was never taken; but a proof, once made, holds.
+    const untaken = error.code === "unauthenticated" && !this.#started;
+    if (untaken || KNOWN_ENDS.has(error.code)) return this.#fail(error);
     // Whatever ended the session, what became of the command is unknown.
     this.#fail(
       new LimpetError("connection_lost", error.message, { cause: error }),

@@ -6,6 +6,7 @@
 
 import type { Fields } from "../frame/control.ts";
 import type { ExitStatus } from "../ports.ts";
+import { printable } from "../printable.ts";
 
 /**
  * Why the server ended a command that did not end by itself. A later server may
@@ -32,11 +33,15 @@ export function readExit(fields: Fields): CommandStatus {
   const code = fields.isNull("code")
     ? null
     : fields.integer("code", { max: 0xffff_ffff });
-  const signal = fields.isNull("signal") ? null : fields.text("signal", 20);
+  const signal = fields.isNull("signal")
+    ? null
+    : printable(fields.text("signal", 20));
   if ((code === null) === (signal === null)) {
     throw fields.wrong("code", "null exactly if there is a signal");
   }
-  const reason = fields.has("reason") ? fields.text("reason", 100) : null;
+  const reason = fields.has("reason")
+    ? printable(fields.text("reason", 100))
+    : null;
   return {
     success: code === 0 && reason === null,
     code,

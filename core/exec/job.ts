@@ -9,7 +9,7 @@ import type { ReceiveStream } from "../channel/receive_stream.ts";
 import type { SendStream } from "../channel/send_stream.ts";
 import { deferred } from "../deferred.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
-import { decodeControl } from "../frame/control.ts";
+import { brief, decodeControl } from "../frame/control.ts";
 import {
   type Frame,
   frameName,
@@ -26,9 +26,6 @@ import { OutputPump } from "./output_pump.ts";
 import { ProcessTree } from "./process_tree.ts";
 import { type ExecRequest, MAX_TIMER_MS } from "./request.ts";
 import { checkSignal } from "./signals.ts";
-
-/** Of a REFUSED message; a name in it may be as long as the client likes. */
-const MAX_MESSAGE_LENGTH = 1_000;
 
 /** What a job needs of the server around it. */
 export interface JobHost {
@@ -232,7 +229,8 @@ export class Job implements ChannelHandler {
   #refuse(thrown: unknown): void {
     const error = asLimpetError(thrown, "spawn_failed", "Cannot start");
     const { code } = error;
-    const message = error.message.slice(0, MAX_MESSAGE_LENGTH);
+    // A name in it may be as long as the client likes.
+    const message = brief(error.message);
     this.#exited = true;
     this.#channel.send(FrameType.REFUSED, { code, message });
     this.#host.report({

@@ -6,6 +6,7 @@
 
 import type { Channel } from "../channel/channel.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
+import { brief } from "../frame/control.ts";
 import { FrameType } from "../frame/frame.ts";
 import type { Command, ProcessHandle, Spawner } from "../ports.ts";
 import type { ExecEvent } from "./events.ts";
@@ -55,7 +56,7 @@ export class ExecServer implements JobHost {
       // Not even a JSON object: that peer does not know the protocol.
       if (error.code === "protocol_error") throw error;
       const { code } = error;
-      const message = error.message.slice(0, 1_000);
+      const message = brief(error.message);
       channel.send(FrameType.REFUSED, { code, message });
       this.report({
         type: "command_refused",

@@ -37,6 +37,19 @@ export function decodeControl(payload: Uint8Array, name: string): Fields {
   return new Fields(value, name);
 }
 
+/** Bytes of a message that fit every peer's frames, with room for the rest. */
+const MAX_MESSAGE_BYTES = 900;
+
+/** A text for people, cut to what goes into one frame of any peer's. */
+export function brief(message: string): string {
+  let text = message.slice(0, MAX_MESSAGE_BYTES);
+  while (encodeControl([text]).byteLength > MAX_MESSAGE_BYTES) {
+    text = text.slice(0, Math.floor(text.length * 0.9));
+  }
+  // Not in the middle of a surrogate pair.
+  return text === message ? text : text.replace(/[\ud800-\udbff]$/, "");
+}
+
 /** What of an integer field is allowed. */
 export interface IntegerRange {
   readonly min?: number;
@@ -148,5 +161,6 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 function preview(value: unknown): string {
   const text = JSON.stringify(value) ?? "absent";
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+  // JSON lets some of them through that a terminal obeys.
+  return printable(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }

@@ -8,11 +8,12 @@ import { encodeFrame, type Frame, FrameType } from "../../core/frame/frame.ts";
 import { SERVER_PREFACE } from "../../core/frame/preface.ts";
 import type { Duplex } from "../../core/ports.ts";
 import { TokenKey, transcriptOf } from "../../core/session/proof.ts";
+import { splitControl } from "../../core/session/parts.ts";
 import { decode, fromHex } from "./frames.ts";
 import { jsonFrame, RawPeer, serverProofFrame } from "./raw_peer.ts";
 import type { Message, SessionCase } from "./vectors.ts";
 
-const { CLOSE, CREDIT, DATA, HELLO, PROOF } = FrameType;
+const { CLOSE, CREDIT, DATA, HELLO, PART, PROOF } = FrameType;
 
 /** The frame of a message in a recording. */
 export function frameOf({ type, stream, channel, ...rest }: Message): Frame {
@@ -85,13 +86,16 @@ export async function playServer(
       await peer.write(bytes);
       continue;
     }
+    const inParts = decode([bytes]).some(({ type }) => type === PART);
+    const cut = (frame: Frame) =>
+      inParts ? splitControl(frame, vector.limits.client.frame) : [frame];
     for (const message of messages) {
       if (message.type === PROOF && hasToken(vector)) {
         const transcript = await transcriptOf(clientHello, serverHello);
         const proof = await key.serverProof(transcript, clientProof);
         await peer.write(serverProofFrame(proof));
       } else {
-        await peer.write(frameOf(message));
+        await peer.write(...cut(frameOf(message)));
       }
     }
     // Hints of later versions do not show in the messages.
