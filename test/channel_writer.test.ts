@@ -204,7 +204,7 @@ test("control that a peer does not read is bounded, and then an error", async ()
 });
 
 test("a message that the peer would not take is refused here", () => {
-  const { writer } = writing({ controlBytes: 1_000 });
+  const { writer } = writing({ frameBytes: 500, controlBytes: 1_000 });
   const body = { text: "x".repeat(1_000) };
   expect(() => writer.control(FrameType.OPEN, 0, 1, body)).toThrow(
     expect.objectContaining({ code: "limit_exceeded" }),
