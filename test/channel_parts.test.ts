@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type Frame, FrameType } from "../core/frame/frame.ts";
 import { PartAssembler, splitControl } from "../core/session/parts.ts";
+import { heldBytes } from "./support/memory.ts";
 
 function frame(type: number, size: number, channel = 1): Frame {
   const payload = Uint8Array.from({ length: size }, (_, i) => i & 0xff);
@@ -63,6 +64,8 @@ test("nothing may come between them", () => {
     frame(200, 1),
     frame(FrameType.PART, 1, 3),
     frame(FrameType.OPEN, 1, 3),
+    { ...frame(FrameType.PART, 1), stream: 1 },
+    { ...frame(FrameType.OPEN, 1), stream: 1 },
   ];
   for (const intruder of intruders) {
     const assembler = new PartAssembler(100);
@@ -73,7 +76,20 @@ test("nothing may come between them", () => {
 
 test("an empty part, of which there could be any number, is refused", () => {
   const assembler = new PartAssembler(100);
-  expect(() => assembler.push(frame(FrameType.PART, 0))).toThrow(
-    PROTOCOL_ERROR,
-  );
+  for (let before = 0; before < 3; before++) {
+    expect(() => assembler.push(frame(FrameType.PART, 0))).toThrow(
+      PROTOCOL_ERROR,
+    );
+    assembler.push(frame(FrameType.PART, 1));
+  }
+});
+
+test("parts of a byte hold memory for their bytes, not for their number", async () => {
+  const assembler = new PartAssembler(4_194_304);
+  const part = frame(FrameType.PART, 1);
+  const before = await heldBytes();
+  for (let i = 0; i < 500_000; i++) assembler.push(part);
+  expect(await heldBytes() - before).toBeLessThan(4_194_304);
+  const whole = assembler.push(frame(FrameType.OPEN, 1));
+  expect(whole?.payload.byteLength).toBe(500_001);
 });
