@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * Limpet's core: a remote shell over any byte stream, with web standards only.
  *

@@ -63,6 +63,12 @@ function parseHost(whole: string, text: string): SocketTarget {
       "Limpet has no user names: the token says who you are",
     );
   }
+  if (/^\d+$/.test(hostname) && port === undefined) {
+    throw invalid(whole, `it looks like a port: write 127.0.0.1:${hostname}`);
+  }
+  if (/^(tcp|tls|raw)$/.test(hostname) || /^(tcp|tls|raw):/.test(text)) {
+    throw invalid(whole, `// is missing after ${text.split(":", 1)[0]}:`);
+  }
   if (!/^[A-Za-z0-9._:%-]+$/.test(hostname)) {
     throw invalid(whole, `"${hostname}" is no host name`);
   }

@@ -152,6 +152,8 @@ describe("parseTarget", () => {
     ["box:65536", '"65536" is no port'],
     ["box:-1", '"-1" is no port'],
     ["me@box", "Limpet has no user names"],
+    ["8090", "it looks like a port: write 127.0.0.1:8090"],
+    ["tcp:box:1", "// is missing after tcp:"],
     ["a b", '"a b" is no host name'],
     ["box/path", '"box/path" is no host name'],
     ["http://box", "it has the unknown scheme http://"],

@@ -70,8 +70,16 @@ describe.each(RUNTIMES)(`shell on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
       folder,
     );
     expect({ stdout, code }).toEqual({ stdout: `${folder}\n`, code: 0 });
-    expect(stderr).toContain(`working directory "${gone}" does not exist`);
-    expect(stderr).toContain(`limpet: going back to ${folder}\n`);
+    expect(stderr).toBe(
+      `limpet: directory ${gone} does not exist on the server any more: ` +
+        `going back to ${folder}\n`,
+    );
+  });
+
+  test("a --workdir that is not there is a mistake at once", async () => {
+    const { stdout, stderr, code } = await shell("pwd\n", "-w", "/no/such");
+    expect({ stdout, code }).toEqual({ stdout: "", code: 125 });
+    expect(stderr).toContain("--workdir: directory /no/such does not exist");
   });
 
   test("what a line leaves running ends with the session", async () => {

@@ -153,3 +153,17 @@ test(`NO_COLOR and exit, on ${THIS_RUNTIME}`, async () => {
   expect(dumb.colours()).not.toContain(escape);
   [bright, plain, dumb].forEach((terminal) => terminal.close());
 });
+
+test(`output without a line end stays on the screen, on ${THIS_RUNTIME}`, async () => {
+  const terminal = new Terminal(80);
+  await terminal.shows(PROMPT);
+  await terminal.enter("printf out");
+  await terminal.shows(`printf out\nout${PROMPT}`);
+  await terminal.enter("printf err >&2; false");
+  await terminal.shows(
+    `printf err >&2; false\nerr\nlimpet: exit code 1${PROMPT}`,
+  );
+  await terminal.enter("exit");
+  await terminal.shows("\nleft with 0");
+  terminal.close();
+});

@@ -56,6 +56,10 @@ const SHELL = `Usage: limpet shell [FLAGS] TARGET
 Prompts with ">>: ", runs each line in the server's shell, and shows what it
 prints. "cd" lasts from line to line. Ctrl-C ends the running command; "exit" or
 the end of input leaves. Without a terminal, lines are read without a prompt.
+Variables, functions and unfinished lines do not last from line to line.
+
+Exit status: 0 at the end of input and at "exit", N at "exit N", whatever the
+lines came to (each failure is told on stderr); 255 if the connection is lost.
 `;
 
 const DEMO = `Usage: limpet demo [FLAGS]

@@ -9,12 +9,13 @@ import { deferred } from "../deferred.ts";
 import { asLimpetError } from "../errors.ts";
 import type { CommandStatus } from "../exec/exit.ts";
 import { decodeLines } from "../text/mod.ts";
+import { usageError } from "./args.ts";
 import type { CommandFlags } from "./connection.ts";
 import { MarkerFilter, withMarker } from "./cwd_marker.ts";
 import { signalStatus, statusOf } from "./exit_status.ts";
 import { pumpOutput } from "./pump.ts";
 import type { Reporter } from "./report.ts";
-import type { CliRuntime, StandardInput } from "./runtime.ts";
+import type { CliRuntime, StandardInput, StandardOutput } from "./runtime.ts";
 
 const PROMPT = ">>: ";
 const NEWLINE: Uint8Array = Uint8Array.of(0x0a);
@@ -92,10 +93,15 @@ async function runLines(
       const error = asLimpetError(thrown, "refused", `Running ${line}`);
       await report.flush();
       if (session.over || error.code === "write_failed") throw error;
-      report.error(error.message);
       if (error.code === "cwd_not_found") {
+        // Its message names the line with what we put around it.
+        const missing = `directory ${cwd} does not exist on the server`;
+        if (cwd === flags.cwd) throw usageError(`--workdir: ${missing}`);
         cwd = flags.cwd;
-        report.error(`going back to ${cwd ?? "where the server started"}`);
+        const back = cwd ?? "where the server started";
+        report.error(`${missing} any more: going back to ${back}`);
+      } else {
+        report.error(error.message);
       }
     }
     busy.running = false;
@@ -123,7 +129,9 @@ class PromptedLine {
   }
 
   async run(line: string, posix: boolean): Promise<CommandStatus> {
-    const { stdout, stderr } = this.#runtime;
+    const screen = new Screen();
+    const stdout = screen.watch(this.#runtime.stdout);
+    const stderr = screen.watch(this.#runtime.stderr);
     // On one screen, what came first should stand first; apart, it goes apart.
     const merge = this.#flags.merge || (stdout.isTerminal && stderr.isTerminal);
     const command = this.#session.spawn(
@@ -146,7 +154,36 @@ class PromptedLine {
       return status;
     } finally {
       stopListening();
+      await screen.endLine();
     }
+  }
+}
+
+/**
+ * Whether the cursor stands at the beginning of a row. A prompt that is drawn
+ * where output ended in the middle of one would wipe that row.
+ */
+class Screen {
+  #terminal: StandardOutput | null = null;
+  #lastByte = NEWLINE[0];
+
+  /** The same output, if it is a terminal with an eye on what is written. */
+  watch(output: StandardOutput): StandardOutput {
+    if (!output.isTerminal) return output;
+    this.#terminal = output;
+    return {
+      isTerminal: true,
+      columns: () => output.columns(),
+      write: (bytes) => {
+        this.#lastByte = bytes.at(-1) ?? this.#lastByte;
+        return output.write(bytes);
+      },
+    };
+  }
+
+  async endLine(): Promise<void> {
+    if (this.#lastByte === NEWLINE[0]) return;
+    await this.#terminal?.write(NEWLINE).catch(() => {});
   }
 }
 
