@@ -22,26 +22,26 @@ export async function commandDuplex(
 ): Promise<Duplex> {
   // The token is ours; the program gets by with what it is told to run.
   const { LIMPET_TOKEN: _, ...env } = environment;
-  const process = await spawner({
+  const child = await spawner({
     line,
     env,
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",
   });
-  const stdin = process.stdin!.getWriter();
+  const stdin = child.stdin!.getWriter();
   stdin.closed.catch(() => {});
   let closing = false;
   const endSoon = () => {
     closing = true;
-    const timer = setTimeout(() => process.kill("SIGTERM"), LINGER_MS);
-    process.status.then(() => clearTimeout(timer));
+    const timer = setTimeout(() => child.kill("SIGTERM"), LINGER_MS);
+    child.status.then(() => clearTimeout(timer));
   };
-  const source = process.stdout!.getReader();
+  const source = child.stdout!.getReader();
   let spoke = false;
   /** Its own words are on stderr; this says who it was and how it ended. */
   const gone = async () => {
-    const how = await describeEnd(process);
+    const how = await describeEnd(child);
     return spoke
       ? new LimpetError("connection_lost", `Command "${line}" ${how}`)
       : new LimpetError(
@@ -77,7 +77,7 @@ export async function commandDuplex(
       },
       abort: async (reason) => {
         closing = true;
-        process.kill("SIGTERM");
+        child.kill("SIGTERM");
         await stdin.abort(reason);
       },
     }),
@@ -85,12 +85,12 @@ export async function commandDuplex(
 }
 
 /** In words, once it is known; the streams may end a little earlier. */
-async function describeEnd(process: ProcessHandle): Promise<string> {
+async function describeEnd(child: ProcessHandle): Promise<string> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<null>((resolve) => {
     timer = setTimeout(() => resolve(null), LINGER_MS);
   });
-  const status = await Promise.race([process.status, late]);
+  const status = await Promise.race([child.status, late]);
   clearTimeout(timer);
   if (status === null) return "closed its stdin or stdout";
   const { code, signal } = status;

@@ -11,7 +11,7 @@ import type {
 } from "../../core/cli/runtime.ts";
 import { lostError, writeError } from "../../core/adapter/os_error.ts";
 import { osError } from "./errors.ts";
-import { TerminalLineEditor } from "./line_editor.ts";
+import { lineEditor } from "./line_editor.ts";
 import { machine, runtimeName } from "./machine.ts";
 import { stdio } from "./stdio.ts";
 import { readableOf } from "./streams.ts";
@@ -30,7 +30,7 @@ export function cliRuntime(): CliRuntime {
       return () => Deno.removeSignalListener(name, handler);
     },
     exit: (code) => Deno.exit(code),
-    editLines: () => new TerminalLineEditor(),
+    editLines: lineEditor,
     stdio,
   };
 }

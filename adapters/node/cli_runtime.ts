@@ -13,7 +13,7 @@ import type {
 } from "../../core/cli/runtime.ts";
 import { lostError, writeError } from "../../core/adapter/os_error.ts";
 import { osError } from "./errors.ts";
-import { TerminalLineEditor } from "./line_editor.ts";
+import { lineEditor } from "./line_editor.ts";
 import { machine, runtimeName } from "./machine.ts";
 import { stdio } from "./stdio.ts";
 import { readableOf } from "./streams.ts";
@@ -32,7 +32,7 @@ export function cliRuntime(): CliRuntime {
       return () => process.off(name, handler);
     },
     exit: (code) => process.exit(code),
-    editLines: () => new TerminalLineEditor(),
+    editLines: lineEditor,
     stdio,
   };
 }
