@@ -23,7 +23,8 @@ const DENO = process.env.LIMPET_TEST_DENO;
 /** What may be in the package. */
 const ALLOWED = [
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|core\/PROTOCOL\.md)$/,
-  /^dist\/(limpet|mod|node|deno|shared-[A-Z0-9]+)\.js$/,
+  /^dist\/limpet\.cjs$/,
+  /^dist\/(mod|node|deno|shared-[A-Z0-9]+)\.js$/,
   /^dist\/types\/(core|adapters)\/[\w/]+\.d\.ts$/,
 ];
 
@@ -34,7 +35,7 @@ const REQUIRED = [
   "LICENSE",
   "CHANGELOG.md",
   "core/PROTOCOL.md",
-  "dist/limpet.js",
+  "dist/limpet.cjs",
   "dist/mod.js",
   "dist/node.js",
   "dist/deno.js",
@@ -242,7 +243,7 @@ function loads(consumer, version) {
   writeFileSync(
     join(consumer, "version.mjs"),
     `import { execFileSync } from "node:child_process";
-     const program = "node_modules/limpet/dist/limpet.js";
+     const program = "node_modules/limpet/dist/limpet.cjs";
      const said = String(execFileSync(program, ["--version"])).trim();
      if (!said.split(/\\s+/).includes("${version}")) throw new Error(said);
     `,
