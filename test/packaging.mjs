@@ -23,8 +23,7 @@ const DENO = process.env.LIMPET_TEST_DENO;
 /** What may be in the package. */
 const ALLOWED = [
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|core\/PROTOCOL\.md)$/,
-  /^dist\/limpet\.cjs$/,
-  /^dist\/(mod|node|deno|shared-[A-Z0-9]+)\.js$/,
+  /^dist\/(limpet|mod|node|deno|shared-[A-Z0-9]+)\.js$/,
   /^dist\/types\/(core|adapters)\/[\w/]+\.d\.ts$/,
 ];
 
@@ -35,7 +34,7 @@ const REQUIRED = [
   "LICENSE",
   "CHANGELOG.md",
   "core/PROTOCOL.md",
-  "dist/limpet.cjs",
+  "dist/limpet.js",
   "dist/mod.js",
   "dist/node.js",
   "dist/deno.js",
@@ -243,7 +242,7 @@ function loads(consumer, version) {
   writeFileSync(
     join(consumer, "version.mjs"),
     `import { execFileSync } from "node:child_process";
-     const program = "node_modules/limpet/dist/limpet.cjs";
+     const program = "node_modules/limpet/dist/limpet.js";
      const said = String(execFileSync(program, ["--version"])).trim();
      if (!said.split(/\\s+/).includes("${version}")) throw new Error(said);
     `,

@@ -61,14 +61,12 @@ try {
     build({
       ...common,
       entryPoints: [at("adapters/node/main.ts")],
-      outfile: join(out, "limpet.cjs"),
-      // Node starts a CommonJS file noticeably faster than a module.
-      format: "cjs",
+      outfile: join(out, "limpet.js"),
       platform: "node",
       banner: { js: "#!/usr/bin/env node" },
     }),
   ]);
-  chmodSync(join(out, "limpet.cjs"), 0o755);
+  chmodSync(join(out, "limpet.js"), 0o755);
   declarations();
   exchange();
 } catch (error) {

@@ -8,4 +8,4 @@ import { main } from "../../core/cli/main.ts";
 import { cliRuntime } from "./cli_runtime.ts";
 
 const runtime = cliRuntime();
-main(runtime).then(runtime.exit);
+runtime.exit(await main(runtime));
