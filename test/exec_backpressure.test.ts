@@ -8,7 +8,7 @@ import { useServer } from "./support/servers.ts";
 
 const WINDOW = 262_144;
 const MIB = 1_048_576;
-const STALL_MS = 3_000;
+const STALL_MS = 10_000;
 
 /** What comes in through a socket, counted. */
 function counted() {
