@@ -60,6 +60,19 @@ export interface Command {
   readonly stdout: "piped" | "null";
   /** `stdout` sends both into the one pipe, which alone keeps their order. */
   readonly stderr: "piped" | "null" | "stdout" | "inherit";
+  /** For a console that does not speak UTF-8. Default: all text goes as UTF-8. */
+  readonly consoleText?: ConsoleText;
+}
+
+/** How a command's text becomes the bytes that the process gets. */
+export interface ConsoleText {
+  /**
+   * For argv, line, cwd and the variables below, where they are not ASCII. Keeps
+   * ASCII as it is. Throws a `LimpetError` for a character it cannot write.
+   */
+  encode(text: string): Uint8Array;
+  /** Variables of `env` that are the client's text; the rest was inherited. */
+  readonly variables: readonly string[];
 }
 
 /** How a process ended: exactly one of the two is not null. */
@@ -106,7 +119,10 @@ export interface Platform {
   readonly arch: string;
   /** The shell that `line` commands run in: `/bin/sh`, `cmd.exe`. */
   readonly shell: string;
-  /** The text encoding of the console, as a WHATWG label: `utf-8`, `gbk`. */
+  /**
+   * The text encoding of the console: the WHATWG's name (`utf-8`, `gbk`), or
+   * iconv-lite's for what the WHATWG has none for (`cp437`).
+   */
   readonly encoding: string;
   /** The directory that commands start in by default. */
   readonly cwd: string;

@@ -16,7 +16,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   link: ["base", "frame"],
   channel: ["base", "frame"],
   session: ["base", "frame", "link", "channel"],
-  exec: ["base", "frame", "channel"],
+  exec: ["base", "text", "frame", "channel"],
   api: ["base", "text", "frame", "link", "session", "channel", "exec"],
   cli: ["base", "text", "session", "exec", "api"],
   // What both adapters need, such as reading an address.
@@ -26,10 +26,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 };
 
 /** The modules of core/ that stand below everything. */
-const BASE = /^core\/(deferred|errors|limits|ports|printable|version)\.ts$/;
+const BASE = /^core\/(deferred|errors|limits|nearest|ports|printable)\.ts$/;
 
 /** Packages that core may use, each by this name alone. */
-const CORE_PACKAGES = ["@std/streams"];
+const CORE_PACKAGES = ["@std/streams", "iconv-lite"];
 
 /** What the top level of the repository may hold. */
 const TOP_LEVEL = [

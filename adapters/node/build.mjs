@@ -35,7 +35,8 @@ const common = {
   format: "esm",
   target: "node20.19",
   alias: { "@std/streams": at("node_modules/deno-std/streams/mod.js") },
-  external: ["node:*"],
+  // A dependency of the package, loaded by those alone who need it.
+  external: ["node:*", "iconv-lite"],
   legalComments: "none",
   logLevel: "warning",
   // The licence of what is bundled asks for its notice.
@@ -50,6 +51,7 @@ try {
       ...common,
       entryPoints: {
         mod: at("core/mod.ts"),
+        iconv: at("core/text/iconv.ts"),
         node: at("adapters/node/mod.ts"),
         deno: at("adapters/deno/mod.ts"),
       },

@@ -7,6 +7,7 @@
  */
 
 import { LimpetError } from "../errors.ts";
+import { nearest } from "../nearest.ts";
 
 /** One flag. */
 export interface Flag {
@@ -129,42 +130,9 @@ function readShort(
 function unknown(shown: string, flags: readonly Flag[]): LimpetError {
   const names = flags.filter((flag) => flag.refused === undefined)
     .map((flag) => `--${flag.name}`);
-  const near = nearest(shown, names);
+  const [near] = nearest(shown, names);
   const hint = near === undefined ? "" : `. Did you mean ${near}?`;
   return usageError(`There is no flag ${shown}${hint}`);
-}
-
-/** The candidate that is at most two edits away, if there is one. */
-export function nearest(
-  word: string,
-  candidates: readonly string[],
-): string | undefined {
-  let best: string | undefined;
-  let bestDistance = 3;
-  for (const candidate of candidates) {
-    const distance = editDistance(word, candidate);
-    if (distance < bestDistance) {
-      best = candidate;
-      bestDistance = distance;
-    }
-  }
-  return best;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(
-        next[j - 1] + 1,
-        row[j] + 1,
-        row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1),
-      );
-    }
-    row = next;
-  }
-  return row[b.length];
 }
 
 /** `30s`, `500ms`, `2m`, `1h`, `1.5s`, as milliseconds. */

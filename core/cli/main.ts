@@ -5,8 +5,8 @@
  */
 
 import { asLimpetError, type LimpetError } from "../errors.ts";
+import { nearest } from "../nearest.ts";
 import { SOFTWARE } from "../session/hello.ts";
-import { nearest } from "./args.ts";
 import { demoCommand } from "./demo.ts";
 import { execCommand } from "./exec.ts";
 import { ExitStatus, statusOfError } from "./exit_status.ts";
@@ -81,7 +81,7 @@ async function help(
 
 async function unknown(runtime: CliRuntime, name: string): Promise<number> {
   const report = new Reporter(runtime, "info");
-  const near = nearest(name, TOPICS);
+  const [near] = nearest(name, TOPICS);
   const hint = near === undefined ? "" : `. Did you mean ${near}?`;
   report.error(`there is no subcommand "${name}"${hint}`);
   report.error('see "limpet help"');

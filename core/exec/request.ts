@@ -27,6 +27,8 @@ export interface ExecRequest {
   readonly stdout: boolean;
   readonly stderr: boolean;
   readonly merge: boolean;
+  /** How the process gets its text; by default as the server's console has it. */
+  readonly encoding?: string;
   readonly timeoutMs?: number;
   readonly killAfterMs: number;
   readonly drainMs: number;
@@ -71,6 +73,7 @@ function readRequest(fields: Fields): ExecRequest {
     stdout: fields.boolean("stdout", true),
     stderr: fields.boolean("stderr", true),
     merge: fields.boolean("merge", false),
+    encoding: fields.has("encoding") ? fields.text("encoding", 64) : undefined,
     timeoutMs: milliseconds("timeoutMs"),
     killAfterMs: milliseconds("killAfterMs") ?? DEFAULT_KILL_AFTER_MS,
     drainMs: milliseconds("drainMs") ?? DEFAULT_DRAIN_MS,

@@ -1,70 +1,20 @@
 /**
- * Bytes to text. One place, so that more encodings can be added behind it.
+ * Bytes to text and back: the one place for encodings.
  *
  * @module
  */
 
-import { TextLineStream } from "@std/streams";
-import { LimpetError } from "../errors.ts";
-
-/** Longest line that `lines()` gives out, in characters. */
-export const MAX_LINE_LENGTH = 1_048_576;
-
-/**
- * The text of some bytes. Bytes that are not valid become U+FFFD; a byte-order
- * mark is taken off.
- */
-export function decodeText(bytes: Uint8Array, encoding = "utf-8"): string {
-  return new TextDecoder(encoding).decode(bytes);
-}
-
-/** The text of a byte stream, no character broken by where its chunks end. */
-export function decodeStream(
-  bytes: ReadableStream<Uint8Array>,
-  encoding = "utf-8",
-): ReadableStream<string> {
-  const decoder = new TextDecoder(encoding);
-  return bytes.pipeThrough(
-    new TransformStream<Uint8Array, string>({
-      transform(chunk, controller) {
-        const text = decoder.decode(chunk, { stream: true });
-        if (text !== "") controller.enqueue(text);
-      },
-      flush(controller) {
-        const text = decoder.decode();
-        if (text !== "") controller.enqueue(text);
-      },
-    }),
-  );
-}
-
-/**
- * The lines of a byte stream, without their ends (`\n` or `\r\n`). Errors with
- * `limit_exceeded` for a line over {@linkcode MAX_LINE_LENGTH}.
- */
-export function decodeLines(
-  bytes: ReadableStream<Uint8Array>,
-  encoding = "utf-8",
-): ReadableStream<string> {
-  return decodeStream(bytes, encoding)
-    .pipeThrough(lineLengthGuard())
-    .pipeThrough(new TextLineStream());
-}
-
-/** TextLineStream holds a line until its end comes; this bounds the wait. */
-function lineLengthGuard(): TransformStream<string, string> {
-  let length = 0;
-  return new TransformStream({
-    transform(chunk, controller) {
-      const end = chunk.lastIndexOf("\n");
-      length = end < 0 ? length + chunk.length : chunk.length - end - 1;
-      if (length > MAX_LINE_LENGTH) {
-        throw new LimpetError(
-          "limit_exceeded",
-          `A line is longer than ${MAX_LINE_LENGTH} characters`,
-        );
-      }
-      controller.enqueue(chunk);
-    },
-  });
-}
+export { findCodec } from "./codec.ts";
+export type {
+  Encodings,
+  TextCodec,
+  TextReader,
+  TextWriter,
+} from "./codec.ts";
+export {
+  decodeLines,
+  decodeStream,
+  decodeText,
+  MAX_LINE_LENGTH,
+} from "./read.ts";
+export { encodeStream, encodeText, keepsAscii } from "./write.ts";

@@ -1,0 +1,33 @@
+/**
+ * What somebody may have meant who wrote something else.
+ *
+ * @module
+ */
+
+/** Candidates at most two edits away from `word`, the nearest first. */
+export function nearest(
+  word: string,
+  candidates: readonly string[],
+): string[] {
+  return candidates
+    .map((name) => ({ name, distance: editDistance(word, name) }))
+    .filter(({ distance }) => distance < 3)
+    .sort((a, b) => a.distance - b.distance)
+    .map(({ name }) => name);
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(
+        next[j - 1] + 1,
+        row[j] + 1,
+        row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1),
+      );
+    }
+    row = next;
+  }
+  return row[b.length];
+}

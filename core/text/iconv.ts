@@ -1,0 +1,117 @@
+/**
+ * The encodings that `TextDecoder` does not know or cannot write, from
+ * iconv-lite. An entry point of its own (`limpet/iconv`), so that whoever does
+ * not import it does not ship its tables:
+ *
+ * ```ts
+ * import { connect } from "limpet/node";
+ * import { iconv } from "limpet/iconv";
+ * const session = await connect("127.0.0.1", { encodings: iconv });
+ * ```
+ *
+ * iconv-lite works on `Buffer`: Node, Deno and Bun have it, a Worker needs
+ * `nodejs_compat`, a browser a bundler that supplies it.
+ *
+ * @module
+ */
+
+import iconvLite from "iconv-lite";
+import {
+  type Encodings,
+  type TextCodec,
+  type TextReader,
+  type TextWriter,
+  wholeCharacters,
+} from "./codec.ts";
+
+export type { Encodings, TextCodec, TextReader, TextWriter };
+
+/** Names of what is no character encoding, or is none by itself. */
+const NOT_TEXT = /^(_.*|\d+|base64|hex|binary)$/;
+
+/** The WHATWG's names that iconv-lite spells differently. */
+const SPELLINGS: Readonly<Record<string, string>> = {
+  "iso-8859-8-i": "iso-8859-8",
+  "x-mac-cyrillic": "maccyrillic",
+};
+
+/** See the module's description. */
+export const iconv: Encodings = {
+  find(label) {
+    const name = resolve(SPELLINGS[label] ?? label);
+    return name === null ? null : codec(name);
+  },
+  get names() {
+    return Object.keys(table()).filter((name) => !NOT_TEXT.test(name));
+  },
+};
+
+/** What iconv-lite calls it, aliases followed. Null if it does not know it. */
+function resolve(label: string): string | null {
+  const known = table();
+  let name = label.toLowerCase().replace(/[^a-z0-9]/g, "");
+  for (;;) {
+    if (NOT_TEXT.test(name)) return null;
+    const entry = known[name];
+    if (typeof entry !== "string") return entry === undefined ? null : name;
+    name = entry;
+  }
+}
+
+function table(): Readonly<Record<string, unknown>> {
+  // It loads the list when it is first asked.
+  iconvLite.encodingExists("utf8");
+  return iconvLite.encodings ?? {};
+}
+
+function codec(name: string): TextCodec {
+  return { name, reader: () => reader(name), writer: () => writer(name) };
+}
+
+function reader(name: string): TextReader {
+  const decoder = iconvLite.getDecoder(name);
+  const plainReader = {
+    write: (bytes: Uint8Array) => decoder.write(bytes),
+    // Its cesu-8 says 0 where there is nothing.
+    end: () => decoder.end() || "",
+  };
+  const { write, end } = name.startsWith("utf7")
+    ? withoutLeadingMinus(plainReader)
+    : plainReader;
+  return wholeCharacters({ write, end });
+}
+
+const MINUS = 0x2d;
+
+/**
+ * iconv-lite's UTF-7 takes a `-` that begins a chunk for the end of an empty
+ * run, which means `+`. So the byte before it goes with it.
+ */
+function withoutLeadingMinus(reader: TextReader): TextReader {
+  let held: Uint8Array = new Uint8Array(0);
+  return {
+    write(bytes) {
+      const whole = new Uint8Array(held.byteLength + bytes.byteLength);
+      whole.set(held);
+      whole.set(bytes, held.byteLength);
+      const isHeld = whole.byteLength > 0 && whole.at(-1) !== MINUS;
+      const end = whole.byteLength - (isHeld ? 1 : 0);
+      held = whole.subarray(end);
+      return reader.write(whole.subarray(0, end));
+    },
+    end: () => reader.write(held) + reader.end(),
+  };
+}
+
+/** Its results are `Buffer`s, which callers are not to take for granted. */
+function writer(name: string): TextWriter {
+  const encoder = iconvLite.getEncoder(name);
+  return {
+    write: (text) => plain(encoder.write(text)),
+    end: () => plain(encoder.end()),
+  };
+}
+
+function plain(bytes: Uint8Array | undefined): Uint8Array {
+  return bytes === undefined ? new Uint8Array(0) : new Uint8Array(bytes);
+}

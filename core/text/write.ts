@@ -1,0 +1,119 @@
+/**
+ * Text to bytes. Nothing is lost on the way: a character that the encoding does
+ * not have is an error that names it.
+ *
+ * @module
+ */
+
+import { LimpetError } from "../errors.ts";
+import { type TextCodec, toCodec, type TextWriter } from "./codec.ts";
+
+/**
+ * The bytes of some text.
+ *
+ * @throws {LimpetError} `invalid_argument` for a character that the encoding
+ * lacks; `unsupported` where the encoding can only be read (`limpet/iconv` can
+ * write nearly all).
+ */
+export function encodeText(
+  text: string,
+  encoding: string | TextCodec = "utf-8",
+): Uint8Array {
+  const writer = strictWriter(toCodec(encoding));
+  return joined(writer.write(text), writer.end());
+}
+
+/**
+ * The bytes of a stream of text, for a command's `stdin`. It errors as
+ * {@linkcode encodeText} throws.
+ */
+export function encodeStream(
+  text: ReadableStream<string>,
+  encoding: string | TextCodec = "utf-8",
+): ReadableStream<Uint8Array> {
+  const writer = strictWriter(toCodec(encoding));
+  return text.pipeThrough(
+    new TransformStream<string, Uint8Array>({
+      transform(chunk, controller) {
+        const bytes = writer.write(chunk);
+        if (bytes.byteLength > 0) controller.enqueue(bytes);
+      },
+      flush(controller) {
+        const bytes = writer.end();
+        if (bytes.byteLength > 0) controller.enqueue(bytes);
+      },
+    }),
+  );
+}
+
+/** Whether the encoding writes ASCII as ASCII, as a console's must. */
+export function keepsAscii(codec: TextCodec): boolean {
+  const bytes = Uint8Array.from({ length: 128 }, (_, i) => i);
+  const writer = codec.writer();
+  if (writer === null) return false;
+  const text = String.fromCharCode(...bytes);
+  const written = joined(writer.write(text), writer.end());
+  return written.byteLength === 128 && written.every((byte, i) => byte === i);
+}
+
+function strictWriter(codec: TextCodec): TextWriter {
+  const writer = codec.writer();
+  if (writer === null) {
+    throw new LimpetError(
+      "unsupported",
+      `Text cannot be written in ${codec.name} here, only read: writing it ` +
+        "needs limpet/iconv, where that knows it",
+    );
+  }
+  let held = "";
+  const write = (text: string): Uint8Array => {
+    checkText(text, codec);
+    return writer.write(text);
+  };
+  return {
+    write(text) {
+      const whole = held + text;
+      const last = whole.charCodeAt(whole.length - 1);
+      held = last >= 0xd800 && last <= 0xdbff ? whole.slice(-1) : "";
+      return write(held === "" ? whole : whole.slice(0, -1));
+    },
+    end: () => joined(write(held), writer.end()),
+  };
+}
+
+/** Throws for what would not come back as it went. */
+function checkText(text: string, codec: TextCodec): void {
+  if (survives(text, codec)) return;
+  const culprit = [...text].find((character) => !survives(character, codec));
+  const [shown, code] = culprit === undefined
+    ? [text.slice(0, 20), ""]
+    : [culprit, ` (U+${hex(culprit)})`];
+  throw new LimpetError(
+    "invalid_argument",
+    `The character "${shown}"${code} cannot be written in ${codec.name}`,
+  );
+}
+
+function survives(text: string, codec: TextCodec): boolean {
+  const writer = codec.writer();
+  if (writer === null) return false;
+  const reader = codec.reader();
+  const bytes = joined(writer.write(text), writer.end());
+  return withoutMark(reader.write(bytes) + reader.end()) === withoutMark(text);
+}
+
+function withoutMark(text: string): string {
+  return text.replace(/^\ufeff/, "");
+}
+
+function hex(character: string): string {
+  return character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0");
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  if (b.byteLength === 0) return a;
+  const both = new Uint8Array(a.byteLength + b.byteLength);
+  both.set(a);
+  both.set(b, a.byteLength);
+  return both;
+}
