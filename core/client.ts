@@ -6,7 +6,7 @@
 
 import { asLimpetError, LimpetError } from "./errors.ts";
 import { RemoteCommand } from "./exec/client.ts";
-import { collectOutput, type Output } from "./exec/output.ts";
+import { collectOutput, type Output, rawInput } from "./exec/output.ts";
 import {
   checkRequest,
   DEFAULT_DRAIN_MS,
@@ -23,6 +23,7 @@ import { Mux } from "./session/mux.ts";
 import { TokenKey } from "./session/proof.ts";
 import type { OutputOptions, SpawnOptions } from "./options.ts";
 import { type ShellCommand, shellTag } from "./shell.ts";
+import { type Encodings, findCodec, type TextCodec } from "./text/mod.ts";
 
 /** How to connect. */
 export interface ConnectOptions {
@@ -32,6 +33,11 @@ export interface ConnectOptions {
   readonly limits?: Partial<Limits>;
   /** Gives up waiting for the connection. The session, once there, stays. */
   readonly signal?: AbortSignal;
+  /**
+   * Knows the encodings that `TextDecoder` does not, or cannot write: `iconv` of
+   * `limpet/iconv`. Not needed for servers that speak UTF-8.
+   */
+  readonly encodings?: Encodings;
   /** For servers on the stdio of a program that prints something first. */
   readonly noise?: Noise;
   /**
@@ -78,7 +84,8 @@ export async function connect(
   });
   const { peerLimits, proof } = handshake;
   const mux = new Mux({ link, limits, peerLimits, proof });
-  const session = new Session(mux, within(handshake.verify(), deadline));
+  const ready = within(handshake.verify(), deadline);
+  const session = new Session(mux, ready, options.encodings);
   if (!options.early) await session.ready;
   return session;
 }
@@ -96,11 +103,13 @@ export class Session implements AsyncDisposable {
   /** Resolves to the reason when the session is over. Never rejects. */
   readonly closed: Promise<LimpetError>;
   readonly #mux: Mux;
+  readonly #encodings: Encodings | undefined;
   #platform: Platform | null = null;
 
   /** Use {@linkcode connect}. */
-  constructor(mux: Mux, ready: Promise<Platform>) {
+  constructor(mux: Mux, ready: Promise<Platform>, encodings?: Encodings) {
     this.#mux = mux;
+    this.#encodings = encodings;
     this.closed = mux.over;
     this.ready = ready.then((platform) => {
       this.#platform = platform;
@@ -119,6 +128,26 @@ export class Session implements AsyncDisposable {
     );
   }
 
+  /**
+   * The encoding of that name, by default that of the server's console. Throws
+   * `invalid_argument` for a name that neither `TextDecoder` nor the option
+   * `encodings` knows, and `unsupported` if that is the server's.
+   */
+  codec(encoding?: string): TextCodec {
+    if (encoding !== undefined) return findCodec(encoding, this.#encodings);
+    const { encoding: spoken } = this.platform;
+    try {
+      return findCodec(spoken, this.#encodings);
+    } catch (cause) {
+      throw new LimpetError(
+        "unsupported",
+        `The server's console speaks ${spoken}, which is not known here: name ` +
+          "an encoding, or give connect() the encodings of limpet/iconv",
+        { cause },
+      );
+    }
+  }
+
   /** Whether the session is over. */
   get over(): boolean {
     return this.#mux.error !== null;
@@ -130,7 +159,7 @@ export class Session implements AsyncDisposable {
    * for a signal that has fired already, and the session's end.
    */
   spawn(command: string, options: SpawnOptions = {}): RemoteCommand {
-    return this.#start(makeRequest(command, options), options.signal);
+    return this.#start(this.#request(command, options), options.signal);
   }
 
   /**
@@ -142,14 +171,17 @@ export class Session implements AsyncDisposable {
   async output(command: string, options: OutputOptions = {}): Promise<Output> {
     const { stdin: input, maxBytes, ...rest } = options;
     const stdin = input === undefined ? "null" : "piped";
-    const request = makeRequest(command, { ...rest, stdin });
+    const request = this.#request(command, { ...rest, stdin });
+    // What the server's console speaks is known with its proof.
+    if (typeof input === "string") await this.ready;
+    const raw = rawInput(input, () => this.codec(options.encoding));
     const child = this.#start(request, options.signal);
     const piped = {
       stdout: request.stdout,
       stderr: request.stderr && !request.merge,
     };
     return await collectOutput(child, quoted(command), piped, {
-      input,
+      input: raw,
       maxBytes,
     });
   }
@@ -173,6 +205,13 @@ export class Session implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #request(command: string, options: SpawnOptions): ExecRequest {
+    const { encoding } = options;
+    // Under the name that the server knows, whatever the caller calls it.
+    const name = encoding === undefined ? undefined : this.codec(encoding).name;
+    return makeRequest(command, { ...options, encoding: name });
   }
 
   #start(request: ExecRequest, signal: AbortSignal | undefined): RemoteCommand {
@@ -217,6 +256,7 @@ function makeRequest(command: string, options: SpawnOptions): ExecRequest {
     stdout: options.stdout !== "null",
     stderr: options.stderr !== "null",
     merge: options.merge ?? false,
+    encoding: options.encoding,
     timeoutMs: options.timeoutMs,
     killAfterMs: options.killAfterMs ?? DEFAULT_KILL_AFTER_MS,
     drainMs: options.drainMs ?? DEFAULT_DRAIN_MS,

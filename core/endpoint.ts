@@ -7,9 +7,10 @@
 import { connect, type ConnectOptions, type Session } from "./client.ts";
 import { commandDuplex } from "./command_duplex.ts";
 import type { Machine } from "./machine.ts";
-import type { Dialler, Duplex } from "./ports.ts";
+import type { Dialler, Duplex, Platform } from "./ports.ts";
 import { type ServeOptions, Server } from "./server.ts";
 import { parseAddress, parseTarget, type Target } from "./target.ts";
+import { type Encodings, findCodec } from "./text/mod.ts";
 import { findOrMakeToken, findToken } from "./token_file.ts";
 
 /** Noise on the stdio of a program that is skipped at most, in bytes. */
@@ -25,7 +26,7 @@ export interface ConnectToOptions extends Omit<ConnectOptions, "token"> {
 export interface ServeAtOptions
   extends
     Partial<Pick<ServeOptions, "token" | "environment" | "platform">>,
-    Pick<ServeOptions, "limits" | "onEvent"> {}
+    Pick<ServeOptions, "encodings" | "limits" | "onEvent"> {}
 
 /** A server that listens at one address. */
 export interface RunningServer extends AsyncDisposable {
@@ -61,6 +62,16 @@ export async function connectTo(
   });
 }
 
+/** The console's encoding under the name that clients know, if we know it. */
+function named(platform: Platform, encodings?: Encodings): Platform {
+  try {
+    const { name } = findCodec(platform.encoding, encodings);
+    return { ...platform, encoding: name };
+  } catch {
+    return platform;
+  }
+}
+
 /** Listens at an address and serves until `close()`. */
 export async function serveAt(
   machine: Machine,
@@ -68,11 +79,12 @@ export async function serveAt(
   options: ServeAtOptions = {},
 ): Promise<RunningServer> {
   const token = options.token ?? (await findOrMakeToken(machine)).token;
+  const platform = options.platform ?? machine.platform();
   const server = new Server({
     spawner: machine.spawner,
     environment: () => machine.environment(),
-    platform: machine.platform(),
     ...options,
+    platform: named(platform, options.encodings),
     token,
   });
   await server.ready();

@@ -26,6 +26,7 @@ export type { Limits } from "./limits.ts";
 export type { OutputOptions, SpawnOptions } from "./options.ts";
 export type {
   Command,
+  ConsoleText,
   Dialler,
   Duplex,
   ExitStatus,
@@ -39,4 +40,17 @@ export { Server } from "./server.ts";
 export type { ServeOptions, ServerEvent } from "./server.ts";
 export { makeToken } from "./session/proof.ts";
 export { quote, ShellCommand } from "./shell.ts";
-export { decodeLines, decodeStream, decodeText } from "./text/mod.ts";
+export {
+  decodeLines,
+  decodeStream,
+  decodeText,
+  encodeStream,
+  encodeText,
+  findCodec,
+} from "./text/mod.ts";
+export type {
+  Encodings,
+  TextCodec,
+  TextReader,
+  TextWriter,
+} from "./text/mod.ts";

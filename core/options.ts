@@ -22,6 +22,12 @@ export interface SpawnOptions {
   readonly stdout?: "piped" | "null";
   /** Default `"piped"`. */
   readonly stderr?: "piped" | "null";
+  /**
+   * The encoding of the command's text: of its arguments or its line, of a string
+   * given as `stdin`, and of what `text()` and `lines()` read. Default: the
+   * server's console (`session.platform.encoding`). Streams are always bytes.
+   */
+  readonly encoding?: string;
   /** Send stderr into stdout at the server, which keeps their order. */
   readonly merge?: boolean;
   /** The server ends the command after this long, in ms. Default: never. */

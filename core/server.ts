@@ -14,6 +14,7 @@ import { within } from "./session/deadline.ts";
 import { serverHandshake, turnAway } from "./session/handshake.ts";
 import { Mux } from "./session/mux.ts";
 import { TokenKey } from "./session/proof.ts";
+import type { Encodings } from "./text/mod.ts";
 
 /** Something that happened on a server. `session` numbers its connections. */
 export type ServerEvent =
@@ -41,6 +42,11 @@ export interface ServeOptions {
   readonly environment: () => Record<string, string>;
   /** What clients are told of this machine. */
   readonly platform: Platform;
+  /**
+   * Knows how to write the platform's encoding, for commands whose text is not
+   * ASCII. Needed unless that is UTF-8: `iconv` of `limpet/iconv`.
+   */
+  readonly encodings?: Encodings;
   /** Bounds on what clients can make us hold; see `Limits`. */
   readonly limits?: Partial<Limits>;
   /** Told of everything that happens. Must not throw. */
@@ -143,6 +149,7 @@ class Connection {
     this.#exec = new ExecServer({
       spawner: options.spawner,
       environment: options.environment,
+      console: { ...options.platform, encodings: options.encodings },
       maxCommands: limits.maxCommands,
       shutdownGraceMs: limits.shutdownGraceMs,
       report: (event) => this.#report(event),

@@ -11,11 +11,12 @@ import {
   feed,
   type Input,
   type Output,
+  rawInput,
   statusFacts,
 } from "./exec/output.ts";
 import type { OutputOptions, SpawnOptions } from "./options.ts";
 import type { Platform } from "./ports.ts";
-import { decodeLines, decodeText } from "./text/mod.ts";
+import { decodeLines, decodeText, type TextCodec } from "./text/mod.ts";
 
 /**
  * One word for a POSIX shell, whatever it contains. Source: POSIX.1-2024, Shell
@@ -54,6 +55,7 @@ function word(value: unknown): string {
 /** What a shell command needs of its session. */
 export interface CommandRunner {
   readonly platform: Platform;
+  codec(encoding?: string): TextCodec;
   spawn(command: string, options: SpawnOptions): RemoteCommand;
   output(command: string, options: OutputOptions): Promise<Output>;
 }
@@ -110,6 +112,11 @@ export class ShellCommand implements PromiseLike<Output> {
     return this.#with({ input });
   }
 
+  /** Reads and writes text in this encoding. Default: the server's console. */
+  encoding(encoding: string): ShellCommand {
+    return this.#with({ encoding });
+  }
+
   /** The server ends it after this long, in ms. */
   timeout(timeoutMs: number): ShellCommand {
     return this.#with({ timeoutMs });
@@ -130,14 +137,16 @@ export class ShellCommand implements PromiseLike<Output> {
     return this.#with({ allowFailure: true });
   }
 
-  /** stdout as text, without the line end at its end. */
+  /** stdout as text in the command's encoding, without the line end at its end. */
   async text(): Promise<string> {
-    return decodeText(await this.bytes()).replace(/\r?\n$/, "");
+    const codec = this.#codec();
+    return decodeText(await this.bytes(), codec).replace(/\r?\n$/, "");
   }
 
   /** stdout parsed as JSON. */
   async json(): Promise<unknown> {
-    return JSON.parse(decodeText(await this.bytes()));
+    const codec = this.#codec();
+    return JSON.parse(decodeText(await this.bytes(), codec));
   }
 
   /** stdout as bytes. Rejects with `limit_exceeded` if there are more than `maxBytes`. */
@@ -159,14 +168,16 @@ export class ShellCommand implements PromiseLike<Output> {
   async *lines(): AsyncGenerator<string, void, void> {
     const { input, allowFailure, maxBytes: _, ...options } = this.#options;
     this.#checkShell();
+    const codec = this.#codec();
+    const raw = rawInput(input, () => codec);
     const child = this.#session.spawn(this.#line, {
       ...options,
       shell: true,
       stdin: input === undefined ? "null" : "piped",
       stderr: "null",
     });
-    const feeding = feed(child, input);
-    const lines = decodeLines(child.stdout).getReader();
+    const feeding = feed(child, raw);
+    const lines = decodeLines(child.stdout, codec).getReader();
     try {
       for (;;) {
         const { done, value } = await lines.read();
@@ -203,6 +214,19 @@ export class ShellCommand implements PromiseLike<Output> {
     throw this.#failed(output);
   }
 
+  /** For a message, which must not fail because its text cannot be read. */
+  #shown(bytes: Uint8Array): string {
+    try {
+      return decodeText(bytes, this.#codec());
+    } catch {
+      return decodeText(bytes);
+    }
+  }
+
+  #codec(): TextCodec {
+    return this.#session.codec(this.#options.encoding);
+  }
+
   #checkShell(): void {
     if (this.#session.platform.os !== "windows") return;
     throw new LimpetError(
@@ -219,7 +243,7 @@ export class ShellCommand implements PromiseLike<Output> {
   ): LimpetError {
     const { code, signal, stdout, stderr } = outcome;
     const how = signal === null ? `exited with ${code}` : `died of ${signal}`;
-    const said = decodeText((stderr ?? new Uint8Array(0)).subarray(0, 2_000));
+    const said = this.#shown((stderr ?? new Uint8Array(0)).subarray(0, 2_000));
     return new LimpetError(
       "command_failed",
       `Command ${this.#name()} ${how}${said === "" ? "" : `: ${said.trim()}`}`,

@@ -1,11 +1,12 @@
 import { describe, expect, test } from "vitest";
 import {
   type Flag,
-  nearest,
   parseArguments,
   parseCount,
   parseDuration,
 } from "../core/cli/args.ts";
+import { nearest } from "../core/nearest.ts";
+import { findCodec } from "../core/text/mod.ts";
 import { MarkerFilter, withMarker } from "../core/cli/cwd_marker.ts";
 import { signalStatus, statusOfError } from "../core/cli/exit_status.ts";
 import * as tables from "../core/cli/flags.ts";
@@ -88,12 +89,12 @@ describe("parseArguments", () => {
 
 test("nearest offers what is at most two edits away", () => {
   const names = ["serve", "exec", "shell", "demo"];
-  expect(nearest("serv", names)).toBe("serve");
-  expect(nearest("xece", names)).toBe("exec");
-  expect(nearest("shel", names)).toBe("shell");
-  expect(nearest("exec", names)).toBe("exec");
-  expect(nearest("run", names)).toBe(undefined);
-  expect(nearest("", names)).toBe(undefined);
+  expect(nearest("serv", names)).toEqual(["serve"]);
+  expect(nearest("xece", names)).toEqual(["exec"]);
+  expect(nearest("shel", names)).toEqual(["shell"]);
+  expect(nearest("exec", names)).toEqual(["exec"]);
+  expect(nearest("run", names)).toEqual([]);
+  expect(nearest("", names)).toEqual([]);
 });
 
 test("parseDuration", () => {
@@ -209,7 +210,7 @@ describe("the marker of the directory", () => {
   const bytes = (text: string) => new TextEncoder().encode(text);
 
   function filtered(chunks: Uint8Array[]) {
-    const filter = new MarkerFilter(nonce);
+    const filter = new MarkerFilter(nonce, findCodec("utf-8"));
     const shown = chunks.map((chunk) => filter.push(chunk).slice());
     return {
       text: new TextDecoder().decode(concat([...shown, filter.end()])),
@@ -242,7 +243,7 @@ describe("the marker of the directory", () => {
   });
 
   test("nothing is held back that cannot be the marker", () => {
-    const filter = new MarkerFilter(nonce);
+    const filter = new MarkerFilter(nonce, findCodec("utf-8"));
     expect(filter.push(bytes("a\x1eb"))).toEqual(bytes("a\x1eb"));
     expect(filter.push(bytes("tail\x1e"))).toEqual(bytes("tail"));
     expect(filter.push(bytes("x"))).toEqual(bytes("\x1ex"));

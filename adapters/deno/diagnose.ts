@@ -6,6 +6,7 @@
  */
 
 import type { Program } from "../../core/adapter/command.ts";
+import { directoryCheckError } from "../../core/adapter/encoded.ts";
 import { type OsError, startError } from "../../core/adapter/os_error.ts";
 import {
   directoryError,
@@ -15,7 +16,6 @@ import {
   searchProgram,
 } from "../../core/adapter/search.ts";
 import type { LimpetError } from "../../core/errors.ts";
-import type { Command } from "../../core/ports.ts";
 import { codeOf } from "./errors.ts";
 
 /**
@@ -23,18 +23,25 @@ import { codeOf } from "./errors.ts";
  * does not know relative parts of PATH, and it skips a file that cannot be
  * executed and reports it as missing.
  */
-export function locate(command: Command, program: Program): string {
-  const { file, wrapped, title } = program;
+export function locate(program: Program): string {
+  const { file, wrapped, checkDirectory, title } = program;
   if (program.verbatim) return file;
-  const path = search(command, wrapped ?? file, title);
+  if (checkDirectory !== null) {
+    const { args } = checkDirectory;
+    const { code } = new Deno.Command("/bin/sh", {
+      args: [...args],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).outputSync();
+    const error = directoryCheckError(title, checkDirectory, code);
+    if (error !== null) throw error;
+  }
+  const path = search(program, wrapped ?? file);
   return wrapped === null ? path : file;
 }
 
-function search(
-  { env, cwd }: Command,
-  file: string,
-  title: string,
-): string {
+function search({ env, cwd, title }: Program, file: string): string {
   const { kind, path } = searchProgram(file, env, cwd ?? ownCwd(), lookAtFile);
   if (kind === "executable" || kind === "unknown") return path ?? file;
   const error = cwdError(cwd, title, null) ??
@@ -45,8 +52,7 @@ function search(
 
 /** Null if nothing can be found that the OS's code does not say already. */
 export function diagnose(
-  { cwd, env }: Command,
-  { file, title }: Program,
+  { cwd, env, file, title }: Program,
   error: OsError,
 ): LimpetError | null {
   const { code } = error;

@@ -5,6 +5,10 @@
  */
 
 import type { Machine } from "../../core/machine.ts";
+import {
+  encodingOfCodePage,
+  encodingOfLocale,
+} from "../../core/text/locale.ts";
 import { files } from "./files.ts";
 import { dial, listen } from "./socket.ts";
 import { spawner } from "./spawn.ts";
@@ -27,11 +31,21 @@ export const machine: Machine = {
     os: Deno.build.os,
     arch: Deno.build.arch,
     shell: IS_WINDOWS ? "cmd.exe" : "/bin/sh",
-    encoding: "utf-8",
+    encoding: consoleEncoding(),
     cwd: Deno.cwd(),
     runtime: runtimeName,
   }),
 };
+
+function consoleEncoding(): string {
+  if (!IS_WINDOWS) return encodingOfLocale(env);
+  try {
+    const { stdout } = new Deno.Command("chcp.com").outputSync();
+    return encodingOfCodePage(new TextDecoder().decode(stdout));
+  } catch {
+    return "utf-8";
+  }
+}
 
 /** A variable that we may not see is as good as one that is not set. */
 function env(name: string): string | undefined {

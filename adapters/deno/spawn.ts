@@ -40,14 +40,14 @@ export const spawner: Spawner = (command) => {
 
 function start(command: Command): ProcessHandle {
   const program = toProgram(command, IS_WINDOWS);
-  const file = locate(command, program);
+  const file = locate(program);
   try {
     return handleOf(
       command,
       new Deno.Command(file, {
         args: [...program.args],
-        cwd: command.cwd,
-        env: { ...command.env },
+        cwd: program.cwd,
+        env: { ...program.env },
         clearEnv: true,
         detached: !IS_WINDOWS,
         windowsRawArguments: program.verbatim,
@@ -55,7 +55,7 @@ function start(command: Command): ProcessHandle {
       }).spawn(),
     );
   } catch (error) {
-    throw diagnose(command, program, osError(error)) ??
+    throw diagnose(program, osError(error)) ??
       spawnError(program.title, osError(error));
   }
 }

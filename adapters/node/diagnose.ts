@@ -5,8 +5,10 @@
  * @module
  */
 
+import { spawnSync } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import type { Program } from "../../core/adapter/command.ts";
+import { directoryCheckError } from "../../core/adapter/encoded.ts";
 import { type OsError, startError } from "../../core/adapter/os_error.ts";
 import {
   directoryError,
@@ -16,20 +18,18 @@ import {
   searchProgram,
 } from "../../core/adapter/search.ts";
 import type { LimpetError } from "../../core/errors.ts";
-import type { Command } from "../../core/ports.ts";
 import { codeOf } from "./errors.ts";
 
 /** Null if nothing can be found that the OS's code does not say already. */
 export function diagnose(
-  command: Command,
   program: Program,
   error: OsError,
 ): LimpetError | null {
   const { code } = error;
   if (code !== "ENOENT" && code !== "ENOTDIR" && code !== "EACCES") return null;
-  const { title } = program;
-  return cwdError(command, title, error) ??
-    programError(command, program.file, title, error) ??
+  const { file, title } = program;
+  return cwdError(program, error) ??
+    programError(program, file, error) ??
     (code === "ENOENT"
       ? startError(
         "not_executable",
@@ -40,18 +40,22 @@ export function diagnose(
       : null);
 }
 
-/** A program that a shell is to start has to be looked for beforehand. */
-export function checkWrapped(command: Command, program: Program): void {
-  const { wrapped, title } = program;
+/** What a shell is to do for us has to be looked at beforehand. */
+export function checkBefore(program: Program): void {
+  const { wrapped, checkDirectory, title } = program;
+  if (checkDirectory !== null) {
+    const { args } = checkDirectory;
+    const { status } = spawnSync("/bin/sh", args, { stdio: "ignore" });
+    const error = directoryCheckError(title, checkDirectory, status);
+    if (error !== null) throw error;
+  }
   if (wrapped === null) return;
-  const error = cwdError(command, title, null) ??
-    programError(command, wrapped, title, null);
+  const error = cwdError(program, null) ?? programError(program, wrapped, null);
   if (error !== null) throw error;
 }
 
 function cwdError(
-  { cwd }: Command,
-  title: string,
+  { cwd, title }: Program,
   error: OsError | null,
 ): LimpetError | null {
   if (cwd === undefined) return null;
@@ -59,9 +63,8 @@ function cwdError(
 }
 
 function programError(
-  { env, cwd }: Command,
+  { env, cwd, title }: Program,
   file: string,
-  title: string,
   error: OsError | null,
 ): LimpetError | null {
   const { kind } = searchProgram(file, env, cwd ?? process.cwd(), lookAtFile);

@@ -4,8 +4,13 @@
  * @module
  */
 
+import { execFileSync } from "node:child_process";
 import process from "node:process";
 import type { Machine } from "../../core/machine.ts";
+import {
+  encodingOfCodePage,
+  encodingOfLocale,
+} from "../../core/text/locale.ts";
 import { files } from "./files.ts";
 import { dial, listen } from "./socket.ts";
 import { spawner } from "./spawn.ts";
@@ -30,11 +35,20 @@ export const machine: Machine = {
     os: IS_WINDOWS ? "windows" : process.platform,
     arch: ARCHITECTURES[process.arch] ?? process.arch,
     shell: IS_WINDOWS ? "cmd.exe" : "/bin/sh",
-    encoding: "utf-8",
+    encoding: consoleEncoding(),
     cwd: process.cwd(),
     runtime: runtimeName,
   }),
 };
+
+function consoleEncoding(): string {
+  if (!IS_WINDOWS) return encodingOfLocale((name) => process.env[name]);
+  try {
+    return encodingOfCodePage(String(execFileSync("chcp.com")));
+  } catch {
+    return "utf-8";
+  }
+}
 
 /** The names that uname(1) and Deno use. */
 const ARCHITECTURES: Readonly<Record<string, string>> = {

@@ -16,7 +16,7 @@ import type { ExitStatus, ProcessHandle, Spawner } from "../../core/ports.ts";
 import { osError } from "./errors.ts";
 import { type ChildPipes, openPipes, type OurEnds } from "./pipes.ts";
 import { ProcessGroup } from "./process_group.ts";
-import { checkWrapped, diagnose } from "./diagnose.ts";
+import { checkBefore, diagnose } from "./diagnose.ts";
 import { readableOf, writableOf } from "./streams.ts";
 
 const IS_WINDOWS = process.platform === "win32";
@@ -31,11 +31,11 @@ export const spawner: Spawner = async (command) => {
     if (pipes.merged) {
       program = toProgram({ ...command, stderr: "null" }, IS_WINDOWS);
     }
-    checkWrapped(command, program);
+    checkBefore(program);
     // Some failures are thrown (E2BIG), the others are an event (ENOENT).
     child = spawn(program.file, program.args, {
-      cwd: command.cwd,
-      env: { ...command.env },
+      cwd: program.cwd,
+      env: { ...program.env },
       detached: !IS_WINDOWS,
       stdio: [...pipes.stdio],
       windowsHide: true,
@@ -46,7 +46,7 @@ export const spawner: Spawner = async (command) => {
   } catch (error) {
     pipes?.destroy(child);
     if (error instanceof LimpetError) throw error;
-    throw diagnose(command, program, osError(error)) ??
+    throw diagnose(program, osError(error)) ??
       spawnError(program.title, osError(error));
   }
 };

@@ -7,6 +7,7 @@
 
 import type { LimpetError } from "../errors.ts";
 import type { Command } from "../ports.ts";
+import { type DirectoryCheck, encodeCommand } from "./encoded.ts";
 import { startError } from "./os_error.ts";
 
 /** What to start. */
@@ -19,28 +20,45 @@ export interface Program {
   readonly title: string;
   /** Not started as `file` itself, so that someone must look whether it exists. */
   readonly wrapped: string | null;
+  /** Working directory; undefined for the spawner's own. */
+  readonly cwd: string | undefined;
+  readonly env: Readonly<Record<string, string>>;
+  /** To be made before the start; null if there is nothing to look at. */
+  readonly checkDirectory: DirectoryCheck | null;
 }
 
 /** Checks a command and puts it into the form the OS takes. */
 export function toProgram(command: Command, isWindows: boolean): Program {
-  const { argv, line } = command;
+  const { argv, line, cwd, env } = command;
   const title = line ?? argv?.[0] ?? "";
   checkStrings(command, title);
+  const common = { title, cwd, env, verbatim: false, checkDirectory: null };
+  const encoded = isWindows ? null : encodeCommand(command);
+  if (encoded !== null) {
+    const { program, ...rest } = encoded;
+    return { ...common, ...rest, file: "/bin/sh", wrapped: program };
+  }
   const merge = command.stderr === "stdout";
   if (line !== undefined) {
     if (isWindows) {
       // /s: strip exactly the outer quotes; /d: no AutoRun commands.
       const text = merge ? `"(${line}) 2>&1"` : `"${line}"`;
       const args = ["/d", "/s", "/c", text];
-      return { file: "cmd.exe", args, verbatim: true, title, wrapped: null };
+      return {
+        ...common,
+        file: "cmd.exe",
+        args,
+        verbatim: true,
+        wrapped: null,
+      };
     }
     // A line of its own, so that no syntax of the line can swallow it.
     const text = merge ? `exec 2>&1\n${line}` : line;
     const args = ["-c", text];
-    return { file: "/bin/sh", args, verbatim: false, title, wrapped: null };
+    return { ...common, file: "/bin/sh", args, wrapped: null };
   }
   const [file, ...args] = argv ?? [];
-  if (!merge) return { file, args, verbatim: false, title, wrapped: null };
+  if (!merge) return { ...common, file, args, wrapped: null };
   if (isWindows) {
     throw startError(
       "unsupported",
@@ -52,10 +70,9 @@ export function toProgram(command: Command, isWindows: boolean): Program {
   // No runtime can give one pipe to two descriptors of a child, a shell can. It
   // replaces itself with the program, so pid, signals and exit stay exact.
   return {
+    ...common,
     file: "/bin/sh",
     args: ["-c", 'exec "$@" 2>&1', "sh", file, ...args],
-    verbatim: false,
-    title,
     wrapped: file,
   };
 }

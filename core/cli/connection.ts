@@ -11,6 +11,7 @@ import { DEFAULT_DRAIN_MS, DEFAULT_KILL_AFTER_MS } from "../exec/request.ts";
 import { formatTarget, isLocal, parseTarget } from "../target.ts";
 import { findToken } from "../token_file.ts";
 import { type Arguments, parseDuration, usageError } from "./args.ts";
+import { loadCodec, loadEncodings } from "./encoding.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 
@@ -41,11 +42,13 @@ export async function openSession(
       }
     },
   };
+  const encodings = args.has("encoding") ? await loadEncodings() : undefined;
   const patience = new AbortController();
   const timer = setTimeout(() => patience.abort(), timeoutMs);
   try {
     const session = await connect(diallerOf(runtime, target), {
       token,
+      encodings,
       early: true,
       limits: { handshakeTimeoutMs: timeoutMs },
       signal: patience.signal,
@@ -73,17 +76,20 @@ export interface CommandFlags {
   readonly killAfterMs: number;
   readonly drainMs: number;
   readonly merge: boolean;
+  /** Undefined unless the user named one. */
+  readonly encoding: string | undefined;
 }
 
 /** Reads the flags that `exec` and `shell` share. */
-export function commandFlags(
+export async function commandFlags(
   runtime: CliRuntime,
   args: Arguments,
-): CommandFlags {
+): Promise<CommandFlags> {
   const time = (name: string) => {
     const value = args.value(name);
     return value === undefined ? undefined : parseDuration(value, `--${name}`);
   };
+  const encoding = args.value("encoding");
   return {
     cwd: args.value("workdir"),
     env: readEnv(runtime, args.values("env")),
@@ -91,6 +97,9 @@ export function commandFlags(
     killAfterMs: time("kill-after") ?? DEFAULT_KILL_AFTER_MS,
     drainMs: time("drain") ?? DEFAULT_DRAIN_MS,
     merge: args.has("merge"),
+    encoding: encoding === undefined
+      ? undefined
+      : (await loadCodec(encoding)).name,
   };
 }
 

@@ -6,6 +6,7 @@
  */
 
 import { quote } from "../shell.ts";
+import { decodeText, type TextCodec } from "../text/mod.ts";
 
 const SEPARATOR = 0x1e;
 
@@ -25,11 +26,14 @@ export function withMarker(line: string, nonce: string): string {
 
 /** Takes the marker out of a byte stream, wherever its chunks are cut. */
 export class MarkerFilter {
+  readonly #codec: TextCodec;
   readonly #start: Uint8Array;
   #held: Uint8Array = new Uint8Array(0);
   #directory: string | null = null;
 
-  constructor(nonce: string) {
+  /** `codec` reads the directory's name. */
+  constructor(nonce: string, codec: TextCodec) {
+    this.#codec = codec;
     this.#start = new TextEncoder().encode(`\x1e${nonce}:`);
   }
 
@@ -71,7 +75,7 @@ export class MarkerFilter {
       this.#held = bytes.slice(at);
       return bytes.subarray(0, at);
     }
-    this.#directory = new TextDecoder().decode(bytes.subarray(name, end));
+    this.#directory = decodeText(bytes.subarray(name, end), this.#codec);
     return join(bytes.subarray(0, at), bytes.subarray(end + 1));
   }
 }

@@ -8,6 +8,7 @@ import { connectTo, serveAt } from "../endpoint.ts";
 import { makeToken } from "../session/proof.ts";
 import { parseArguments, usageError } from "./args.ts";
 import { commandFlags } from "./connection.ts";
+import { servedPlatform } from "./encoding.ts";
 import { DEMO_FLAGS } from "./flags.ts";
 import { runPrompt } from "./prompt.ts";
 import { loudnessOf, Reporter } from "./report.ts";
@@ -25,8 +26,15 @@ export async function demoCommand(
     throw usageError("demo takes no arguments");
   }
   const token = makeToken();
+  const { platform, encodings } = await servedPlatform(
+    runtime,
+    undefined,
+    report,
+  );
   const server = await serveAt(runtime, "tcp://127.0.0.1:0", {
     token,
+    platform,
+    encodings,
     onEvent: (event) => report.debug(describeEvent(event).text),
   });
   const session = await connectTo(runtime, server.address, { token });
@@ -39,7 +47,7 @@ export async function demoCommand(
     return await runPrompt(
       runtime,
       session,
-      commandFlags(runtime, args),
+      await commandFlags(runtime, args),
       report,
     );
   } finally {

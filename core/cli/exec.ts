@@ -9,12 +9,13 @@ import type { CommandStatus } from "../exec/exit.ts";
 import { feed } from "../exec/output.ts";
 import { parseArguments, usageError } from "./args.ts";
 import { commandFlags, openSession } from "./connection.ts";
+import { type Translation, translationFor } from "./encoding.ts";
 import { isUnknown, signalStatus, statusOf } from "./exit_status.ts";
 import { EXEC_FLAGS } from "./flags.ts";
 import { runToJson } from "./json_output.ts";
 import { pumpOutput } from "./pump.ts";
 import { loudnessOf, Reporter } from "./report.ts";
-import type { CliRuntime } from "./runtime.ts";
+import type { CliRuntime, StandardOutput } from "./runtime.ts";
 import { passSignals } from "./signals.ts";
 import { Standstill, STANDSTILL_MS } from "./standstill.ts";
 
@@ -33,7 +34,7 @@ export async function execCommand(
   const args = parseArguments(words, EXEC_FLAGS);
   const report = new Reporter(runtime, loudnessOf(runtime, args));
   const invocation = readInvocation(args);
-  const flags = commandFlags(runtime, args);
+  const flags = await commandFlags(runtime, args);
   const format = args.value("output") ?? "text";
   if (format !== "text" && format !== "json") {
     throw usageError(`--output ${format} is none of text and json`);
@@ -50,7 +51,14 @@ export async function execCommand(
   }
   const session = await open();
   const command = session.spawn(invocation.command, options);
-  const status = await run(runtime, command, options, report);
+  const isText = flags.encoding !== undefined || runtime.stdout.isTerminal ||
+    runtime.stderr.isTerminal ||
+    (options.stdin === "piped" && runtime.stdin.isTerminal);
+  // What the server speaks is known with its proof; bytes need not wait for it.
+  const translation = isText
+    ? translationFor(runtime, session, flags.encoding, report)
+    : null;
+  const status = await run(runtime, command, options, translation, report);
   await session.close();
   return status;
 }
@@ -84,6 +92,7 @@ async function run(
   runtime: CliRuntime,
   command: RemoteCommand,
   options: { stdin: "piped" | "null"; merge: boolean },
+  translation: Promise<Translation> | null,
   report: Reporter,
 ): Promise<number> {
   const standstill = new Standstill();
@@ -96,7 +105,7 @@ async function run(
     }, stop);
   });
   if (options.stdin === "piped") {
-    feed(command, runtime.stdin.open()).then((error) => {
+    feedStdin(runtime, command, translation).then((error) => {
       if (error instanceof Error) {
         report.error(`Cannot read stdin: ${error.message}`);
       }
@@ -105,11 +114,16 @@ async function run(
   const { stdout, stderr } = runtime;
   const written = () => standstill.progress();
   // Settled, not all: what had arrived before a loss is still to be written.
+  const show = async (
+    get: () => ReadableStream<Uint8Array>,
+    to: StandardOutput,
+  ) => {
+    const filter = (await translation)?.output(to);
+    await pumpOutput(get(), to, filter, written);
+  };
   const finished = Promise.allSettled([
-    pumpOutput(command.stdout, stdout, undefined, written),
-    options.merge
-      ? null
-      : pumpOutput(command.stderr, stderr, undefined, written),
+    show(() => command.stdout, stdout),
+    options.merge ? null : show(() => command.stderr, stderr),
     command.status,
   ]);
   const first = await Promise.race([finished, givenUp, standstill.reached]);
@@ -142,6 +156,24 @@ async function run(
   const exitStatus = explain(command, status.value, report);
   await report.flush();
   return exitStatus;
+}
+
+/** Resolves to what broke our stdin off, if anything did. */
+async function feedStdin(
+  runtime: CliRuntime,
+  command: RemoteCommand,
+  translation: Promise<Translation> | null,
+): Promise<unknown> {
+  try {
+    const between = await translation;
+    return await feed(
+      command,
+      between?.input(runtime.stdin) ?? runtime.stdin.open(),
+    );
+  } catch {
+    // There is no session, which the command's status tells.
+    return undefined;
+  }
 }
 
 /** Whether one of these signals is what ended the command. */

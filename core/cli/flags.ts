@@ -79,12 +79,22 @@ const COMMAND: readonly Flag[] = [
     help: "Wait for what background jobs print (default 1s)",
   },
   { name: "merge", help: "Send stderr into stdout, in its order" },
+  {
+    name: "encoding",
+    value: "NAME",
+    help: "Text is in NAME, such as gbk (default: the server's)",
+  },
 ];
 
 /** `limpet serve` */
 export const SERVE_FLAGS: readonly Flag[] = [
   TOKEN_FILE,
   { name: "stdio", help: "Serve one client on stdin and stdout" },
+  {
+    name: "encoding",
+    value: "NAME",
+    help: "Commands speak NAME, such as gbk (default: the locale's)",
+  },
   {
     name: "max-commands",
     value: "N",

@@ -8,6 +8,8 @@ import type { Session } from "../client.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import { collectOutput, type Output } from "../exec/output.ts";
 import type { SpawnOptions } from "../options.ts";
+import { decodeText, type TextCodec } from "../text/mod.ts";
+import { namedTranslation } from "./encoding.ts";
 import { isUnknown, statusOf, statusOfError } from "./exit_status.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { passSignals } from "./signals.ts";
@@ -24,6 +26,9 @@ export async function runToJson(
   { command: name }: { readonly command: string },
   options: SpawnOptions & { readonly merge: boolean },
 ): Promise<number> {
+  const text = options.encoding === undefined
+    ? null
+    : await namedTranslation(runtime, options.encoding);
   let started: Started | null = null;
   let exitStatus: number;
   let object: Record<string, unknown>;
@@ -33,17 +38,19 @@ export async function runToJson(
     const command = session.spawn(name, options);
     command.pid.then((pid) => started = { session, pid }, () => {});
     const stop = passSignals(runtime, command, () => session.close());
-    const input = options.stdin === "piped" ? runtime.stdin.open() : undefined;
+    const input = options.stdin === "piped"
+      ? text?.input(runtime.stdin) ?? runtime.stdin.open()
+      : undefined;
     const piped = { stdout: true, stderr: !options.merge };
     const output = await collectOutput(command, JSON.stringify(name), piped, {
       input,
     }).finally(stop);
     exitStatus = statusOf(output);
-    object = describeOutput(output);
+    object = describeOutput(output, text?.theirs);
   } catch (thrown) {
     const error = asLimpetError(thrown, "refused", "Running the command");
     exitStatus = errorStatus(error);
-    object = describeError(error);
+    object = describeError(error, text?.theirs);
   }
   const { args, shell } = options;
   const whole = {
@@ -67,9 +74,10 @@ export async function runToJson(
 function common(
   stdout: Uint8Array | undefined,
   stderr: Uint8Array | undefined,
+  codec: TextCodec | undefined,
 ): Record<string, unknown> {
-  const out = encode(stdout ?? new Uint8Array(0));
-  const err = encode(stderr ?? new Uint8Array(0));
+  const out = encode(stdout ?? new Uint8Array(0), codec);
+  const err = encode(stderr ?? new Uint8Array(0), codec);
   return {
     stdout: out.text,
     stdoutEncoding: out.encoding,
@@ -78,7 +86,10 @@ function common(
   };
 }
 
-function describeOutput(output: Output): Record<string, unknown> {
+function describeOutput(
+  output: Output,
+  codec: TextCodec | undefined,
+): Record<string, unknown> {
   return {
     source: "command",
     outcome: output.signal === null ? "exited" : "signaled",
@@ -88,12 +99,15 @@ function describeOutput(output: Output): Record<string, unknown> {
     complete: true,
     truncated: output.truncated,
     heldOpen: output.heldOpen,
-    ...common(output.stdout, output.stderr),
+    ...common(output.stdout, output.stderr, codec),
     error: null,
   };
 }
 
-function describeError(error: LimpetError): Record<string, unknown> {
+function describeError(
+  error: LimpetError,
+  codec: TextCodec | undefined,
+): Record<string, unknown> {
   return {
     // A command that was ended still has a code or a signal of its own; but
     // what we exit with says why it was ended.
@@ -105,7 +119,7 @@ function describeError(error: LimpetError): Record<string, unknown> {
     complete: error.complete,
     truncated: false,
     heldOpen: false,
-    ...common(error.stdout, error.stderr),
+    ...common(error.stdout, error.stderr, codec),
     error: { code: error.code, message: error.message },
   };
 }
@@ -124,8 +138,14 @@ function errorStatus(error: LimpetError): number {
     : statusOf({ success: false, code, signal, reason });
 }
 
-/** UTF-8 as it is, anything else in base64. */
-function encode(bytes: Uint8Array): { text: string; encoding: string } {
+/** As the user said; else UTF-8 as it is, and anything else in base64. */
+function encode(
+  bytes: Uint8Array,
+  codec: TextCodec | undefined,
+): { text: string; encoding: string } {
+  if (codec !== undefined) {
+    return { text: decodeText(bytes, codec), encoding: codec.name };
+  }
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
       .decode(bytes);

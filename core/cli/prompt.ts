@@ -8,10 +8,11 @@ import type { Session } from "../client.ts";
 import { deferred } from "../deferred.ts";
 import { asLimpetError } from "../errors.ts";
 import type { CommandStatus } from "../exec/exit.ts";
-import { decodeLines } from "../text/mod.ts";
+import { decodeLines, type TextCodec } from "../text/mod.ts";
 import { usageError } from "./args.ts";
 import type { CommandFlags } from "./connection.ts";
 import { MarkerFilter, withMarker } from "./cwd_marker.ts";
+import { chain, type Translation, translationFor } from "./encoding.ts";
 import { signalStatus, statusOf } from "./exit_status.ts";
 import { pumpOutput } from "./pump.ts";
 import type { Reporter } from "./report.ts";
@@ -31,10 +32,16 @@ export async function runPrompt(
   flags: CommandFlags,
   report: Reporter,
 ): Promise<number> {
-  await session.ready;
+  const translation = await translationFor(
+    runtime,
+    session,
+    flags.encoding,
+    report,
+    true,
+  );
   const lines = runtime.stdin.isTerminal
     ? editedLines(runtime)
-    : plainLines(runtime.stdin);
+    : plainLines(runtime.stdin, translation.ours);
   const told = deferred<number>();
   const busy = { running: false };
   // Never taken back: while the session and a server of ours (demo) are being
@@ -46,7 +53,8 @@ export async function runPrompt(
     if (busy.running || runtime.stdin.isTerminal) return;
     told.resolve(signalStatus("SIGINT"));
   });
-  const running = runLines(runtime, session, flags, report, lines, busy);
+  const place = { runtime, session, translation };
+  const running = runLines(place, flags, report, lines, busy);
   // If we are told to leave first, what it still does is cut off below.
   running.catch(() => {});
   try {
@@ -56,6 +64,13 @@ export async function runPrompt(
   }
 }
 
+/** Where lines run. */
+interface Place {
+  readonly runtime: CliRuntime;
+  readonly session: Session;
+  readonly translation: Translation;
+}
+
 /** Where lines come from: null at the end. */
 interface Lines {
   next(): Promise<string | null>;
@@ -63,14 +78,13 @@ interface Lines {
 }
 
 async function runLines(
-  runtime: CliRuntime,
-  session: Session,
+  place: Place,
   flags: CommandFlags,
   report: Reporter,
   lines: Lines,
   busy: { running: boolean },
 ): Promise<number> {
-  const posix = session.platform.os !== "windows";
+  const { session } = place;
   const over = session.closed.then((error) => Promise.reject(error));
   over.catch(() => {});
   let cwd = flags.cwd;
@@ -83,10 +97,10 @@ async function runLines(
     if (words[0] === "exit" && words.length === 2 && /^\d+$/.test(words[1])) {
       return Number(words[1]) & 0xff;
     }
-    const prompted = new PromptedLine(runtime, session, { ...flags, cwd });
+    const prompted = new PromptedLine(place, { ...flags, cwd });
     busy.running = true;
     try {
-      const status = await prompted.run(line, posix);
+      const status = await prompted.run(line);
       describe(status, report);
       cwd = prompted.directory ?? cwd;
     } catch (thrown) {
@@ -111,16 +125,15 @@ async function runLines(
 
 /** One line: its command, its output, Ctrl-C while it runs. */
 class PromptedLine {
-  readonly #runtime: CliRuntime;
-  readonly #session: Session;
+  readonly #place: Place;
   readonly #flags: CommandFlags;
   readonly #nonce = crypto.randomUUID().replaceAll("-", "");
-  readonly #filter = new MarkerFilter(this.#nonce);
+  readonly #filter: MarkerFilter;
 
-  constructor(runtime: CliRuntime, session: Session, flags: CommandFlags) {
-    this.#runtime = runtime;
-    this.#session = session;
+  constructor(place: Place, flags: CommandFlags) {
+    this.#place = place;
     this.#flags = flags;
+    this.#filter = new MarkerFilter(this.#nonce, place.translation.theirs);
   }
 
   /** Where the shell ended up, if it said so. */
@@ -128,18 +141,20 @@ class PromptedLine {
     return this.#filter.directory;
   }
 
-  async run(line: string, posix: boolean): Promise<CommandStatus> {
+  async run(line: string): Promise<CommandStatus> {
+    const { runtime, session, translation } = this.#place;
     const screen = new Screen();
-    const stdout = screen.watch(this.#runtime.stdout);
-    const stderr = screen.watch(this.#runtime.stderr);
+    const stdout = screen.watch(runtime.stdout);
+    const stderr = screen.watch(runtime.stderr);
+    const posix = session.platform.os !== "windows";
     // On one screen, what came first should stand first; apart, it goes apart.
     const merge = this.#flags.merge || (stdout.isTerminal && stderr.isTerminal);
-    const command = this.#session.spawn(
+    const command = session.spawn(
       posix ? withMarker(line, this.#nonce) : line,
       { ...this.#flags, merge, shell: true },
     );
     let interrupts = 0;
-    const stopListening = this.#runtime.onSignal("SIGINT", () => {
+    const stopListening = runtime.onSignal("SIGINT", () => {
       // The terminal has echoed ^C; what follows begins on a line of its own.
       if (stderr.isTerminal) stderr.write(NEWLINE).catch(() => {});
       if (++interrupts === 1) command.kill("SIGINT");
@@ -148,8 +163,18 @@ class PromptedLine {
     try {
       const [status] = await Promise.all([
         command.status,
-        pumpOutput(command.stdout, stdout, merge ? this.#filter : undefined),
-        merge ? null : pumpOutput(command.stderr, stderr, this.#filter),
+        pumpOutput(
+          command.stdout,
+          stdout,
+          merge
+            ? chain(this.#filter, translation.output(stdout))
+            : translation.output(stdout),
+        ),
+        merge ? null : pumpOutput(
+          command.stderr,
+          stderr,
+          chain(this.#filter, translation.output(stderr)),
+        ),
       ]);
       return status;
     } finally {
@@ -206,8 +231,8 @@ function editedLines(runtime: CliRuntime): Lines {
   };
 }
 
-function plainLines(stdin: StandardInput): Lines {
-  const reader = decodeLines(stdin.open()).getReader();
+function plainLines(stdin: StandardInput, codec: TextCodec): Lines {
+  const reader = decodeLines(stdin.open(), codec).getReader();
   return {
     next: async () => {
       try {

@@ -5,6 +5,7 @@
  */
 
 import { LimpetError } from "../errors.ts";
+import type { Filter } from "./encoding.ts";
 import type { StandardOutput } from "./runtime.ts";
 
 /**
@@ -17,7 +18,7 @@ import type { StandardOutput } from "./runtime.ts";
 export async function pumpOutput(
   from: ReadableStream<Uint8Array>,
   to: StandardOutput,
-  filter?: { push(bytes: Uint8Array): Uint8Array; end(): Uint8Array },
+  filter?: Filter,
   onWritten?: () => void,
 ): Promise<void> {
   const reader = from.getReader();

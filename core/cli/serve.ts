@@ -8,6 +8,7 @@ import { deferred } from "../deferred.ts";
 import { LimpetError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { serveAt } from "../endpoint.ts";
+import type { Platform } from "../ports.ts";
 import { Server, type ServerEvent } from "../server.ts";
 import {
   DEFAULT_PORT,
@@ -15,6 +16,7 @@ import {
   isLocal,
   parseAddress,
 } from "../target.ts";
+import type { Encodings } from "../text/mod.ts";
 import { findOrMakeToken } from "../token_file.ts";
 import {
   type Arguments,
@@ -23,6 +25,7 @@ import {
   parseDuration,
   usageError,
 } from "./args.ts";
+import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
@@ -44,6 +47,8 @@ export async function serveCommand(
   const address = args.positionals[0] ?? `tcp://127.0.0.1:${DEFAULT_PORT}`;
   if (!stdio) refuseOpenDoor(address, args);
   const limits = readLimits(args);
+  const served = await servedPlatform(runtime, args.value("encoding"), report);
+  report.debug(`commands speak ${served.platform.encoding}`);
   const found = await findOrMakeToken(runtime, args.value("token-file"));
   if (found.made) report.info(`made a new token in ${found.source}`);
   const onEvent = (event: ServerEvent) => {
@@ -51,7 +56,7 @@ export async function serveCommand(
     if (important) report.info(text);
     else report.debug(text);
   };
-  const options = { token: found.token, limits, onEvent };
+  const options = { token: found.token, limits, onEvent, ...served };
   const status = stdio
     ? await serveStdio(runtime, options)
     : await serveSocket(runtime, address, options, report, found.source);
@@ -63,6 +68,8 @@ interface Options {
   readonly token: string;
   readonly limits: Partial<Limits>;
   readonly onEvent: (event: ServerEvent) => void;
+  readonly platform: Platform;
+  readonly encodings: Encodings | undefined;
 }
 
 async function serveSocket(
@@ -90,7 +97,6 @@ async function serveStdio(
   const server = new Server({
     spawner: runtime.spawner,
     environment: () => runtime.environment(),
-    platform: runtime.platform(),
     ...options,
   });
   await server.ready();

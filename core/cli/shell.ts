@@ -21,7 +21,7 @@ export async function shellCommand(
   if (args.positionals.length !== 1 || args.rest !== null) {
     throw usageError("shell needs one TARGET and nothing more");
   }
-  const flags = commandFlags(runtime, args);
+  const flags = await commandFlags(runtime, args);
   const session = await openSession(runtime, args, report);
   try {
     return await runPrompt(runtime, session, flags, report);

@@ -18,7 +18,7 @@ import {
   STDIN,
   STDOUT,
 } from "../frame/frame.ts";
-import type { Command, ProcessHandle } from "../ports.ts";
+import type { Command, ConsoleText, ProcessHandle } from "../ports.ts";
 import type { ExecEvent } from "./events.ts";
 import type { TerminationReason } from "./exit.ts";
 import { pumpInput } from "./input_pump.ts";
@@ -33,6 +33,8 @@ export interface JobHost {
   start(command: Command): Promise<ProcessHandle>;
   /** The environment that the request's own variables are added to. */
   environment(): Record<string, string>;
+  /** How the request's text is to reach the process. */
+  consoleText(request: ExecRequest): ConsoleText | undefined;
   report(event: ExecEvent): void;
   /** Called once the process has ended, or could not start. */
   exited(job: Job): void;
@@ -192,6 +194,7 @@ export class Job implements ChannelHandler {
       stdin: stdin ? "piped" : "null",
       stdout: stdout ? "piped" : "null",
       stderr: merge ? "stdout" : separate,
+      consoleText: this.#host.consoleText(this.#request),
     };
   }
 

@@ -5,6 +5,7 @@
  */
 
 import { asLimpetError, type CommandFacts, LimpetError } from "../errors.ts";
+import { encodeText, type TextCodec } from "../text/mod.ts";
 import type { RemoteCommand } from "./client.ts";
 import type { CommandStatus } from "./exit.ts";
 
@@ -13,6 +14,17 @@ export const DEFAULT_MAX_OUTPUT_BYTES = 67_108_864;
 
 /** What a command can be fed. */
 export type Input = string | Uint8Array | ReadableStream<Uint8Array>;
+
+/** Input as the command gets it: text is written in its encoding. */
+export type RawInput = Exclude<Input, string>;
+
+/** Throws as `encodeText` does. */
+export function rawInput(
+  input: Input | undefined,
+  codec: () => TextCodec,
+): RawInput | undefined {
+  return typeof input === "string" ? encodeText(input, codec()) : input;
+}
 
 /** How a command ended, and what it wrote. */
 export interface Output extends CommandStatus {
@@ -27,7 +39,7 @@ export interface Output extends CommandStatus {
 
 /** What is collected and fed. */
 export interface CollectOptions {
-  readonly input?: Input;
+  readonly input?: RawInput;
   /** Of each stream. Default 64 MiB. What comes later is read and dropped. */
   readonly maxBytes?: number;
 }
@@ -164,7 +176,7 @@ function concat(pieces: Uint8Array[], length: number): Uint8Array {
 /** Feeds a command. Resolves to what broke the input off, if anything did. */
 export async function feed(
   command: RemoteCommand,
-  input: Input | undefined,
+  input: RawInput | undefined,
 ): Promise<unknown> {
   if (input === undefined) return undefined;
   const stream = input instanceof ReadableStream ? input : streamOf(input);
@@ -198,10 +210,7 @@ function isBadChunk(error: unknown): boolean {
   return error instanceof LimpetError && error.code === "invalid_argument";
 }
 
-function streamOf(input: string | Uint8Array): ReadableStream<Uint8Array> {
-  const bytes = typeof input === "string"
-    ? new TextEncoder().encode(input)
-    : input;
+function streamOf(bytes: Uint8Array): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>({
     start(controller) {
       if (bytes.byteLength > 0) controller.enqueue(bytes);

@@ -8,7 +8,8 @@ import type { Channel } from "../channel/channel.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import { brief } from "../frame/control.ts";
 import { FrameType } from "../frame/frame.ts";
-import type { Command, ProcessHandle, Spawner } from "../ports.ts";
+import type { Command, ConsoleText, ProcessHandle, Spawner } from "../ports.ts";
+import { type Console, consoleText } from "./console_text.ts";
 import type { ExecEvent } from "./events.ts";
 import type { TerminationReason } from "./exit.ts";
 import { Job, type JobHost } from "./job.ts";
@@ -23,6 +24,8 @@ export interface ExecServerOptions {
   readonly spawner: Spawner;
   /** The environment commands get, before their own variables. */
   readonly environment: () => Record<string, string>;
+  /** How commands get their text. */
+  readonly console: Console;
   /** Commands running at once. */
   readonly maxCommands: number;
   /** From SIGTERM to SIGKILL at most, once nobody is left to wait for it. */
@@ -102,6 +105,10 @@ export class ExecServer implements JobHost {
     return Object.fromEntries(
       inherited.filter(([name]) => !name.toUpperCase().startsWith("LIMPET_")),
     );
+  }
+
+  consoleText(request: ExecRequest): ConsoleText | undefined {
+    return consoleText(request, this.#options.console);
   }
 
   report(event: ExecEvent): void {

@@ -5,12 +5,7 @@
  */
 
 export { findCodec } from "./codec.ts";
-export type {
-  Encodings,
-  TextCodec,
-  TextReader,
-  TextWriter,
-} from "./codec.ts";
+export type { Encodings, TextCodec, TextReader, TextWriter } from "./codec.ts";
 export {
   decodeLines,
   decodeStream,

@@ -6,7 +6,7 @@
  */
 
 import { LimpetError } from "../errors.ts";
-import { type TextCodec, toCodec, type TextWriter } from "./codec.ts";
+import { type TextCodec, type TextWriter, toCodec } from "./codec.ts";
 
 /**
  * The bytes of some text.

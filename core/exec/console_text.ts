@@ -1,0 +1,60 @@
+/**
+ * The other way round: from a client's text to what a program of this machine
+ * takes for the same text.
+ *
+ * @module
+ */
+
+import { LimpetError } from "../errors.ts";
+import type { ConsoleText } from "../ports.ts";
+import {
+  encodeText,
+  type Encodings,
+  findCodec,
+  keepsAscii,
+  type TextCodec,
+} from "../text/mod.ts";
+import type { ExecRequest } from "./request.ts";
+
+/** The console that a server's commands run at. */
+export interface Console {
+  /** See `Platform.encoding`. */
+  readonly encoding: string;
+  /** See `Platform.os`. */
+  readonly os: string;
+  /** Knows how to write what is not UTF-8. */
+  readonly encodings?: Encodings;
+}
+
+/** How a command's text is to reach it; undefined for UTF-8. */
+export function consoleText(
+  request: ExecRequest,
+  machine: Console,
+): ConsoleText | undefined {
+  // Windows takes every command line as Unicode and converts it by itself.
+  if (machine.os === "windows") return undefined;
+  const wanted = request.encoding ?? machine.encoding;
+  if (wanted === "utf-8") return undefined;
+  let codec: TextCodec | undefined;
+  return {
+    variables: Object.keys(request.env),
+    encode(text) {
+      codec ??= chooseCodec(wanted, machine);
+      return encodeText(text, codec);
+    },
+  };
+}
+
+function chooseCodec(wanted: string, machine: Console): TextCodec {
+  const codec = findCodec(wanted, machine.encodings);
+  if (codec.writer() === null && machine.encodings === undefined) {
+    throw new LimpetError(
+      "unsupported",
+      `Text that is not ASCII cannot be written in ${codec.name} on this ` +
+        "server, which was started without limpet/iconv",
+    );
+  }
+  // UTF-16 and its like are for files and streams: no console speaks them.
+  if (keepsAscii(codec)) return codec;
+  return findCodec(machine.encoding, machine.encodings);
+}
