@@ -10,20 +10,21 @@
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { writeFileSync } from "node:fs";
+import { symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 import { root } from "../adapters/node/setup.mjs";
+import { IMPORTS, sizeOf } from "./size.mjs";
 
 const DENO = process.env.LIMPET_TEST_DENO;
 
 /** What may be in the package. */
 const ALLOWED = [
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|core\/PROTOCOL\.md)$/,
-  /^dist\/(limpet|mod|node|deno|shared-[A-Z0-9]+)\.js$/,
+  /^dist\/(limpet|mod|iconv|iconv-[A-Z0-9]+|node|deno|shared-[A-Z0-9]+)\.js$/,
   /^dist\/types\/(core|adapters)\/[\w/]+\.d\.ts$/,
 ];
 
@@ -36,6 +37,7 @@ const REQUIRED = [
   "core/PROTOCOL.md",
   "dist/limpet.js",
   "dist/mod.js",
+  "dist/iconv.js",
   "dist/node.js",
   "dist/deno.js",
   "dist/types/core/mod.d.ts",
@@ -64,6 +66,12 @@ try {
   const consumer = join(temporary, "consumer");
   const installed = join(consumer, "node_modules", "limpet");
   mkdirSync(installed, { recursive: true });
+  for (const name of ["iconv-lite", "safer-buffer"]) {
+    symlinkSync(
+      join(root, "node_modules", name),
+      join(consumer, "node_modules", name),
+    );
+  }
   must("tar", ["-xzf", tarball, "-C", installed, "--strip-components=1"]);
   report(
     "nothing of the machine it was built on",
@@ -92,6 +100,7 @@ try {
   );
 
   report("types stand on their own", types(consumer));
+  report("the README's size is the measured one", await size());
   report(
     "entries load, with one LimpetError, and the program starts",
     loads(consumer, npm.version),
@@ -146,6 +155,20 @@ function agree(npm, deno) {
       problems.push(`"${name}" is ${source} here and ${types} there`);
     }
   }
+  return problems;
+}
+
+/** The README says it in whole kB; more than 16 kB is too much. */
+async function size() {
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  const said = /(\d+) kB minified and gzipped/.exec(readme)?.[1];
+  const { gzipped, text } = await sizeOf(IMPORTS["a client"]);
+  const problems = [];
+  if (gzipped > 16_000) problems.push(`A client is ${gzipped} bytes`);
+  if (said !== String(Math.round(gzipped / 1000))) {
+    problems.push(`A client is ${gzipped} bytes, the README says ${said} kB`);
+  }
+  if (/iconv-lite"/.test(text)) problems.push("iconv-lite is in a client");
   return problems;
 }
 
@@ -208,6 +231,8 @@ function types(consumer) {
     `import { LimpetError } from "limpet";
      import * as node from "limpet/node";
      import * as deno from "limpet/deno";
+     import { iconv } from "limpet/iconv";
+     export const codec: deno.TextCodec | null = iconv.find("gbk");
      export const error: Error = new LimpetError("closed", "Closed");
      export const same: typeof node.LimpetError = deno.LimpetError;
      // @ts-expect-error: a closed list of codes, so the types are not any
@@ -235,7 +260,10 @@ function loads(consumer, version) {
   const same = (/** @type {string} */ other) =>
     `import { LimpetError } from "limpet";
      import * as other from "${other}";
+     import { iconv } from "limpet/iconv";
      if (other.LimpetError !== LimpetError) throw new Error("Two LimpetErrors");
+     const text = other.decodeText(Uint8Array.of(0x81), iconv.find("cp437"));
+     if (text !== "ü") throw new Error(text);
     `;
   writeFileSync(join(consumer, "node.mjs"), same("limpet/node"));
   writeFileSync(join(consumer, "deno.mjs"), same("limpet/deno"));

@@ -34,7 +34,7 @@ const common = {
   bundle: true,
   format: "esm",
   target: "node20.19",
-  alias: { "@std/streams": at("node_modules/deno-std/streams/mod.js") },
+  plugins: [streams()],
   // A dependency of the package, loaded by those alone who need it.
   external: ["node:*", "iconv-lite"],
   legalComments: "none",
@@ -63,6 +63,7 @@ try {
     build({
       ...common,
       entryPoints: [at("adapters/node/main.ts")],
+      plugins: [streams(), encodingsApart()],
       outfile: join(out, "limpet.js"),
       platform: "node",
       banner: { js: "#!/usr/bin/env node" },
@@ -78,6 +79,48 @@ try {
 } finally {
   rmSync(out, { recursive: true, force: true });
   rmSync(old, { recursive: true, force: true });
+}
+
+/**
+ * `@std/streams` under the name it has on npm. That package does not say what
+ * holds of it: a module nobody imports from need not be there.
+ *
+ * @returns {import("esbuild").Plugin}
+ */
+function streams() {
+  const folder = at("node_modules/deno-std/streams");
+  const found = (/** @type {string} */ name) => ({
+    path: join(folder, name),
+    sideEffects: false,
+  });
+  return {
+    name: "@std/streams",
+    setup({ onResolve }) {
+      onResolve({ filter: /^@std\/streams$/ }, () => found("mod.js"));
+      onResolve(
+        { filter: /^\.\// },
+        ({ path, resolveDir }) => resolveDir === folder ? found(path) : null,
+      );
+    },
+  };
+}
+
+/**
+ * The program loads the encodings' tables when it needs them, from the entry
+ * that the library has for them. In its one file they would be loaded always.
+ *
+ * @returns {import("esbuild").Plugin}
+ */
+function encodingsApart() {
+  return {
+    name: "encodings apart",
+    setup({ onResolve }) {
+      onResolve(
+        { filter: /\/text\/iconv\.ts$/ },
+        () => ({ path: "./iconv.js", external: true }),
+      );
+    },
+  };
 }
 
 function exchange(tries = 3) {
