@@ -82,7 +82,7 @@ const COMMAND: readonly Flag[] = [
   {
     name: "encoding",
     value: "NAME",
-    help: "Text is in NAME, such as gbk (default: the server's)",
+    help: "Text is in NAME, as gbk (default: the server's)",
   },
 ];
 
@@ -93,7 +93,7 @@ export const SERVE_FLAGS: readonly Flag[] = [
   {
     name: "encoding",
     value: "NAME",
-    help: "Commands speak NAME, such as gbk (default: the locale's)",
+    help: "Text of commands, as gbk (default: the locale's)",
   },
   {
     name: "max-commands",
