@@ -18,11 +18,12 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   session: ["base", "frame", "link", "channel"],
   exec: ["base", "text", "frame", "channel"],
   api: ["base", "text", "frame", "link", "session", "channel", "exec"],
-  cli: ["base", "text", "session", "exec", "api"],
+  lab: ["base", "frame", "session", "api"],
+  cli: ["base", "text", "session", "exec", "api", "lab"],
   // What both adapters need, such as reading an address.
   adapter: ["base"],
-  "adapters/node": ["base", "text", "api", "cli", "adapter"],
-  "adapters/deno": ["base", "text", "api", "cli", "adapter"],
+  "adapters/node": ["base", "text", "api", "lab", "cli", "adapter"],
+  "adapters/deno": ["base", "text", "api", "lab", "cli", "adapter"],
 };
 
 /** The modules of core/ that stand below everything. */

@@ -36,6 +36,7 @@ async function dry(args: readonly string[], env: Record<string, string> = {}) {
     exit: never,
     editLines: never,
     stdio: never,
+    labSockets: never,
   };
   return { code: await main(runtime), ...written };
 }

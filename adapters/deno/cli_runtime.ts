@@ -32,6 +32,7 @@ export function cliRuntime(): CliRuntime {
     exit: (code) => Deno.exit(code),
     editLines: lineEditor,
     stdio,
+    labSockets: async () => (await import("./lab_sockets.ts")).labSockets,
   };
 }
 

@@ -34,6 +34,7 @@ export function cliRuntime(): CliRuntime {
     exit: (code) => process.exit(code),
     editLines: lineEditor,
     stdio,
+    labSockets: async () => (await import("./lab_sockets.ts")).labSockets,
   };
 }
 

@@ -9,6 +9,8 @@ import type { CommandStatus } from "../exec/exit.ts";
 
 /** Exit statuses that are not the remote command's own. */
 export const ExitStatus = {
+  /** An experiment of `limpet lab` did not show what it is about. */
+  NOT_OBSERVED: 1,
   /** The deadline passed; as timeout(1). */
   TIMED_OUT: 124,
   /** Refused, or a mistake on the command line; as `docker run`. */

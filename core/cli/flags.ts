@@ -157,3 +157,24 @@ export const SHELL_FLAGS: readonly Flag[] = [
 
 /** `limpet demo` */
 export const DEMO_FLAGS: readonly Flag[] = [VERBOSE, QUIET, HELP];
+
+/** `limpet lab` */
+export const LAB_FLAGS: readonly Flag[] = [
+  { name: "json", help: "Print what was measured, as one object" },
+  {
+    name: "lang",
+    value: "LANG",
+    help: "Explain in en (default) or zh",
+  },
+  {
+    name: "port",
+    value: "PORT",
+    help: "Where naive servers listen (default: a free one)",
+  },
+  {
+    name: "size",
+    value: "BYTES",
+    help: "datagram: of the one that is cut (default 3000)",
+  },
+  HELP,
+];

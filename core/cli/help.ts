@@ -5,7 +5,13 @@
  */
 
 import type { Flag } from "./args.ts";
-import { DEMO_FLAGS, EXEC_FLAGS, SERVE_FLAGS, SHELL_FLAGS } from "./flags.ts";
+import {
+  DEMO_FLAGS,
+  EXEC_FLAGS,
+  LAB_FLAGS,
+  SERVE_FLAGS,
+  SHELL_FLAGS,
+} from "./flags.ts";
 
 const OVERVIEW = `limpet: run commands on another machine over any byte stream
 
@@ -15,6 +21,7 @@ Usage:
   limpet exec [FLAGS] TARGET -c LINE        run one line in the shell there
   limpet shell [FLAGS] TARGET               a prompt, one command a line
   limpet demo                               a server and a prompt, right here
+  limpet lab [FLAGS] [NAME|all]             see what goes wrong without frames
   limpet help SUBCOMMAND                    flags and examples
   limpet help token                         who may connect, and how
   limpet --version
@@ -68,6 +75,27 @@ A server on a free port of this machine with a token of its own, and a prompt
 that talks to it over the socket. Both end with the prompt.
 `;
 
+const LAB = `Usage: limpet lab [FLAGS] [NAME|all]
+
+Shows live, on real sockets of this machine, what programs run into that use TCP
+and UDP without framing, then the same through frames. NAME is one of
+
+  sticky    the rest of one answer becomes the answer to the next command
+  nagle     several sends arrive as one read, with Nagle on and off
+  split     one send arrives in many reads, or is not even sent whole
+  datagram  UDP keeps boundaries, and loses what does not fit
+  empty     an empty message blocks both sides for ever
+  reset     a client that resets kills the naive server for everybody
+
+Without a NAME they are listed; "all" runs all of them.
+`;
+
+const LAB_STATUS = `
+Exit status: 0 if everything was observed and cured, 1 if not; 125 for a mistake
+on the command line, or what this machine cannot do; 255 if a socket failed, such
+as for a --port that is taken.
+`;
+
 const TOKEN = `Who may connect
 
 Everyone who has the server's token, and nobody else; there is no other mode.
@@ -112,6 +140,12 @@ Examples:
   limpet demo
   echo 'seq 1 3' | limpet demo
 `,
+  lab: `
+Examples:
+  limpet lab sticky
+  limpet lab datagram --size 60000
+  limpet lab all --json
+`,
 };
 
 /** The help for a topic; null when there is no such topic. */
@@ -127,6 +161,8 @@ export function helpText(topic: string | undefined): string | null {
       return SHELL + table(SHELL_FLAGS) + EXAMPLES.shell;
     case "demo":
       return DEMO + table(DEMO_FLAGS) + EXAMPLES.demo;
+    case "lab":
+      return LAB + table(LAB_FLAGS) + LAB_STATUS + EXAMPLES.lab;
     case "token":
       return TOKEN;
     default:
@@ -135,7 +171,14 @@ export function helpText(topic: string | undefined): string | null {
 }
 
 /** The topics there are. */
-export const TOPICS = ["serve", "exec", "shell", "demo", "token"] as const;
+export const TOPICS = [
+  "serve",
+  "exec",
+  "shell",
+  "demo",
+  "lab",
+  "token",
+] as const;
 
 function table(flags: readonly Flag[]): string {
   const rows = flags.filter((flag) => flag.refused === undefined).map(

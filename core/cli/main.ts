@@ -11,6 +11,7 @@ import { demoCommand } from "./demo.ts";
 import { execCommand } from "./exec.ts";
 import { ExitStatus, statusOfError } from "./exit_status.ts";
 import { helpText, TOPICS } from "./help.ts";
+import { labCommand } from "./lab.ts";
 import { Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { serveCommand } from "./serve.ts";
@@ -26,6 +27,7 @@ const COMMANDS: Readonly<
   exec: execCommand,
   shell: shellCommand,
   demo: demoCommand,
+  lab: labCommand,
 };
 
 /** Runs the program to its end; `runtime.exit` is called by the adapter. */

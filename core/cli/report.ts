@@ -6,7 +6,7 @@
 
 import { LimpetError } from "../errors.ts";
 import { printable } from "../printable.ts";
-import type { CliRuntime } from "./runtime.ts";
+import type { CliRuntime, StandardOutput } from "./runtime.ts";
 
 /** How much is said: errors only, what matters, everything. */
 export type Loudness = "quiet" | "info" | "debug";
@@ -22,7 +22,7 @@ export class Reporter {
   constructor(runtime: CliRuntime, loudness: Loudness) {
     this.#runtime = runtime;
     this.loudness = loudness;
-    this.#color = useColor(runtime);
+    this.#color = useColor(runtime, runtime.stderr);
   }
 
   /** What went wrong. Said even with `-q`. */
@@ -57,13 +57,14 @@ export class Reporter {
 }
 
 /**
- * https://no-color.org and https://force-color.org: set and not empty. A dumb
+ * Whether `to` gets colours. https://no-color.org and https://force-color.org:
+ * set and not empty. A dumb
  * terminal takes no escape sequences.
  */
-function useColor(runtime: CliRuntime): boolean {
+export function useColor(runtime: CliRuntime, to: StandardOutput): boolean {
   if (runtime.env("NO_COLOR")) return false;
   if (runtime.env("FORCE_COLOR")) return true;
-  return runtime.stderr.isTerminal && runtime.env("TERM") !== "dumb";
+  return to.isTerminal && runtime.env("TERM") !== "dumb";
 }
 
 /** `-q` and `-v` before `LIMPET_LOG` (`quiet`, `info` or `debug`). */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { LabSockets } from "../lab/sockets.ts";
 import type { Machine } from "../machine.ts";
 import type { Duplex } from "../ports.ts";
 
@@ -59,4 +60,6 @@ export interface CliRuntime extends Machine {
   editLines(): LineEditor;
   /** Our own stdin and stdout as one byte stream, for `serve --stdio`. */
   stdio(): Duplex;
+  /** Sockets with nothing hidden, for `lab`; loaded when they are wanted. */
+  labSockets(): Promise<LabSockets>;
 }

@@ -1,0 +1,58 @@
+/**
+ * Small things to do with bytes, for the experiments.
+ *
+ * @module
+ */
+
+import { printable } from "../printable.ts";
+
+/** Text as the bytes that cross the wire. */
+export function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+/** What a program in a terminal would make of the bytes. */
+export function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
+}
+
+export function concat(chunks: readonly Uint8Array[]): Uint8Array {
+  const total = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const whole = new Uint8Array(total);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return whole;
+}
+
+export function same(a: Uint8Array, b: Uint8Array): boolean {
+  return a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i]);
+}
+
+/** Whether the bytes begin with `prefix`, which must not be empty. */
+export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
+  return prefix.byteLength > 0 &&
+    same(bytes.subarray(0, prefix.byteLength), prefix);
+}
+
+/** Bytes that differ from place to place, so that a gap would show. */
+export function pattern(length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8)) & 0xff);
+}
+
+/** How many bytes of a long piece are shown at either end. */
+const SHOWN = 19;
+
+/** `"1\n2\n3\n…99\n100\n"`: the beginning and the end, safe to print. */
+export function quoted(bytes: Uint8Array): string {
+  const escape = (part: Uint8Array) =>
+    printable(
+      textOf(part).replaceAll("\\", "\\\\").replaceAll("\n", "\\n"),
+    );
+  if (bytes.byteLength <= 2 * SHOWN) return `"${escape(bytes)}"`;
+  const head = escape(bytes.subarray(0, SHOWN));
+  const tail = escape(bytes.subarray(-SHOWN));
+  return `"${head}…${tail}"`;
+}

@@ -1,0 +1,98 @@
+/**
+ * An empty message: over bare TCP nothing is sent, and both sides wait for the
+ * other for ever.
+ *
+ * @module
+ */
+
+import type { Bench } from "./bench.ts";
+import { bytesOf, quoted, textOf } from "./bytes.ts";
+import type { Finding } from "./finding.ts";
+import { FramedSocket } from "./framed.ts";
+import { atMost, RECV_BYTES, sendAll } from "./naive.ts";
+
+/** How long "for ever" is watched, in milliseconds. */
+const WAIT_MS = 500;
+
+/** A command that prints nothing, and one that does. */
+const SILENT = "true";
+const LOUD = "echo awake";
+
+export async function empty(bench: Bench): Promise<Finding> {
+  const { story } = bench;
+  story.title("empty.title");
+
+  // The lesson's server, which counts what it gets.
+  const listener = await bench.listen();
+  let served = 0;
+  bench.background((async () => {
+    const socket = bench.own(await listener.accept());
+    for (;;) {
+      const command = await socket.recv(RECV_BYTES);
+      if (command === null) return;
+      served++;
+      await sendAll(socket, await bench.run(textOf(command)));
+    }
+  })());
+  const client = await bench.dial(listener.address);
+
+  // The user presses Enter: send("") sends nothing, and recv waits.
+  story.say("empty.enter", { ms: WAIT_MS });
+  const sentBytes = await client.send(new Uint8Array(0));
+  const answer = client.recv(RECV_BYTES);
+  const blockedOnEmpty = await atMost(WAIT_MS, answer) === null &&
+    served === 0;
+  story.show("empty.sent", { sent: sentBytes });
+  story.show("empty.got", { served });
+  story.show(blockedOnEmpty ? "empty.blocked" : "empty.answered");
+
+  // The same the other way round: a command without output.
+  story.say("empty.silent", { command: SILENT, ms: WAIT_MS });
+  await sendAll(client, bytesOf(SILENT));
+  const blockedOnSilence = await atMost(WAIT_MS, answer) === null;
+  story.show("empty.got", { served });
+  story.show(blockedOnSilence ? "empty.blocked" : "empty.answered");
+
+  // Nothing is broken: the very same recv gets the next thing that is sent.
+  await sendAll(client, bytesOf(LOUD));
+  const woken = await answer ?? new Uint8Array(0);
+  story.say("empty.woken", { command: LOUD });
+  story.show("recv", {
+    asked: RECV_BYTES,
+    got: woken.byteLength,
+    bytes: quoted(woken),
+  });
+
+  // The cure: a frame of length 0 is ten bytes on the wire, and a message.
+  story.say("empty.cure");
+  const both = await bench.pair();
+  await new FramedSocket(both.client, RECV_BYTES, RECV_BYTES)
+    .send(new Uint8Array(0));
+  const framed = new FramedSocket(both.server, RECV_BYTES, RECV_BYTES);
+  const message = await framed.receive();
+  const framedBytes = message === null ? null : message.byteLength;
+  if (framedBytes !== null) story.show("message.empty", { got: framedBytes });
+
+  const session = await bench.connect();
+  const { stdout, code } = await session.output(SILENT, { shell: true });
+  story.show("empty.limpet", {
+    command: SILENT,
+    got: stdout.byteLength,
+    code: story.known(code),
+  });
+
+  return {
+    observed: sentBytes === 0 && blockedOnEmpty && blockedOnSilence,
+    cured: framedBytes === 0 && stdout.byteLength === 0 && code === 0,
+    measured: {
+      waitMs: WAIT_MS,
+      sentBytes,
+      blockedOnEmpty,
+      blockedOnSilence,
+      commandsServed: served,
+      framedBytes,
+      limpetAnswerBytes: stdout.byteLength,
+      limpetExitCode: code,
+    },
+  };
+}

@@ -1,0 +1,156 @@
+/**
+ * A client that goes away in the middle: the connection is reset, and the naive
+ * server dies of it, for everybody.
+ *
+ * @module
+ */
+
+import { connect } from "../client.ts";
+import { deferred } from "../deferred.ts";
+import { asLimpetError } from "../errors.ts";
+import { parseAddress } from "../target.ts";
+import type { Bench } from "./bench.ts";
+import { bytesOf, quoted, textOf } from "./bytes.ts";
+import { rudeDuplex } from "./duplex.ts";
+import type { Finding } from "./finding.ts";
+import { atMost, RECV_BYTES, sendAll } from "./naive.ts";
+import type { LabListener, LabSocket } from "./sockets.ts";
+
+/** How long the naive server may take to die, in milliseconds. */
+const PATIENCE_MS = 2_000;
+
+const COMMAND = "seq 1 400";
+const SECOND = "echo second";
+const ENDLESS = "while :; do echo on and on; done";
+
+export async function reset(bench: Bench): Promise<Finding> {
+  const { story } = bench;
+  story.title("reset.title");
+
+  // The lesson's server: one client after another.
+  const serve = async (socket: LabSocket) => {
+    for (;;) {
+      const command = await socket.recv(RECV_BYTES);
+      if (command === null) return;
+      await sendAll(socket, await bench.run(textOf(command)));
+    }
+  };
+  const serveAll = async (listener: LabListener) => {
+    for (;;) await serve(bench.own(await listener.accept()));
+  };
+
+  // A client that takes ten bytes of its answer and goes away: the kernel, left
+  // with bytes that nobody will read, sends RST.
+  const goAway = async (listener: LabListener) => {
+    const socket = await bench.dial(listener.address);
+    await sendAll(socket, bytesOf(COMMAND));
+    const bytes = await socket.recv(10) ?? new Uint8Array(0);
+    socket.close();
+    return bytes;
+  };
+  const askAfter = async (listener: LabListener) => {
+    const socket = await bench.dial(listener.address);
+    await sendAll(socket, bytesOf(SECOND));
+    return await socket.recv(RECV_BYTES) ?? new Uint8Array(0);
+  };
+
+  story.say("reset.intro", { command: COMMAND });
+  const naive = await bench.listen();
+  // With its process the operating system closes what it listened on.
+  const dying = serveAll(naive).finally(() => naive.close());
+  const death = dying.then(() => "", describe);
+  const taken = await goAway(naive);
+  story.show("recv", {
+    asked: 10,
+    got: taken.byteLength,
+    bytes: quoted(taken),
+  });
+  const error = await atMost(PATIENCE_MS, death) ?? "";
+  story.show("reset.died", { error });
+  const unserved = await askAfter(naive).then(
+    ({ byteLength }) => byteLength > 0 ? "" : "the end of the connection",
+    describe,
+  );
+  story.show("reset.unserved", { error: unserved });
+
+  // With a try around each client the naive server outlives it.
+  const careful = await bench.listen();
+  bench.background((async () => {
+    for (;;) {
+      try {
+        await serve(bench.own(await careful.accept()));
+      } catch {
+        // That client is gone. The next one, please.
+      }
+    }
+  })());
+  await goAway(careful);
+  const answer = await askAfter(careful);
+  story.say("reset.caught");
+  story.show("recv", {
+    asked: RECV_BYTES,
+    got: answer.byteLength,
+    bytes: quoted(answer),
+  });
+
+  // The cure: Limpet's server, one client at work, another that resets.
+  story.say("reset.cure");
+  const lost = deferred<void>();
+  const ended = deferred<string | null>();
+  const own = await bench.serve((event) => {
+    if (event.type === "disconnected") lost.resolve();
+    if (event.type === "command_ended") ended.resolve(event.status.signal);
+  });
+  const bystander = await bench.connect(own);
+  const cat = bystander.spawn("cat", { stdin: "piped" });
+  const writer = cat.stdin.getWriter();
+  await writer.write(bytesOf("before "));
+
+  const target = parseAddress(own.server.address);
+  if (target.kind !== "tcp") throw new Error("It listens on TCP");
+  const socket = rudeDuplex(await bench.dial(target));
+  const rude = bench.own(await connect(socket, { token: own.token }));
+  const endless = rude.spawn(ENDLESS, { shell: true });
+  const reader = endless.stdout.getReader();
+  await reader.read();
+  readOn(reader);
+  await socket.hangUp();
+  await lost.promise;
+  const signal = await ended.promise;
+  story.show("reset.ended", { signal: story.known(signal) });
+
+  await writer.write(bytesOf("and after"));
+  await writer.close();
+  const echoed = await new Response(cat.stdout).text();
+  story.show("reset.bystander", { bytes: quoted(bytesOf(echoed)) });
+  const next = await bench.connect(own);
+  const { stdout } = await next.output(SECOND, { shell: true });
+  story.show("reset.next", { bytes: quoted(stdout) });
+
+  return {
+    observed: error !== "" && unserved !== "",
+    cured: echoed === "before and after" && textOf(stdout) === "second\n",
+    measured: {
+      naiveServerDiedOf: error,
+      nextClientGot: unserved,
+      servedWhenCaught: textOf(answer) === "second\n",
+      limpetCommandEndedBy: signal,
+      bystanderBytes: echoed.length,
+      nextAnswerBytes: stdout.byteLength,
+    },
+  };
+}
+
+/** Takes whatever comes, so that the server never runs out of window. */
+async function readOn(reader: ReadableStreamDefaultReader): Promise<void> {
+  try {
+    while (!(await reader.read()).done);
+  } catch {
+    // The session was cut, as it should be.
+  }
+}
+
+/** What a program without a `try` would print as its last words. */
+function describe(error: unknown): string {
+  return asLimpetError(error, "connection_lost", "Connection").message;
+}
