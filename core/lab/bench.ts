@@ -7,10 +7,14 @@
 
 import type { Session } from "../client.ts";
 import { deferred } from "../deferred.ts";
-import { connectTo, serveAt, type ServeAtOptions } from "../endpoint.ts";
+import {
+  connectTo,
+  type RunningServer,
+  serveAt,
+  type ServeAtOptions,
+} from "../endpoint.ts";
 import { LimpetError } from "../errors.ts";
 import type { Machine } from "../machine.ts";
-import type { RunningServer } from "../endpoint.ts";
 import { makeToken } from "../session/proof.ts";
 import { concat } from "./bytes.ts";
 import type {
@@ -69,10 +73,19 @@ export class Bench {
     });
   }
 
+  /** A naive server's socket. */
   async listen(): Promise<LabListener> {
-    return this.own(await this.#options.sockets.listen(this.#options.port));
+    const { sockets, port } = this.#options;
+    try {
+      return this.own(await sockets.listen(port));
+    } catch (error) {
+      if (port === 0 || !(error instanceof LimpetError)) throw error;
+      const message = `${error.message}; give another --port, or none`;
+      throw new LimpetError(error.code, message, { cause: error });
+    }
   }
 
+  /** A naive client's socket. */
   async dial(to: LabAddress): Promise<LabSocket> {
     return this.own(await this.#options.sockets.dial(to));
   }
@@ -86,6 +99,7 @@ export class Bench {
     return { client, server };
   }
 
+  /** A UDP socket. */
   async datagrams(): Promise<LabDatagrams> {
     return this.own(await this.#options.sockets.bindDatagrams());
   }

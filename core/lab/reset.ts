@@ -19,7 +19,8 @@ import type { LabListener, LabSocket } from "./sockets.ts";
 /** How long the naive server may take to die, in milliseconds. */
 const PATIENCE_MS = 2_000;
 
-const COMMAND = "seq 1 400";
+/** Its answer is more than the kernel takes before the client reads. */
+const COMMAND = "seq 1 2000000";
 const SECOND = "echo second";
 const ENDLESS = "while :; do echo on and on; done";
 
@@ -39,8 +40,9 @@ export async function reset(bench: Bench): Promise<Finding> {
     for (;;) await serve(bench.own(await listener.accept()));
   };
 
-  // A client that takes ten bytes of its answer and goes away: the kernel, left
-  // with bytes that nobody will read, sends RST.
+  // A client that takes ten bytes of its answer and goes away, while the server
+  // is still sending: the kernel, left with bytes that nobody will read, sends
+  // RST.
   const goAway = async (listener: LabListener) => {
     const socket = await bench.dial(listener.address);
     await sendAll(socket, bytesOf(COMMAND));
@@ -77,8 +79,9 @@ export async function reset(bench: Bench): Promise<Finding> {
   const careful = await bench.listen();
   bench.background((async () => {
     for (;;) {
+      const socket = bench.own(await careful.accept());
       try {
-        await serve(bench.own(await careful.accept()));
+        await serve(socket);
       } catch {
         // That client is gone. The next one, please.
       }

@@ -30,8 +30,8 @@ export interface LabSocket {
   /** Off: small segments wait for more to send (Nagle), which is the default. */
   setNoDelay(on: boolean): void;
   /**
-   * Closes the descriptor at once. With bytes unread the kernel sends a reset,
-   * otherwise a FIN.
+   * Closes the descriptor at once. With bytes unread the kernel sends a reset
+   * (after a FIN, on Deno), otherwise a FIN.
    */
   close(): void;
 }

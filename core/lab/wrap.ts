@@ -9,9 +9,9 @@
 const WIDE =
   /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6]/;
 
-/** A line's end in the source of a Chinese text. */
-const BETWEEN_WIDE = new RegExp(
-  `(?<=${WIDE.source})\\s+(?=${WIDE.source})`,
+/** A line's end in the source of a Chinese text, which is no space. */
+const NO_SPACE = new RegExp(
+  `(?<=${WIDE.source})\\s*\\n\\s*|\\s*\\n\\s*(?=${WIDE.source})`,
   "g",
 );
 
@@ -53,7 +53,7 @@ export function wrap(text: string, columns: number, indent = ""): string[] {
 
 /** What a line may hold or not hold, but not break. */
 function piecesOf(text: string): string[] {
-  const plain = text.trim().replace(BETWEEN_WIDE, "").replace(/\s+/g, " ");
+  const plain = text.trim().replace(NO_SPACE, "").replace(/\s+/g, " ");
   const pieces: string[] = [];
   for (const [char] of plain.matchAll(/[\s\S]/gu)) {
     const last = pieces.at(-1);

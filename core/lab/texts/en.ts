@@ -138,7 +138,7 @@ export const en = {
     `At the prompt, Enter and nothing else. The naive client sends zero
     bytes and waits for the answer; we watch for {ms} ms.`,
   "empty.sent": `send("") → {sent} bytes: nothing crosses the wire`,
-  "empty.got": "the server's recv has got {served} commands",
+  "empty.got": "commands that the server's recv has got: {served}",
   "empty.blocked": "the client's recv is still waiting: blocked",
   "empty.answered": "the client's recv has got an answer",
   "empty.silent":

@@ -124,7 +124,7 @@ export const zh: Texts = {
     `在提示符下什么也不输入，直接按回车。朴素的客户端发送零个字节，然后
     等待答复；我们观察 {ms} 毫秒。`,
   "empty.sent": `send("") → 发出 {sent} 字节：线路上什么也没有`,
-  "empty.got": "服务器的 recv 一共收到 {served} 条命令",
+  "empty.got": "服务器的 recv 至今收到的命令：{served} 条",
   "empty.blocked": "客户端的 recv 还在等：卡住了",
   "empty.answered": "客户端的 recv 收到了答复",
   "empty.silent":
