@@ -4,14 +4,17 @@
  * @module
  */
 
-/** Candidates at most two edits away from `word`, the nearest first. */
+/**
+ * Candidates at most two edits away from `word`, the nearest first; and at most
+ * half of their length, for nobody who writes "ls" means "lab".
+ */
 export function nearest(
   word: string,
   candidates: readonly string[],
 ): string[] {
   return candidates
     .map((name) => ({ name, distance: editDistance(word, name) }))
-    .filter(({ distance }) => distance < 3)
+    .filter(({ name, distance }) => distance < 3 && distance <= name.length / 2)
     .sort((a, b) => a.distance - b.distance)
     .map(({ name }) => name);
 }

@@ -87,6 +87,17 @@ describe("a mistake is 125 and says what to do", () => {
     [["serve", "tcp://[::]:8090"], "say --insecure if", true],
     [["demo", "x"], "demo takes no arguments", true],
     [["demo", "--timeout", "1s"], "There is no flag --timeout", true],
+    [["lab", "stiky"], 'no experiment "stiky". Did you mean sticky?', true],
+    [["lab", "dns"], 'no experiment "dns": there are sticky, nagle', true],
+    [["lab", "constructor"], 'no experiment "constructor": there', true],
+    [["lab", "sticky", "nagle"], "lab takes one experiment, or all", true],
+    [["lab", "sticky", "--", "x"], "lab takes one experiment", true],
+    [["lab", "sticky", "--lang", "fr"], "--lang fr is none of en and", true],
+    [["lab", "sticky", "--port", "65536"], "--port 65536 is no port", true],
+    [["lab", "sticky", "--port", "-1"], "--port -1 is no port", true],
+    [["lab", "sticky", "--size", "9"], "--size is for the experiment", true],
+    [["lab", "datagram", "--size", "0"], "--size 0 is no whole number", true],
+    [["lab", "--json"], "--json needs an experiment, or all", true],
   ])("%j: %s", async (args, message, isUsage) => {
     const { code, stdout, stderr } = await dry(args, {
       LIMPET_TOKEN: "0123456789abcdef",
@@ -139,7 +150,7 @@ describe("help", () => {
     expect(overview).toMatchObject({ code: 0, stderr: "" });
     expect(await dry(["--help"])).toEqual(overview);
     expect(await dry(["-h"])).toEqual(overview);
-    for (const name of ["serve", "exec", "shell", "demo"]) {
+    for (const name of ["serve", "exec", "shell", "demo", "lab"]) {
       const help = await dry(["help", name]);
       expect(help).toMatchObject({ code: 0, stderr: "" });
       expect(help.stdout).toMatch(new RegExp(`^Usage: limpet ${name}`));

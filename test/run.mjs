@@ -73,7 +73,13 @@ if (only.includes("checks")) {
 }
 if (only.includes("node")) await suite("node", [process.execPath, vitest]);
 if (only.includes("deno")) {
-  const flags = ["--quiet", "-A", "--node-modules-dir=manual"];
+  const flags = [
+    "--quiet",
+    "-A",
+    "--node-modules-dir=manual",
+    // What deno.json turns on, which is not looked for where vitest lies.
+    "--unstable-net",
+  ];
   await suite("deno", [deno, "run", ...flags, vitest]);
 }
 if (only.includes("bun")) await suite("bun", [bun, "--bun", vitest]);

@@ -8,9 +8,9 @@ import { deferred } from "../deferred.ts";
 import { LimpetError } from "../errors.ts";
 import type { LabName, LabResult } from "../lab/run.ts";
 import type { Story, Values } from "../lab/story.ts";
+import { nearest } from "../nearest.ts";
 import {
   type Arguments,
-  nearest,
   parseArguments,
   parseCount,
   usageError,
@@ -101,7 +101,7 @@ function readNames(
   if (name === "all") return { all: true, names: known };
   const found = known.find((each) => each === name);
   if (found !== undefined) return { all: false, names: [found] };
-  const near = nearest(name, [...known, "all"]);
+  const [near] = nearest(name, [...known, "all"]);
   const hint = near === undefined
     ? `: there are ${known.join(", ")}, and all`
     : `. Did you mean ${near}?`;

@@ -1,0 +1,190 @@
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { writeFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { limpet, start, startLimpet, temporaryFolder } from "./support/cli.ts";
+import { eventually } from "./support/leaks.ts";
+import { childrenOf, untilGone } from "./support/processes.ts";
+import { program, ROOT, THIS_RUNTIME } from "./support/runtimes.ts";
+
+const NAMES = ["sticky", "nagle", "split", "datagram", "empty", "reset"];
+
+type Measured = Record<string, number | string | boolean | null>;
+
+/** What each experiment's numbers must say about each other. */
+const CHECKS: Record<string, (measured: Measured) => void> = {
+  sticky: (m) => {
+    expect(m.firstAnswerBytes).toBe(1_492);
+    expect(m.firstReadBytes).toBeLessThanOrEqual(1_024);
+    expect(Number(m.firstReadBytes) + Number(m.leftInBuffer)).toBe(1_492);
+    expect(m.secondReadStartsWithRestOfFirst).toBe(true);
+    // No byte is lost, each only came for the wrong command.
+    expect(Number(m.secondReadBytes) + Number(m.lateBytes))
+      .toBe(Number(m.leftInBuffer) + Number(m.secondAnswerBytes));
+    expect(m.framedFirstBytes).toBe(1_492);
+    expect(m.framedSecondBytes).toBe(7);
+  },
+  nagle: (m) => {
+    expect(m.readsWithNagle).toBeLessThan(Number(m.sends));
+    expect(m.readsWithoutNagle).toBeLessThan(Number(m.sends));
+    expect(m.framedMessages).toBe(m.sends);
+  },
+  split: (m) => {
+    expect(m.firstSendBytes).toBeLessThan(Number(m.messageBytes));
+    expect(m.reads).toBeGreaterThan(1);
+    expect(m.sends).toBeGreaterThan(1);
+    expect(m.smallestRead).toBeLessThanOrEqual(Number(m.largestRead));
+    expect(m.framedMessages).toBe(1);
+    expect(m.framedBytes).toBe(m.messageBytes);
+  },
+  datagram: (m) => {
+    expect(m.receives).toBe(m.sends);
+    expect(m.receivedOfLong).toBe(1_024);
+    expect(m.cutBytes).toBe(Number(m.longBytes) - 1_024);
+    expect(m.emptyBytes).toBe(0);
+    expect(m.burstReceived).toBeGreaterThan(0);
+    expect(Number(m.burstReceived) + Number(m.burstLost)).toBe(m.burstSent);
+    expect(m.overLimitRefused).toBe(true);
+    expect(m.framedMessages).toBe(m.framedSent);
+  },
+  empty: (m) => {
+    expect(m).toMatchObject({
+      sentBytes: 0,
+      blockedOnEmpty: true,
+      blockedOnSilence: true,
+      framedBytes: 0,
+      limpetAnswerBytes: 0,
+      limpetExitCode: 0,
+    });
+  },
+  reset: (m) => {
+    expect(m.naiveServerDiedOf).toMatch(/\(E(CONNRESET|PIPE)\)$/);
+    expect(m.nextClientGot).not.toBe("");
+    expect(m).toMatchObject({
+      servedWhenCaught: true,
+      bystanderBytes: 16,
+      nextAnswerBytes: 7,
+    });
+  },
+};
+
+describe(`on ${THIS_RUNTIME}`, () => {
+  test.each(NAMES)("limpet lab %s", async (name) => {
+    const { code, stdout, stderr } = await limpet(["lab", name]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toContain("✓ Observed: ");
+    expect(stdout).toContain("✓ Cured: ");
+    // deno-lint-ignore no-control-regex -- they are what it is about
+    expect(stdout).not.toMatch(/[\x00-\x09\x0b-\x1f]|\{\w+\}/);
+    for (const line of stdout.split("\n")) {
+      expect(line.length, line).toBeLessThanOrEqual(80);
+    }
+  });
+
+  test("all, as one object", async () => {
+    const { code, stdout, stderr } = await limpet(["lab", "all", "--json"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout.trimEnd()).not.toContain("\n");
+    const { labs, passed, failed } = JSON.parse(stdout);
+    expect({ passed, failed }).toEqual({ passed: NAMES.length, failed: 0 });
+    expect(labs.map((each: { lab: string }) => each.lab)).toEqual(NAMES);
+    for (const { lab, runtime, observed, cured, measured } of labs) {
+      expect({ observed, cured }, lab).toEqual({ observed: true, cured: true });
+      expect(runtime).toMatch(new RegExp(`^${THIS_RUNTIME} \\d`));
+      CHECKS[lab](measured);
+    }
+  });
+
+  test("all, in Chinese, on a port of its own", async () => {
+    const probe = createServer();
+    await new Promise<void>((done) => probe.listen(0, "127.0.0.1", done));
+    const address = probe.address();
+    const port = typeof address === "object" ? String(address?.port) : "";
+    const words = ["lab", "all", "--lang", "zh", "--port", port];
+    // While somebody has it:
+    const busy = await limpet(words);
+    expect(busy.code).toBe(255);
+    expect(busy.stderr).toBe(
+      `limpet: Cannot listen on tcp://127.0.0.1:${port}: address already in ` +
+        "use (EADDRINUSE); give another --port, or none\n",
+    );
+    await new Promise((done) => probe.close(done));
+    const { code, stdout, stderr } = await limpet(words);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toContain("粘包");
+    expect(stdout).toContain("缓冲区");
+    expect(stdout.match(/✓ 现象出现了：/g)).toHaveLength(NAMES.length);
+    for (const name of NAMES) {
+      expect(stdout).toMatch(new RegExp(`^${name} +✓ 是 +✓ 是 +\\S`, "m"));
+    }
+  });
+
+  test("one experiment as one object, and a datagram of another size", async () => {
+    const words = ["lab", "datagram", "--json", "--size", "65507"];
+    const { code, stdout, stderr } = await limpet(words);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const object = JSON.parse(stdout);
+    expect(Object.keys(object)).toEqual(
+      ["lab", "runtime", "observed", "cured", "measured"],
+    );
+    expect(object.measured).toMatchObject({
+      longBytes: 65_507,
+      cutBytes: 64_483,
+    });
+  });
+
+  test("a datagram that cannot be is refused, and nothing is on stdout", async () => {
+    const words = ["lab", "datagram", "--json", "--size", "65508"];
+    expect(await limpet(words)).toMatchObject({
+      code: 125,
+      stdout: "",
+      stderr: "limpet: Cannot send a datagram of 65508 bytes: it holds 65507 " +
+        "at most (EMSGSIZE); send less at once, or use TCP\n",
+    });
+  });
+
+  test("Ctrl-C ends it, and what it started", async () => {
+    const running = startLimpet(["lab", "empty"]);
+    await running.says('send("")');
+    running.kill("SIGINT");
+    expect(await running.outcome).toMatchObject({ code: 130, stderr: "" });
+    const late = startLimpet(["lab", "reset"]);
+    await eventually(
+      () => childrenOf(late.pid).length > 0,
+      () => "reset runs a command",
+    );
+    const children = childrenOf(late.pid).map((child) => parseInt(child));
+    late.kill("SIGTERM");
+    expect(await late.outcome).toMatchObject({ code: 143, stderr: "" });
+    await untilGone(children);
+  });
+
+  test("a reader who leaves early is no failure", async () => {
+    const running = startLimpet(["lab", "sticky"]);
+    running.child.stdout!.destroy();
+    expect(await running.outcome).toMatchObject({ code: 0, stderr: "" });
+  });
+});
+
+test("Deno without UDP sockets says which flag is missing", async () => {
+  const config = join(temporaryFolder(), "deno.json");
+  const streams = join(ROOT, "node_modules/deno-std/streams/mod.js");
+  writeFileSync(
+    config,
+    JSON.stringify({ imports: { "@std/streams": `file://${streams}` } }),
+  );
+  const { code, stdout, stderr } = await start([
+    program("deno"),
+    "run",
+    "--quiet",
+    "--no-prompt",
+    `--config=${config}`,
+    "-A",
+    join(ROOT, "adapters/deno/main.ts"),
+    "lab",
+    "datagram",
+    "--json",
+  ]).outcome;
+  expect({ code, stdout }).toEqual({ code: 125, stdout: "" });
+  expect(stderr).toContain("--unstable-net");
+});

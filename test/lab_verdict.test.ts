@@ -1,0 +1,233 @@
+import { describe, expect, test } from "vitest";
+import { changed, labHere, labSockets } from "./support/lab.ts";
+import { en } from "../core/lab/texts/en.ts";
+import { zh } from "../core/lab/texts/zh.ts";
+import { widthOf, wrap } from "../core/lab/wrap.ts";
+import type {
+  LabDatagrams,
+  LabSocket,
+  LabSockets,
+} from "../core/lab/sockets.ts";
+import { recvUntil, sendAll } from "../core/lab/naive.ts";
+import { checkLeaks } from "./support/leaks.ts";
+
+/** What one JSON run said. */
+async function verdictOf(name: string, sockets: LabSockets) {
+  const { code, stdout, stderr } = await labHere([name, "--json"], { sockets });
+  expect(stderr).toBe("");
+  const { observed, cured, measured } = JSON.parse(stdout);
+  return { code, observed, cured, measured };
+}
+
+describe("without the phenomenon an experiment fails, and says so:", () => {
+  test("sticky, where recv gives the whole answer", async () => {
+    const sockets = changed((socket) => ({
+      recv: () => socket.recv(65_536),
+    }));
+    expect(await verdictOf("sticky", sockets)).toMatchObject({
+      code: 1,
+      observed: false,
+      cured: true,
+      measured: { leftInBuffer: 0, secondReadBytes: 7, lateBytes: 0 },
+    });
+    const { code, stdout } = await labHere(["sticky"], { sockets });
+    expect(code).toBe(1);
+    expect(stdout).toContain("✗ Not observed this time: ");
+    expect(stdout).toContain("✓ Cured: ");
+  });
+
+  test("nagle, where every read is one message", async () => {
+    const sockets = changed((socket) => ({
+      recv: (maxBytes) => socket.recv(Math.min(maxBytes, 9)),
+    }));
+    expect(await verdictOf("nagle", sockets)).toMatchObject({
+      code: 1,
+      observed: false,
+      cured: true,
+    });
+  });
+
+  test("split, where send takes everything", async () => {
+    const sockets = changed((socket) => ({
+      // It is a lie about the rest, which goes out in the background.
+      async send(bytes) {
+        const taken = await socket.send(bytes);
+        sendRest(socket, bytes.subarray(taken));
+        return bytes.byteLength;
+      },
+    }));
+    expect(await verdictOf("split", sockets)).toMatchObject({
+      code: 1,
+      observed: false,
+      cured: true,
+    });
+  });
+
+  test("empty, where an empty send arrives", async () => {
+    const sockets = changed((socket) => ({
+      send: (bytes) =>
+        socket.send(bytes.byteLength > 0 ? bytes : new Uint8Array([10])),
+    }));
+    const { code, observed } = await verdictOf("empty", sockets);
+    expect({ code, observed }).toEqual({ code: 1, observed: false });
+  });
+
+  test("reset, where nobody resets", async () => {
+    let rude = false;
+    const sockets = changed((socket) => ({
+      recv(maxBytes) {
+        // The client that goes away is the one that takes ten bytes.
+        rude = maxBytes === 10;
+        return socket.recv(maxBytes);
+      },
+      close() {
+        if (rude) politely(socket);
+        else socket.close();
+        rude = false;
+      },
+    }));
+    const { code, observed } = await verdictOf("reset", sockets);
+    expect({ code, observed }).toEqual({ code: 1, observed: false });
+  });
+
+  test("datagram, where nothing is ever lost", async () => {
+    expect(await verdictOf("datagram", { ...labSockets, ...RELIABLE }))
+      .toMatchObject({
+        code: 1,
+        observed: false,
+        cured: true,
+        measured: { cutBytes: 1_976, burstLost: 0, overLimitRefused: false },
+      });
+  });
+
+  test("one that fails is counted by all", async () => {
+    const sockets = { ...labSockets, ...RELIABLE };
+    const { code, stdout } = await labHere(["all", "--json"], { sockets });
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ passed: 5, failed: 1 });
+    const shown = await labHere(["all"], { sockets });
+    expect(shown.code).toBe(1);
+    expect(shown.stdout).toMatch(/^datagram +✗ no +✓ yes/m);
+    expect(shown.stdout).toMatch(/^sticky +✓ yes +✓ yes/m);
+  });
+});
+
+test("an experiment that fails half way gives everything back", async () => {
+  await labHere(["reset"]);
+  const noLeaks = checkLeaks();
+  let sends = 0;
+  const sockets = changed((socket) => ({
+    send: (bytes) => {
+      if (++sends > 2) throw new Error("The wire is cut");
+      return socket.send(bytes);
+    },
+  }));
+  for (const name of ["sticky", "nagle", "empty", "reset"]) {
+    sends = 0;
+    const { code, stderr } = await labHere([name], { sockets });
+    expect(code, name).not.toBe(0);
+    if (code !== 1) expect(stderr).toContain("The wire is cut");
+    await noLeaks();
+  }
+});
+
+describe("the texts", () => {
+  test("have the same values in both languages", () => {
+    const values = (text: string) =>
+      (text.match(/\{\w+\}/g) ?? []).sort().join(" ");
+    expect(Object.keys(zh)).toEqual(Object.keys(en));
+    for (const key of Object.keys(en) as (keyof typeof en)[]) {
+      expect(values(zh[key]), key).toBe(values(en[key]));
+    }
+  });
+
+  test.each(["en", "zh"])("fit into 40 columns (%s)", async (lang) => {
+    const words = ["all", "--lang", lang];
+    const { code, stdout } = await labHere(words, {
+      columns: 40,
+      env: { NO_COLOR: "1" },
+    });
+    expect(code).toBe(0);
+    for (const line of stdout.split("\n")) {
+      expect(widthOf(line), line).toBeLessThanOrEqual(40);
+    }
+    expect(/[\u4e00-\u9fff]/.test(stdout)).toBe(lang === "zh");
+  });
+
+  test("have colours in a terminal alone", async () => {
+    const colored = await labHere([], { columns: 80 });
+    expect(colored.stdout).toContain("\x1b[");
+    expect((await labHere([])).stdout).not.toContain("\x1b[");
+    const forced = await labHere([], { env: { FORCE_COLOR: "1" } });
+    expect(forced.stdout).toBe(colored.stdout);
+    const dumb = await labHere([], { columns: 80, env: { TERM: "dumb" } });
+    expect(dumb.stdout).not.toContain("\x1b[");
+  });
+});
+
+describe("wrap", () => {
+  test("breaks English between words", () => {
+    expect(wrap("one two  three\nfour", 9)).toEqual([
+      "one two",
+      "three",
+      "four",
+    ]);
+    expect(wrap("exactly it", 10)).toEqual(["exactly it"]);
+    expect(wrap("a b", 1, "")).toEqual(["a", "b"]);
+    expect(wrap("one two three", 9, "  ")).toEqual(["one two", "  three"]);
+    expect(wrap("", 9)).toEqual([""]);
+  });
+
+  test("breaks Chinese anywhere but before a comma", () => {
+    expect(wrap("粘包就是粘包", 8)).toEqual(["粘包就是", "粘包"]);
+    expect(wrap("粘包就是，粘包", 8)).toEqual(["粘包就", "是，粘包"]);
+    expect(wrap("第一行\n    第二行", 80)).toEqual(["第一行第二行"]);
+    expect(wrap("调用 recv(1024)\n    一次", 80)).toEqual([
+      "调用 recv(1024)一次",
+    ]);
+    expect(widthOf("粘包 ok")).toBe(7);
+  });
+
+  test("cuts a word that is longer than a line", () => {
+    expect(wrap("abcdefgh", 3)).toEqual(["abc", "def", "gh"]);
+    expect(wrap("x abcdefgh", 5, " ")).toEqual(["x", " abcd", " efgh"]);
+  });
+});
+
+/** Sends what the kernel did not take. */
+async function sendRest(socket: LabSocket, bytes: Uint8Array): Promise<void> {
+  await sendAll(socket, bytes).catch(() => {}); // Then the receiver misses it.
+}
+
+/** Closes a socket once it has read all of `seq 1 2000000`. */
+async function politely(socket: LabSocket): Promise<void> {
+  try {
+    await recvUntil(socket, 14_888_896 - 10, 1_048_576);
+  } finally {
+    socket.close();
+  }
+}
+
+/** Datagrams with a queue without end. They still do not stretch a buffer. */
+const RELIABLE: Pick<LabSockets, "bindDatagrams"> = {
+  bindDatagrams: () => {
+    const port = ++lastPort;
+    const queue: Uint8Array[] = [];
+    queues.set(port, queue);
+    const socket: LabDatagrams = {
+      address: { hostname: "127.0.0.1", port },
+      send: (bytes, to) => {
+        queues.get(to.port)?.push(bytes);
+        return Promise.resolve();
+      },
+      receive: (maxBytes) =>
+        Promise.resolve(
+          (queue.shift() ?? new Uint8Array(0)).slice(0, maxBytes),
+        ),
+      close: () => void queues.delete(port),
+    };
+    return Promise.resolve(socket);
+  },
+};
+const queues = new Map<number, Uint8Array[]>();
+let lastPort = 0;
