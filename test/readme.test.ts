@@ -175,6 +175,23 @@ describe(`on ${THIS_RUNTIME}, as they stand`, () => {
     }
   });
 
+  test("the examples of the lab", async () => {
+    const lines = examples("lab");
+    expect(lines.length).toBeGreaterThan(0);
+    for (const line of lines) {
+      const { code, stdout, stderr } = await startShell(line, bin, {
+        env,
+        cwd: HOME,
+      }).outcome;
+      expect({ code, stderr }, line).toEqual({ code: 0, stderr: "" });
+      if (line.includes("json")) {
+        expect(JSON.parse(stdout)).toMatchObject({ failed: 0 });
+      } else {
+        expect(stdout).toContain("✓ Observed: ");
+      }
+    }
+  });
+
   test("the five lines of a program", async () => {
     const code = block("In a program", "ts");
     expect(code.trim().split("\n")).toHaveLength(5);

@@ -17,7 +17,7 @@ import {
 } from "./args.ts";
 import { ExitStatus, signalStatus } from "./exit_status.ts";
 import { LAB_FLAGS } from "./flags.ts";
-import { useColor } from "./report.ts";
+import { Reporter, useColor } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 
 /** Bytes of the datagram that is received with a smaller buffer. */
@@ -44,6 +44,7 @@ export async function labCommand(
     throw usageError("--json needs an experiment, or all");
   }
   const output = new Output(runtime);
+  const report = new Reporter(runtime, "info");
   const story = new Story({
     texts,
     write: (text) => json || output.write(text),
@@ -61,6 +62,8 @@ export async function labCommand(
     const sockets = await runtime.labSockets();
     const options = { sockets, machine: runtime, story, port, datagramBytes };
     for (const name of chosen.names) {
+      // Otherwise the experiment tells by itself.
+      if (json && runtime.stderr.isTerminal) report.info(`running ${name}`);
       results.push(await runLab(name, runtime.name, options, signal));
       await output.flush(0);
     }

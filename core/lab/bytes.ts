@@ -16,6 +16,7 @@ export function textOf(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
 
+/** The chunks in one piece. */
 export function concat(chunks: readonly Uint8Array[]): Uint8Array {
   const total = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const whole = new Uint8Array(total);
@@ -27,6 +28,7 @@ export function concat(chunks: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
+/** Whether both hold the same bytes. */
 export function same(a: Uint8Array, b: Uint8Array): boolean {
   return a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i]);
 }

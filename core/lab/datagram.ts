@@ -21,6 +21,7 @@ const BURST_BYTES = 1_400;
 const SHORTEST_BURST = 1_000;
 const LONGEST_BURST = 50_000;
 
+/** See the module's description. */
 export async function datagram(bench: Bench): Promise<Finding> {
   const { story } = bench;
   story.title("datagram.title");

@@ -19,6 +19,7 @@ export interface RudeDuplex extends Duplex {
   hangUp(): Promise<void>;
 }
 
+/** A {@linkcode RudeDuplex} over a socket that nobody else uses. */
 export function rudeDuplex(socket: LabSocket): RudeDuplex {
   const gone = new LimpetError("connection_lost", "This client has hung up");
   let leaving = false;

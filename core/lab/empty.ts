@@ -18,6 +18,7 @@ const WAIT_MS = 500;
 const SILENT = "true";
 const LOUD = "echo awake";
 
+/** See the module's description. */
 export async function empty(bench: Bench): Promise<Finding> {
   const { story } = bench;
   story.title("empty.title");

@@ -17,6 +17,7 @@ const MESSAGES = Array.from(
 );
 const TOTAL = MESSAGES.reduce((sum, { byteLength }) => sum + byteLength, 0);
 
+/** See the module's description. */
 export async function nagle(bench: Bench): Promise<Finding> {
   const { story } = bench;
   story.title("nagle.title");

@@ -24,6 +24,7 @@ const COMMAND = "seq 1 2000000";
 const SECOND = "echo second";
 const ENDLESS = "while :; do echo on and on; done";
 
+/** See the module's description. */
 export async function reset(bench: Bench): Promise<Finding> {
   const { story } = bench;
   story.title("reset.title");

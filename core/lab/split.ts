@@ -19,6 +19,7 @@ const ROOMY_BYTES = 1_048_576;
 const SMALLEST = 16_777_216;
 const LARGEST = 67_108_864;
 
+/** See the module's description. */
 export async function split(bench: Bench): Promise<Finding> {
   const { story } = bench;
   story.title("split.title");
