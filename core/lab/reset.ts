@@ -69,12 +69,13 @@ export async function reset(bench: Bench): Promise<Finding> {
     bytes: quoted(taken),
   });
   const error = await atMost(PATIENCE_MS, death) ?? "";
-  story.show("reset.died", { error });
+  if (error !== "") story.show("reset.died", { error });
   const unserved = await askAfter(naive).then(
     ({ byteLength }) => byteLength > 0 ? "" : "the end of the connection",
     describe,
   );
-  story.show("reset.unserved", { error: unserved });
+  if (unserved !== "") story.show("reset.unserved", { error: unserved });
+  naive.close();
 
   // With a try around each client the naive server outlives it.
   const careful = await bench.listen();
