@@ -36,7 +36,7 @@ const CORE_PACKAGES = ["@std/streams", "iconv-lite"];
 const TOP_LEVEL = [
   /^(core|adapters|test|\.ci)$/,
   /^(package|deno|package-lock)\.json$|^deno\.lock$/,
-  /^[A-Z_]+\.md$|^LICENSE$/,
+  /^[A-Z_]+\.md$|^README\.zh-CN\.md$|^LICENSE$/,
   /^\.git(ignore|attributes)?$/,
   // Not in the repository: .gitignore has them.
   /^(node_modules|dist)$|\.tgz$/,

@@ -224,6 +224,17 @@ describe(`on ${THIS_RUNTIME}, as they stand`, () => {
     expect((await serving.outcome).code).toBe(0);
   });
 
+  test("the two lines of the lesson", async () => {
+    const lines = block("The lesson it grew from", "sh").trim().split("\n");
+    expect(lines).toHaveLength(2);
+    for (const line of lines) {
+      const run = startShell(line, bin, { env, cwd: HOME });
+      const { code, stdout, stderr } = await run.outcome;
+      expect({ code, stderr }, line).toEqual({ code: 0, stderr: "" });
+      expect(stdout).toContain(line.includes("zh") ? "✓ 已解决" : "✓ Cured");
+    }
+  });
+
   test("the lines of the token's help", async () => {
     const text = helpText("token") ?? "";
     const line = text.trim().split("\n").at(-1)?.trim() ?? "";
