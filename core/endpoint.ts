@@ -6,10 +6,16 @@
 
 import { connect, type ConnectOptions, type Session } from "./client.ts";
 import { commandDuplex } from "./command_duplex.ts";
+import { LimpetError } from "./errors.ts";
 import type { Machine } from "./machine.ts";
 import type { Dialler, Duplex, Platform } from "./ports.ts";
 import { type ServeOptions, Server } from "./server.ts";
-import { parseAddress, parseTarget, type Target } from "./target.ts";
+import {
+  formatTarget,
+  parseAddress,
+  parseTarget,
+  type Target,
+} from "./target.ts";
 import { type Encodings, findCodec } from "./text/mod.ts";
 import { findOrMakeToken, findToken } from "./token_file.ts";
 
@@ -37,8 +43,18 @@ export interface RunningServer extends AsyncDisposable {
   close(graceMs?: number): Promise<void>;
 }
 
-/** Makes connections to a target. */
+/**
+ * Makes connections to a target. Throws `unsupported` for `raw://`, where there
+ * are no sessions.
+ */
 export function diallerOf(machine: Machine, target: Target): Dialler {
+  if (target.kind === "raw") {
+    throw new LimpetError(
+      "unsupported",
+      `Cannot connect to ${formatTarget(target)}: the raw protocol has no ` +
+        "sessions. limpet shell and limpet exec speak it; programs use tcp://",
+    );
+  }
   return (signal) =>
     target.kind === "command"
       ? commandDuplex(machine.spawner, target.line, machine.environment())
@@ -51,11 +67,16 @@ export async function connectTo(
   to: string | Duplex | Dialler,
   options: ConnectToOptions = {},
 ): Promise<Session> {
-  const token = options.token ?? (await findToken(machine)).token;
-  if (typeof to !== "string") return await connect(to, { ...options, token });
+  const findOurs = async () =>
+    options.token ?? (await findToken(machine)).token;
+  if (typeof to !== "string") {
+    return await connect(to, { ...options, token: await findOurs() });
+  }
   const target = parseTarget(to);
+  const dial = diallerOf(machine, target);
+  const token = await findOurs();
   const noise = options.noise ?? { maxBytes: MAX_NOISE_BYTES, show: () => {} };
-  return await connect(diallerOf(machine, target), {
+  return await connect(dial, {
     ...options,
     token,
     noise: target.kind === "command" ? noise : undefined,

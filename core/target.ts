@@ -10,12 +10,21 @@ import type { SocketTarget } from "./ports.ts";
 /** The port where nothing else is said. */
 export const DEFAULT_PORT = 8090;
 
-/** Where to connect to: a socket, or the stdio of a program. */
+/** A server of the raw protocol, core/raw/README.md. */
+export interface RawTarget {
+  readonly kind: "raw";
+  readonly hostname: string;
+  readonly port: number;
+}
+
+/** Where to connect to: a socket, the stdio of a program, a raw server. */
 export type Target =
   | SocketTarget
+  | RawTarget
   | { readonly kind: "command"; readonly line: string };
 
-const FORMS = "host, host:port, tcp://host:port, unix:PATH or cmd:COMMAND LINE";
+const FORMS = "host, host:port, tcp://host:port, unix:PATH, " +
+  "cmd:COMMAND LINE or raw://127.0.0.1:port";
 
 /** Reads a target. Throws `invalid_argument`, or `unsupported` for `tls://`. */
 export function parseTarget(text: string): Target {
@@ -23,6 +32,10 @@ export function parseTarget(text: string): Target {
     const line = text.slice(4).trim();
     if (line === "") throw invalid(text, "it names no command");
     return { kind: "command", line };
+  }
+  if (/^raw:\/\//i.test(text)) {
+    const { hostname, port } = parseHost(text, text.slice(6));
+    return { kind: "raw", hostname, port };
   }
   return parseAddress(text);
 }
@@ -36,7 +49,14 @@ export function parseAddress(text: string): SocketTarget {
   }
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1].toLowerCase();
   if (scheme !== undefined && scheme !== "tcp") {
-    if (scheme === "tls" || scheme === "raw") {
+    if (scheme === "raw") {
+      throw invalid(
+        text,
+        "raw:// is for those who connect; to serve the raw protocol, write " +
+          "--raw tcp://host:port",
+      );
+    }
+    if (scheme === "tls") {
       throw new LimpetError(
         "unsupported",
         `Address "${text}" cannot be used: this version does not speak ` +
@@ -48,7 +68,10 @@ export function parseAddress(text: string): SocketTarget {
   return parseHost(text, scheme === undefined ? text : text.slice(6));
 }
 
-function parseHost(whole: string, text: string): SocketTarget {
+function parseHost(
+  whole: string,
+  text: string,
+): SocketTarget & { readonly kind: "tcp" } {
   const match = /^\[([^\]]*)\](?::(.*))?$/.exec(text) ??
     // More than one colon and no brackets: an IPv6 address without a port.
     (text.split(":").length > 2
@@ -87,20 +110,27 @@ export function formatTarget(target: Target): string {
       return `cmd:${target.line}`;
     case "unix":
       return `unix:${target.path}`;
-    case "tcp": {
-      const { hostname, port } = target;
+    case "tcp":
+    case "raw": {
+      const { kind, hostname, port } = target;
       const host = hostname.includes(":") ? `[${hostname}]` : hostname;
-      return `tcp://${host}:${port}`;
+      return `${kind}://${host}:${port}`;
     }
   }
 }
 
 /** Whether only this machine can reach the address. */
 export function isLocal(target: Target): boolean {
-  if (target.kind !== "tcp") return true;
-  const host = target.hostname.toLowerCase();
-  return host === "localhost" || host.endsWith(".localhost") ||
-    host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+  if (target.kind !== "tcp" && target.kind !== "raw") return true;
+  return isLoopback(target.hostname) ||
+    target.hostname.toLowerCase().endsWith(".localhost");
+}
+
+/** Whether a host is this machine's loopback interface, and says so itself. */
+export function isLoopback(hostname: string): boolean {
+  const host = hostname.toLowerCase();
+  return host === "localhost" || host === "::1" ||
+    /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 function invalid(text: string, why: string): LimpetError {

@@ -71,9 +71,13 @@ export function connectError(
 
 /** Listening did not work. */
 export function listenError(address: string, error: OsError): LimpetError {
+  const hint = error.code === "EADDRINUSE"
+    ? ". Another program has it: end that one, or choose another " +
+      (address.startsWith("unix:") ? "path" : "port (0 takes a free one)")
+    : "";
   return new LimpetError(
     "connection_failed",
-    `Cannot listen on ${address}: ${describe(error)}`,
+    `Cannot listen on ${address}: ${describe(error)}${hint}`,
     { cause: error.cause },
   );
 }

@@ -26,6 +26,12 @@ const LAST_TURN_MS = 5;
 /** So many reads empty a pipe of that size, even in small chunks. */
 const MAX_LATE_READS = 64;
 
+/** Where a pump sends to: a channel's stream, or what takes the same calls. */
+export type OutputSink = Pick<
+  SendStream,
+  "push" | "whenBelow" | "end" | "abort" | "onStop"
+>;
+
 /**
  * Reads while there is room and sends what it reads. Once the command has
  * ended, a pipe that something still holds open is given up after `drainMs` of
@@ -35,7 +41,7 @@ const MAX_LATE_READS = 64;
  */
 export class OutputPump {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #send: SendStream;
+  readonly #send: OutputSink;
   #heldOpen = false;
   #readingSince: number | null = null;
   #patienceMs: number | null = null;
@@ -44,7 +50,7 @@ export class OutputPump {
   #bytesAfterExit = 0;
   #lateReads = 0;
 
-  constructor(readable: ReadableStream<Uint8Array>, send: SendStream) {
+  constructor(readable: ReadableStream<Uint8Array>, send: OutputSink) {
     this.#reader = readable.getReader();
     this.#send = send;
     send.onStop = () => this.#cancel();

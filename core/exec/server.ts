@@ -11,13 +11,11 @@ import { FrameType } from "../frame/frame.ts";
 import type { Command, ConsoleText, ProcessHandle, Spawner } from "../ports.ts";
 import { type Console, consoleText } from "./console_text.ts";
 import type { ExecEvent } from "./events.ts";
+import { inherited } from "./environment.ts";
 import type { TerminationReason } from "./exit.ts";
 import { Job, type JobHost } from "./job.ts";
-import { ProcessTree } from "./process_tree.ts";
+import { Leftovers } from "./leftovers.ts";
 import { decodeRequest, type ExecRequest } from "./request.ts";
-
-/** How often to look whether what commands left behind is still there. */
-const LEFTOVER_POLL_MS = 1_000;
 
 /** What a server runs commands with. */
 export interface ExecServerOptions {
@@ -37,12 +35,10 @@ export interface ExecServerOptions {
 export class ExecServer implements JobHost {
   readonly #options: ExecServerOptions;
   readonly #jobs = new Set<Job>();
-  /** Process groups whose leader has ended and that still have members. */
-  readonly #leftovers = new Set<ProcessHandle>();
+  readonly #leftovers = new Leftovers();
   /** Commands that have not ended. */
   #running = 0;
   #closing = false;
-  #poll: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: ExecServerOptions) {
     this.#options = options;
@@ -87,12 +83,7 @@ export class ExecServer implements JobHost {
       job.terminate(reason, Math.min(job.killAfterMs, graceMs))
     );
     await Promise.all(running);
-    clearInterval(this.#poll);
-    const leftovers = [...this.#leftovers].map((group) =>
-      new ProcessTree(group, graceMs).terminate(reason)
-    );
-    await Promise.all(leftovers);
-    this.#leftovers.clear();
+    await this.#leftovers.end(reason, graceMs);
   }
 
   start(command: Command): Promise<ProcessHandle> {
@@ -100,11 +91,7 @@ export class ExecServer implements JobHost {
   }
 
   environment(): Record<string, string> {
-    // LIMPET_TOKEN and the like are the server's own business.
-    const inherited = Object.entries(this.#options.environment());
-    return Object.fromEntries(
-      inherited.filter(([name]) => !name.toUpperCase().startsWith("LIMPET_")),
-    );
+    return inherited(this.#options.environment());
   }
 
   consoleText(request: ExecRequest): ConsoleText | undefined {
@@ -117,8 +104,7 @@ export class ExecServer implements JobHost {
 
   exited(job: Job): void {
     this.#running--;
-    const { handle } = job;
-    if (handle?.groupAlive()) this.#keep(handle);
+    if (job.handle !== null) this.#leftovers.keep(job.handle);
   }
 
   finished(job: Job): void {
@@ -135,20 +121,5 @@ export class ExecServer implements JobHost {
       `Server runs ${this.#running} commands for this session already, as many as ` +
         "its limit maxCommands (--max-commands) allows",
     );
-  }
-
-  /**
-   * What a command leaves in its group lives as long as the session. It is
-   * forgotten as soon as it has gone, before its number can be used anew.
-   */
-  #keep(group: ProcessHandle): void {
-    this.#leftovers.add(group);
-    if (this.#leftovers.size > 1) return;
-    this.#poll = setInterval(() => {
-      for (const each of this.#leftovers) {
-        if (!each.groupAlive()) this.#leftovers.delete(each);
-      }
-      if (this.#leftovers.size === 0) clearInterval(this.#poll);
-    }, LEFTOVER_POLL_MS);
   }
 }

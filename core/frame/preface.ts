@@ -14,6 +14,9 @@ export const CLIENT_PREFACE: Uint8Array = Uint8Array.of(...COMMON, 0x43);
 /** What a server sends first. */
 export const SERVER_PREFACE: Uint8Array = Uint8Array.of(...COMMON, 0x53);
 
+/** So much of what was sent instead is looked at and shown, in bytes. */
+const SHOWN_BYTES = 48;
+
 /** How much a transport may print before the preface, and who wants to see it. */
 export interface Noise {
   /** Bytes to skip at most. */
@@ -87,19 +90,23 @@ export class PrefaceMatcher {
   }
 
   #mismatch(chunk: Uint8Array, begun: number): LimpetError {
-    const start = new Uint8Array(begun + Math.min(chunk.byteLength, 16));
+    const start = new Uint8Array(
+      begun + Math.min(chunk.byteLength, SHOWN_BYTES),
+    );
     start.set(this.#expected.subarray(0, begun));
     start.set(chunk.subarray(0, start.byteLength - begun), begun);
     return new LimpetError(
       "protocol_error",
-      `Peer does not speak Limpet: it sent ${describe(start)}`,
+      `Peer does not speak Limpet: it sent ${
+        describe(start, this.#expected === SERVER_PREFACE)
+      }`,
     );
   }
 }
 
-/** Names the protocols that knock on a port by mistake. */
-function describe(bytes: Uint8Array): string {
-  const text = String.fromCharCode(...bytes);
+/** Names the protocols that knock on a port by mistake; null if it is none. */
+export function recognise(bytes: Uint8Array): string | null {
+  const text = String.fromCharCode(...bytes.subarray(0, SHOWN_BYTES));
   if (
     /^(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|TRACE|CONNECT|PRI) /.test(text)
   ) {
@@ -110,11 +117,38 @@ function describe(bytes: Uint8Array): string {
   if (bytes[0] === 0x16 && (bytes.length < 2 || bytes[1] === 0x03)) {
     return "a TLS handshake";
   }
-  if (
-    bytes.length >= 8 && COMMON.every((byte, i) => byte === bytes[i])
-  ) {
+  return null;
+}
+
+/** Whether it begins as both prefaces do, as far as it goes. */
+export function beginsAsPreface(bytes: Uint8Array): boolean {
+  return bytes.length > 0 &&
+    COMMON.every((byte, i) => i >= bytes.length || byte === bytes[i]);
+}
+
+function describe(bytes: Uint8Array, fromServer: boolean): string {
+  const known = recognise(bytes);
+  if (known !== null) return known;
+  if (bytes.length >= 8 && beginsAsPreface(bytes)) {
     return "the preface of the role that this side has itself";
   }
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"));
+  const hint = fromServer
+    ? "raw://HOST:PORT is for a server that answers plain text"
+    : "limpet serve --raw is for clients that send plain lines";
+  return `${quote(bytes)}. ${hint}`;
+}
+
+/** What is text as text, anything else in hexadecimal. */
+function quote(bytes: Uint8Array): string {
+  // The last character may have been cut, by us or on the way.
+  const text = new TextDecoder().decode(bytes).replace(/\ufffd$/, "");
+  // deno-lint-ignore no-control-regex -- control characters are no text
+  if (text !== "" && !/[\ufffd\x00-\x08\x0e-\x1a\x7f]/.test(text)) {
+    return `the text ${JSON.stringify(text)}`;
+  }
+  const hex = Array.from(
+    bytes.subarray(0, 16),
+    (byte) => byte.toString(16).padStart(2, "0"),
+  );
   return `the bytes ${hex.join(" ")}`;
 }

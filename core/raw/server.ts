@@ -1,0 +1,345 @@
+/**
+ * The raw protocol's server: what one `recv` brings is a command, its output is
+ * the answer. No frames, no authentication; see README.md beside this file.
+ *
+ * @module
+ */
+
+import { asLimpetError, LimpetError } from "../errors.ts";
+import { inherited } from "../exec/environment.ts";
+import type { CommandStatus } from "../exec/exit.ts";
+import { Leftovers } from "../exec/leftovers.ts";
+import { DEFAULT_MAX_OUTPUT_BYTES } from "../exec/output.ts";
+import { OutputPump } from "../exec/output_pump.ts";
+import { ProcessTree } from "../exec/process_tree.ts";
+import { DEFAULT_DRAIN_MS } from "../exec/request.ts";
+import { DEFAULT_LIMITS } from "../limits.ts";
+import type { Duplex, Listener, ProcessHandle, Spawner } from "../ports.ts";
+import { decodeText } from "../text/mod.ts";
+import { KeptOutput, SentOutput } from "./answer.ts";
+import { Receiver, RECV_BYTES } from "./receiver.ts";
+import { strangerIn } from "./stranger.ts";
+
+/** How long a client that we hang up on may take to end its side. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+/** Something that happened on a raw server. `session` numbers connections. */
+export type RawServerEvent =
+  & { readonly session: number; readonly peer: string }
+  & (
+    | { readonly type: "connected" }
+    | { readonly type: "disconnected"; readonly message: string }
+    /** Its first bytes were no command, but this; nothing was run. */
+    | { readonly type: "turned_away"; readonly sent: string }
+    | {
+      readonly type: "command_started";
+      readonly pid: number;
+      readonly line: string;
+    }
+    | { readonly type: "command_refused"; readonly message: string }
+    | { readonly type: "command_ended"; readonly status: CommandStatus }
+  );
+
+type RawEventBody = RawServerEvent extends infer E
+  ? E extends unknown ? Omit<E, "session" | "peer"> : never
+  : never;
+
+/** How to serve the raw protocol. */
+export interface RawServeOptions {
+  readonly spawner: Spawner;
+  /** What commands inherit; variables named `LIMPET_*` are taken out. */
+  readonly environment: () => Record<string, string>;
+  /** What commands are written in. Default UTF-8. Answers go as they are. */
+  readonly encoding?: string;
+  /**
+   * From SIGTERM to SIGKILL for commands whose client has gone, or when the
+   * server ends, in milliseconds. Default 10,000.
+   */
+  readonly graceMs?: number;
+  /**
+   * Stderr kept until stdout is over, in bytes. A command that writes more is
+   * ended. Default 64 MiB.
+   */
+  readonly maxStderrBytes?: number;
+  /**
+   * A client that has ended its side may still read (`nc -N`), or may have gone:
+   * from here that looks the same until something is sent to it. A command that
+   * sends nothing for so long is then ended, in milliseconds. Default 5,000.
+   */
+  readonly silenceMs?: number;
+  /** Told of everything that happens. Must not throw. */
+  readonly onEvent?: (event: RawServerEvent) => void;
+}
+
+/** Serves connections from a listener, or handed over one by one. */
+export class RawServer implements AsyncDisposable {
+  readonly #options: RawServeOptions;
+  readonly #connections = new Set<Connection>();
+  readonly #listeners = new Set<Listener>();
+  #count = 0;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: RawServeOptions) {
+    this.#options = options;
+  }
+
+  /** Connections that are open. */
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Takes connections until the listener ends or the server closes. */
+  async listen(listener: Listener): Promise<void> {
+    this.#listeners.add(listener);
+    for await (const duplex of listener) this.accept(duplex);
+    this.#listeners.delete(listener);
+  }
+
+  /** Serves one connection. Settles when it is over; never rejects. */
+  async accept(duplex: Duplex): Promise<void> {
+    const connection = new Connection(duplex, ++this.#count, this.#options);
+    this.#connections.add(connection);
+    if (this.#closing !== null) connection.close();
+    await connection.over;
+    this.#connections.delete(connection);
+  }
+
+  /**
+   * Stops listening, ends every command (SIGTERM, and SIGKILL after `graceMs`)
+   * and every connection. Settles when nothing is left. To be in more of a
+   * hurry, call it again with a shorter time.
+   */
+  async close(graceMs?: number): Promise<void> {
+    this.#closing ??= this.#stopListening();
+    await this.#closing;
+    await Promise.all(
+      [...this.#connections].map((each) => each.close(graceMs)),
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #stopListening(): Promise<void> {
+    await Promise.all([...this.#listeners].map((each) => each.close()));
+  }
+}
+
+/** One connection of one client: one command after another. */
+class Connection {
+  readonly over: Promise<void>;
+  readonly #id: number;
+  readonly #peer: string;
+  readonly #options: RawServeOptions;
+  readonly #receiver: Receiver;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #leftovers = new Leftovers();
+  #graceMs: number;
+  #tree: ProcessTree | null = null;
+  #stdout: SentOutput | null = null;
+  #lost: LimpetError | null = null;
+  #closing = false;
+  #hasEnded = false;
+  #sending = 0;
+  #silence: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(duplex: Duplex, id: number, options: RawServeOptions) {
+    this.#id = id;
+    this.#peer = duplex.peer ?? "peer";
+    this.#options = options;
+    this.#graceMs = options.graceMs ?? DEFAULT_LIMITS.shutdownGraceMs;
+    this.#receiver = new Receiver(duplex.readable);
+    this.#writer = duplex.writable.getWriter();
+    // A lost connection shows in reads and writes; nobody awaits these two.
+    this.#writer.closed.catch(() => {});
+    this.#writer.ready.catch(() => {});
+    this.#receiver.ended.then((error) => {
+      if (error !== null) return this.#gone(error);
+      this.#hasEnded = true;
+      this.#listenForSilence();
+    });
+    this.over = this.#run();
+  }
+
+  /** Ends what runs, then the connection. Settles when both are over. */
+  async close(graceMs: number = this.#graceMs): Promise<void> {
+    this.#closing = true;
+    this.#graceMs = Math.min(this.#graceMs, graceMs);
+    await this.#tree?.terminate("shutting_down", "SIGTERM", this.#graceMs);
+    this.#receiver.cancel();
+    // Its client may be one that takes nothing.
+    const timer = setTimeout(() => this.#abort(), CLOSE_TIMEOUT_MS);
+    await this.over;
+    clearTimeout(timer);
+  }
+
+  async #run(): Promise<void> {
+    this.#report({ type: "connected" });
+    let message = "the client has left";
+    try {
+      await this.#talk();
+    } catch (thrown) {
+      ({ message } = asLimpetError(thrown, "connection_lost", "Connection"));
+    }
+    await Promise.all([
+      this.#hangUp(),
+      this.#leftovers.end("disconnected", this.#graceMs),
+    ]);
+    if (this.#closing) message = "the server is shutting down";
+    this.#report({ type: "disconnected", message });
+  }
+
+  async #talk(): Promise<void> {
+    for (let isFirst = true; !this.#closing; isFirst = false) {
+      const bytes = await this.#receiver.recv(RECV_BYTES);
+      if (bytes === null) return;
+      const stranger = isFirst ? strangerIn(bytes) : null;
+      if (stranger !== null) return await this.#turnAway(stranger);
+      await this.#command(decodeText(bytes, this.#options.encoding));
+      if (this.#lost !== null) throw this.#lost;
+    }
+  }
+
+  async #turnAway(sent: string): Promise<void> {
+    this.#report({ type: "turned_away", sent });
+    // Whoever speaks something else shows the beginning of this at best.
+    await this.#sendText(
+      "limpet serve --raw is here: use raw://, not tcp://.\n" +
+        `It takes plain lines, and this was ${sent}. Nothing was run.\n`,
+    );
+  }
+
+  async #command(line: string): Promise<void> {
+    const { spawner, environment, maxStderrBytes } = this.#options;
+    let handle: ProcessHandle;
+    try {
+      handle = await spawner({
+        line,
+        env: inherited(environment()),
+        stdin: "null",
+        stdout: "piped",
+        stderr: "piped",
+      });
+    } catch (thrown) {
+      const { message } = asLimpetError(thrown, "spawn_failed", "Cannot start");
+      this.#report({ type: "command_refused", message });
+      return await this.#sendText(`${message}\n`);
+    }
+    this.#report({ type: "command_started", pid: handle.pid, line });
+    const tree = new ProcessTree(handle, this.#graceMs);
+    this.#tree = tree;
+    const stdout = new SentOutput((bytes) => this.#send(bytes));
+    this.#stdout = stdout;
+    const stderr = new KeptOutput(
+      maxStderrBytes ?? DEFAULT_MAX_OUTPUT_BYTES,
+      () => tree.terminate("limit_exceeded"),
+    );
+    const pumps = [
+      ...(handle.stdout === null
+        ? []
+        : [new OutputPump(handle.stdout, stdout)]),
+      ...(handle.stderr === null
+        ? []
+        : [new OutputPump(handle.stderr, stderr)]),
+    ];
+    // It may have happened while the process was being started.
+    if (this.#lost !== null) this.#gone(this.#lost);
+    if (this.#closing) tree.terminate("shutting_down");
+    this.#listenForSilence();
+    const { code, signal } = await handle.status;
+    if (tree.reason !== null) await tree.terminate(tree.reason);
+    for (const pump of pumps) pump.commandEnded(DEFAULT_DRAIN_MS);
+    await Promise.all([stdout.done, stderr.done]);
+    clearTimeout(this.#silence);
+    this.#tree = null;
+    this.#stdout = null;
+    this.#leftovers.keep(handle);
+    const { reason } = tree;
+    const success = code === 0 && reason === null;
+    const status = { success, code, signal, reason };
+    this.#report({ type: "command_ended", status });
+    if (this.#lost !== null) return;
+    for (const chunk of stderr.chunks) await this.#send(chunk);
+    if (reason === "limit_exceeded") {
+      await this.#sendText("limpet: ended, because it wrote too much stderr\n");
+    }
+  }
+
+  async #sendText(text: string): Promise<void> {
+    await this.#send(new TextEncoder().encode(text));
+  }
+
+  async #send(bytes: Uint8Array): Promise<void> {
+    this.#sending++;
+    try {
+      await this.#writer.write(bytes);
+    } catch (thrown) {
+      const error = asLimpetError(thrown, "connection_lost", "Connection lost");
+      this.#gone(error);
+      throw error;
+    } finally {
+      this.#sending--;
+    }
+    this.#listenForSilence();
+  }
+
+  /** The client has gone: so does its command. */
+  #gone(error: LimpetError): void {
+    this.#lost = error;
+    this.#tree?.terminate("disconnected");
+    this.#stdout?.stop();
+  }
+
+  /** From now on, if the client has ended its side and a command runs. */
+  #listenForSilence(): void {
+    clearTimeout(this.#silence);
+    if (!this.#hasEnded || this.#tree === null) return;
+    this.#silence = setTimeout(() => {
+      // Bytes that wait to be taken will tell by themselves who is there.
+      if (this.#sending > 0) return;
+      this.#gone(
+        new LimpetError(
+          "connection_lost",
+          "Client ended its side, and its command was silent since",
+        ),
+      );
+    }, this.#options.silenceMs ?? 5_000);
+  }
+
+  /** So that what was sent last arrives, if there is still somebody. */
+  async #hangUp(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
+    });
+    if (this.#lost === null) {
+      // Dropping a socket with unread bytes resets it.
+      const goodbye = this.#writer.close().then(() => this.#drain());
+      await Promise.race([goodbye.catch(() => {}), patience]);
+    }
+    clearTimeout(timer);
+    this.#abort();
+  }
+
+  async #drain(): Promise<void> {
+    while (await this.#receiver.recv(RECV_BYTES) !== null);
+  }
+
+  #abort(): void {
+    this.#receiver.cancel();
+    this.#writer.abort().catch(() => {});
+  }
+
+  #report(event: RawEventBody): void {
+    try {
+      this.#options.onEvent?.({
+        session: this.#id,
+        peer: this.#peer,
+        ...event,
+      });
+    } catch {
+      // It was told not to throw, and a command is not to pay for it.
+    }
+  }
+}
