@@ -7,6 +7,7 @@
 import { connect, type Session } from "../client.ts";
 import { diallerOf, MAX_NOISE_BYTES } from "../endpoint.ts";
 import { LimpetError } from "../errors.ts";
+import type { Dialler } from "../ports.ts";
 import { DEFAULT_DRAIN_MS, DEFAULT_KILL_AFTER_MS } from "../exec/request.ts";
 import { formatTarget, isLocal, parseTarget } from "../target.ts";
 import { findToken } from "../token_file.ts";
@@ -43,10 +44,17 @@ export async function openSession(
     },
   };
   const encodings = args.has("encoding") ? await loadEncodings() : undefined;
+  const dial = diallerOf(runtime, target);
+  let connected = false;
   const patience = new AbortController();
   const timer = setTimeout(() => patience.abort(), timeoutMs);
   try {
-    const session = await connect(diallerOf(runtime, target), {
+    const dialled: Dialler = async (signal) => {
+      const duplex = await dial(signal);
+      connected = true;
+      return duplex;
+    };
+    const session = await connect(dialled, {
       token,
       encodings,
       early: true,
@@ -60,7 +68,11 @@ export async function openSession(
     if (!patience.signal.aborted) throw error;
     throw new LimpetError(
       "timed_out",
-      `Cannot connect to ${formatTarget(target)} within ${timeout}`,
+      connected
+        ? `${formatTarget(target)} takes connections, and within ${timeout} ` +
+          "it has not answered as a Limpet server does. A server of plain " +
+          "lines, as the lesson's, is raw://HOST:PORT"
+        : `Cannot connect to ${formatTarget(target)} within ${timeout}`,
       { cause: error },
     );
   } finally {

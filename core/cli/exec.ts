@@ -7,6 +7,7 @@
 import type { RemoteCommand } from "../exec/client.ts";
 import type { CommandStatus } from "../exec/exit.ts";
 import { feed } from "../exec/output.ts";
+import { parseTarget } from "../target.ts";
 import { parseArguments, usageError } from "./args.ts";
 import { commandFlags, openSession } from "./connection.ts";
 import { type Translation, translationFor } from "./encoding.ts";
@@ -14,6 +15,7 @@ import { isUnknown, signalStatus, statusOf } from "./exit_status.ts";
 import { EXEC_FLAGS } from "./flags.ts";
 import { runToJson } from "./json_output.ts";
 import { pumpOutput } from "./pump.ts";
+import { execRaw } from "./raw_exec.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime, StandardOutput } from "./runtime.ts";
 import { passSignals } from "./signals.ts";
@@ -34,6 +36,10 @@ export async function execCommand(
   const args = parseArguments(words, EXEC_FLAGS);
   const report = new Reporter(runtime, loudnessOf(runtime, args));
   const invocation = readInvocation(args);
+  const target = parseTarget(args.positionals[0]);
+  if (target.kind === "raw") {
+    return await execRaw(runtime, target, args, report);
+  }
   const flags = await commandFlags(runtime, args);
   const format = args.value("output") ?? "text";
   if (format !== "text" && format !== "json") {

@@ -91,6 +91,10 @@ export const SERVE_FLAGS: readonly Flag[] = [
   TOKEN_FILE,
   { name: "stdio", help: "Serve one client on stdin and stdout" },
   {
+    name: "raw",
+    help: "The lesson's plain protocol; needs --insecure",
+  },
+  {
     name: "encoding",
     value: "NAME",
     help: "Text of commands, as gbk (default: the locale's)",

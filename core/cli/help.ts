@@ -28,7 +28,8 @@ Usage:
 
 ADDRESS  tcp://host:port or unix:PATH (default tcp://127.0.0.1:8090)
 TARGET   host, host:port, tcp://host:port, unix:PATH, or cmd:COMMAND LINE
-         for the stdio of a program, such as cmd:ssh box limpet serve --stdio
+         for the stdio of a program, such as cmd:ssh box limpet serve --stdio;
+         raw://127.0.0.1:port for a server without frames, as "serve --raw" is
 
 Examples:
   limpet serve &
@@ -41,6 +42,10 @@ const SERVE = `Usage: limpet serve [FLAGS] [ADDRESS]
 Lets everyone who has the token run commands here, as the user you are. The
 token is made on first start. ADDRESS is tcp://host:port or unix:PATH (default
 tcp://127.0.0.1:8090); port 0 takes a free one, and the address is printed.
+
+With --raw it is the lesson's server instead: what one recv brings is a command,
+and there is no token, so everybody on this machine can run commands as you. A
+teaching aid, on the loopback interface and with --insecure only.
 `;
 
 const EXEC = `Usage: limpet exec [FLAGS] TARGET -- CMD ARG...
@@ -49,6 +54,10 @@ const EXEC = `Usage: limpet exec [FLAGS] TARGET -- CMD ARG...
 Runs one command on the server. stdout is the command's and nothing else;
 messages of limpet itself begin with "limpet:" on stderr. SIGINT, SIGTERM,
 SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to the command.
+
+With --insecure raw://127.0.0.1:port and -c LINE, one recv of at most 1024 bytes
+is all that comes back, --timeout (default 5s) is how long to wait for it, and
+the outcome is always unknown: exit status 255.
 `;
 
 const EXEC_STATUS = `
@@ -64,6 +73,10 @@ Prompts with ">>: ", runs each line in the server's shell, and shows what it
 prints. "cd" lasts from line to line. Ctrl-C ends the running command; "exit" or
 the end of input leaves. Without a terminal, lines are read without a prompt.
 Variables, functions and unfinished lines do not last from line to line.
+
+With --insecure raw://127.0.0.1:port it is the lesson's client instead: each
+line is sent, and one recv of at most 1024 bytes is taken for its answer, within
+--timeout (default 5s). "cd" and exit codes are not known there.
 
 Exit status: 0 at the end of input and at "exit", N at "exit N", whatever the
 lines came to (each failure is told on stderr); 255 if the connection is lost.

@@ -18,7 +18,8 @@ import { pumpOutput } from "./pump.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime, StandardInput, StandardOutput } from "./runtime.ts";
 
-const PROMPT = ">>: ";
+/** The lesson's prompt. */
+export const PROMPT = ">>: ";
 const NEWLINE: Uint8Array = Uint8Array.of(0x0a);
 
 /**
@@ -39,9 +40,7 @@ export async function runPrompt(
     report,
     true,
   );
-  const lines = runtime.stdin.isTerminal
-    ? editedLines(runtime)
-    : plainLines(runtime.stdin, translation.ours);
+  const lines = linesOf(runtime, translation.ours);
   const told = deferred<number>();
   const busy = { running: false };
   // Never taken back: while the session and a server of ours (demo) are being
@@ -72,9 +71,16 @@ interface Place {
 }
 
 /** Where lines come from: null at the end. */
-interface Lines {
+export interface Lines {
   next(): Promise<string | null>;
   close(): void;
+}
+
+/** With a prompt and an editor in a terminal, without both otherwise. */
+export function linesOf(runtime: CliRuntime, ours: TextCodec): Lines {
+  return runtime.stdin.isTerminal
+    ? editedLines(runtime)
+    : plainLines(runtime.stdin, ours);
 }
 
 async function runLines(
@@ -188,7 +194,7 @@ class PromptedLine {
  * Whether the cursor stands at the beginning of a row. A prompt that is drawn
  * where output ended in the middle of one would wipe that row.
  */
-class Screen {
+export class Screen {
   #terminal: StandardOutput | null = null;
   #lastByte = NEWLINE[0];
 

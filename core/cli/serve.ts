@@ -4,7 +4,6 @@
  * @module
  */
 
-import { deferred } from "../deferred.ts";
 import { LimpetError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { serveAt } from "../endpoint.ts";
@@ -27,8 +26,10 @@ import {
 } from "./args.ts";
 import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
+import { serveRaw } from "./raw_serve.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
+import { stopSignals } from "./stop_signals.ts";
 
 /** Runs the subcommand; resolves to the program's exit status. */
 export async function serveCommand(
@@ -40,6 +41,7 @@ export async function serveCommand(
   if (args.positionals.length > 1 || args.rest !== null) {
     throw usageError("serve takes one ADDRESS at most");
   }
+  if (args.has("raw")) return await serveRaw(runtime, args, report);
   const stdio = args.has("stdio");
   if (stdio && args.positionals.length > 0) {
     throw usageError("--stdio and an ADDRESS exclude each other");
@@ -106,21 +108,6 @@ async function serveStdio(
   askedAgain.then(() => server.close(0));
   await server.close();
   return 0;
-}
-
-/** One listener for both: between two, a signal would end us on the spot. */
-function stopSignals(runtime: CliRuntime) {
-  const asked = deferred<void>();
-  const askedAgain = deferred<void>();
-  let count = 0;
-  // SIGHUP: started from a terminal that closes, or an ssh that hangs up.
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    runtime.onSignal(
-      name,
-      () => (count++ === 0 ? asked : askedAgain).resolve(),
-    );
-  }
-  return { asked: asked.promise, askedAgain: askedAgain.promise };
 }
 
 function refuseOpenDoor(address: string, args: Arguments): void {

@@ -4,10 +4,12 @@
  * @module
  */
 
+import { parseTarget } from "../target.ts";
 import { parseArguments, usageError } from "./args.ts";
 import { commandFlags, openSession } from "./connection.ts";
 import { SHELL_FLAGS } from "./flags.ts";
 import { runPrompt } from "./prompt.ts";
+import { shellRaw } from "./raw_prompt.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 
@@ -20,6 +22,10 @@ export async function shellCommand(
   const report = new Reporter(runtime, loudnessOf(runtime, args));
   if (args.positionals.length !== 1 || args.rest !== null) {
     throw usageError("shell needs one TARGET and nothing more");
+  }
+  const target = parseTarget(args.positionals[0]);
+  if (target.kind === "raw") {
+    return await shellRaw(runtime, target, args, report);
   }
   const flags = await commandFlags(runtime, args);
   const session = await openSession(runtime, args, report);

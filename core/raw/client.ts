@@ -59,7 +59,12 @@ export class RawClient {
     Uint8Array
   > {
     const stop = new AbortController();
-    const late = new LimpetError("timed_out", `No answer within ${ms} ms`);
+    const late = new LimpetError(
+      "timed_out",
+      `No answer within ${ms} ms: a command that prints nothing cannot be ` +
+        "told from one that still runs. What it prints later will be taken " +
+        "for the answer to a later line",
+    );
     const timer = setTimeout(() => stop.abort(late), ms);
     const cancel = () =>
       stop.abort(new LimpetError("cancelled", "Waiting was cancelled"));
@@ -92,6 +97,27 @@ export class RawClient {
     this.#receiver.cancel();
     this.#writer.close().catch(() => {})
       .finally(() => this.#writer.abort().catch(() => {}));
+  }
+
+  /**
+   * Sends a message and takes what one {@linkcode recv} brings, which rejects
+   * as that does. A server that does not read makes nobody wait longer.
+   */
+  async ask(message: Uint8Array, patience: Patience = {}): Promise<Uint8Array> {
+    const stop = new AbortController();
+    const cancel = () => stop.abort();
+    if (patience.signal?.aborted) cancel();
+    else patience.signal?.addEventListener("abort", cancel, { once: true });
+    const failed = this.send(message).then(() => new Promise<never>(() => {}));
+    try {
+      return await Promise.race([
+        this.recv({ ms: patience.ms, signal: stop.signal }),
+        failed,
+      ]);
+    } finally {
+      patience.signal?.removeEventListener("abort", cancel);
+      stop.abort();
+    }
   }
 
   /** What to say of a server that has gone; null: it ended its side. */

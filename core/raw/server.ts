@@ -15,7 +15,7 @@ import { ProcessTree } from "../exec/process_tree.ts";
 import { DEFAULT_DRAIN_MS } from "../exec/request.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import type { Duplex, Listener, ProcessHandle, Spawner } from "../ports.ts";
-import { decodeText } from "../text/mod.ts";
+import { decodeText, encodeText, type TextCodec } from "../text/mod.ts";
 import { KeptOutput, SentOutput } from "./answer.ts";
 import { Receiver, RECV_BYTES } from "./receiver.ts";
 import { strangerIn } from "./stranger.ts";
@@ -49,8 +49,11 @@ export interface RawServeOptions {
   readonly spawner: Spawner;
   /** What commands inherit; variables named `LIMPET_*` are taken out. */
   readonly environment: () => Record<string, string>;
-  /** What commands are written in. Default UTF-8. Answers go as they are. */
-  readonly encoding?: string;
+  /**
+   * What commands come in, and what the shell is to get them in. Default UTF-8.
+   * Answers go as they are.
+   */
+  readonly encoding?: string | TextCodec;
   /**
    * From SIGTERM to SIGKILL for commands whose client has gone, or when the
    * server ends, in milliseconds. Default 10,000.
@@ -211,7 +214,7 @@ class Connection {
   }
 
   async #command(line: string): Promise<void> {
-    const { spawner, environment, maxStderrBytes } = this.#options;
+    const { spawner, environment, encoding, maxStderrBytes } = this.#options;
     let handle: ProcessHandle;
     try {
       handle = await spawner({
@@ -220,6 +223,10 @@ class Connection {
         stdin: "null",
         stdout: "piped",
         stderr: "piped",
+        consoleText: encoding === undefined ? undefined : {
+          encode: (text) => encodeText(text, encoding),
+          variables: [],
+        },
       });
     } catch (thrown) {
       const { message } = asLimpetError(thrown, "spawn_failed", "Cannot start");

@@ -1,0 +1,140 @@
+/**
+ * What the raw protocol asks of those who use it, and a connection to a server.
+ *
+ * @module
+ */
+
+import { LimpetError } from "../errors.ts";
+import { DEFAULT_ANSWER_MS, RawClient } from "../raw/client.ts";
+import { formatTarget, isLoopback, type RawTarget } from "../target.ts";
+import {
+  decodeText,
+  encodeText,
+  findCodec,
+  type TextCodec,
+} from "../text/mod.ts";
+import {
+  type Arguments,
+  type Flag,
+  parseDuration,
+  usageError,
+} from "./args.ts";
+import type { Reporter } from "./report.ts";
+import type { CliRuntime, StandardOutput } from "./runtime.ts";
+
+/** Throws `invalid_argument` unless it is loopback, and meant. */
+export function checkRawAddress(
+  address: string,
+  hostname: string,
+  insecure: boolean,
+): void {
+  if (!isLoopback(hostname)) {
+    throw usageError(
+      `${address} is not on the loopback interface (127.0.0.1, ::1, ` +
+        "localhost), and the raw protocol is refused anywhere else: it knows " +
+        "no token, so whoever reaches it runs commands. Limpet's own protocol " +
+        "is tcp:// without --raw",
+    );
+  }
+  if (insecure) return;
+  throw usageError(
+    `The raw protocol at ${address} has no authentication: every program and ` +
+      "every user of this machine can run commands as whoever serves it. It " +
+      "is a teaching aid; say --insecure if you know that",
+  );
+}
+
+/** Throws `invalid_argument` for the first flag that was given and is not `allowed`. */
+export function refuseFlags(
+  args: Arguments,
+  flags: readonly Flag[],
+  allowed: readonly string[],
+): void {
+  for (const { name } of flags) {
+    if (!args.has(name) || allowed.includes(name)) continue;
+    throw usageError(
+      `--${name} cannot be had with the raw protocol, which carries lines and ` +
+        "their output, and nothing else",
+    );
+  }
+}
+
+/** What `exec` and `shell` take with `raw://`. */
+export const RAW_CLIENT_FLAGS: readonly string[] = [
+  "command",
+  "timeout",
+  "connect-timeout",
+  "encoding",
+  "insecure",
+  "verbose",
+  "quiet",
+];
+
+/** `--timeout`, in milliseconds: how long to wait for an answer. */
+export function answerTimeout(args: Arguments): number {
+  const value = args.value("timeout");
+  return value === undefined
+    ? DEFAULT_ANSWER_MS
+    : parseDuration(value, "--timeout");
+}
+
+/** Connects. Throws as {@linkcode checkRawAddress} does, or `timed_out`. */
+export async function openRaw(
+  runtime: CliRuntime,
+  target: RawTarget,
+  args: Arguments,
+  report: Reporter,
+): Promise<RawClient> {
+  const address = formatTarget(target);
+  const timeout = args.value("connect-timeout") ?? "10s";
+  const timeoutMs = parseDuration(timeout, "--connect-timeout");
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(), timeoutMs);
+  try {
+    const { hostname, port } = target;
+    const duplex = await runtime.dial(
+      { kind: "tcp", hostname, port },
+      patience.signal,
+    );
+    report.debug(`connected to ${address}`);
+    return new RawClient(duplex);
+  } catch (error) {
+    if (!patience.signal.aborted) throw error;
+    throw new LimpetError(
+      "timed_out",
+      `Cannot connect to ${address} within ${timeout}`,
+      { cause: error },
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** `--encoding`; undefined: UTF-8, and answers stay as they are in a pipe. */
+export function rawEncoding(
+  _runtime: CliRuntime,
+  args: Arguments,
+): Promise<TextCodec | undefined> {
+  const name = args.value("encoding");
+  return Promise.resolve(name === undefined ? undefined : findCodec(name));
+}
+
+/**
+ * Shows what one `recv` brought: in a terminal, or where an encoding is given,
+ * as text, each piece for itself as the lesson's client does; else untouched.
+ */
+export async function writeAnswer(
+  to: StandardOutput,
+  answer: Uint8Array,
+  encoding: string | TextCodec | undefined,
+): Promise<void> {
+  const asText = to.isTerminal || encoding !== undefined;
+  const bytes = asText ? encodeText(decodeText(answer, encoding)) : answer;
+  try {
+    await to.write(bytes);
+  } catch (error) {
+    const nobodyReads = error instanceof LimpetError &&
+      error.code === "broken_pipe";
+    if (!nobodyReads) throw error;
+  }
+}

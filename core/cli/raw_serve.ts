@@ -1,0 +1,120 @@
+/**
+ * `limpet serve --raw`: the lesson's server, for the lesson's clients.
+ *
+ * @module
+ */
+
+import { RawServer, type RawServerEvent } from "../raw/server.ts";
+import { DEFAULT_PORT, formatTarget, parseAddress } from "../target.ts";
+import { type Arguments, usageError } from "./args.ts";
+import { SERVE_FLAGS } from "./flags.ts";
+import { checkRawAddress, rawEncoding, refuseFlags } from "./raw_connection.ts";
+import type { Reporter } from "./report.ts";
+import type { CliRuntime } from "./runtime.ts";
+import { stopSignals } from "./stop_signals.ts";
+
+const ALLOWED = ["raw", "encoding", "insecure", "verbose", "quiet"];
+
+/** Serves until a signal; resolves to the program's exit status. */
+export async function serveRaw(
+  runtime: CliRuntime,
+  args: Arguments,
+  report: Reporter,
+): Promise<number> {
+  refuseFlags(args, SERVE_FLAGS, ALLOWED);
+  const target = parseAddress(
+    args.positionals[0] ?? `tcp://127.0.0.1:${DEFAULT_PORT}`,
+  );
+  if (target.kind !== "tcp") {
+    throw usageError(
+      `--raw cannot serve at ${formatTarget(target)}: it is for TCP on the ` +
+        "loopback interface, tcp://127.0.0.1:8090",
+    );
+  }
+  const address = formatTarget(target);
+  checkRawAddress(address, target.hostname, args.has("insecure"));
+  const encoding = await rawEncoding(runtime, args);
+  const server = new RawServer({
+    spawner: runtime.spawner,
+    environment: () => runtime.environment(),
+    encoding,
+    onEvent: (event) => {
+      const { text, important } = describeRawEvent(event);
+      if (important) report.warn(text);
+      else report.debug(text);
+    },
+  });
+  const listener = await runtime.listen(target);
+  // What a name such as localhost means is up to the machine.
+  const bound = parseAddress(listener.address);
+  if (bound.kind === "tcp") {
+    try {
+      checkRawAddress(formatTarget(bound), bound.hostname, true);
+    } catch (error) {
+      await listener.close();
+      throw error;
+    }
+  }
+  const serving = server.listen(listener);
+  report.warn(
+    "no authentication: every program and every user of this machine can now " +
+      "run commands as you. The raw protocol is a teaching aid",
+  );
+  report.info(
+    `listening on ${listener.address} for plain lines; clients write ` +
+      listener.address.replace(/^tcp:/, "raw:"),
+  );
+  const { asked, askedAgain } = stopSignals(runtime);
+  await asked;
+  report.info("stopping: ending the commands that run (again to kill them)");
+  askedAgain.then(() => server.close(0));
+  await server.close();
+  await serving;
+  await report.flush();
+  return 0;
+}
+
+/** An event in words, and whether it is said without `-v`. */
+export function describeRawEvent(
+  event: RawServerEvent,
+): { text: string; important: boolean } {
+  const who = `[${event.session}]`;
+  const debug = (text: string) => ({
+    text: `${who} ${text}`,
+    important: false,
+  });
+  switch (event.type) {
+    case "connected":
+      return debug(`${event.peer} connected`);
+    case "disconnected":
+      return debug(`ended: ${event.message}`);
+    case "turned_away": {
+      const hint = event.sent === "Limpet's frames"
+        ? ": that client is to write raw:// and not tcp://, or this server is " +
+          "to be started without --raw"
+        : "";
+      return {
+        text:
+          `${who} ${event.peer} was turned away, nothing was run: it sent ` +
+          event.sent + hint,
+        important: true,
+      };
+    }
+    case "command_started":
+      return debug(
+        `command started, process ${event.pid}: ` +
+          JSON.stringify(event.line).slice(0, 200),
+      );
+    case "command_refused":
+      return debug(`command refused: ${event.message}`);
+    case "command_ended": {
+      const { code, signal, reason } = event.status;
+      const how = signal === null ? `with code ${code}` : `by ${signal}`;
+      const why = reason === null ? "" : ` (${reason})`;
+      return {
+        text: `${who} command ended ${how}${why}`,
+        important: reason === "limit_exceeded",
+      };
+    }
+  }
+}
