@@ -17,9 +17,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   channel: ["base", "frame"],
   session: ["base", "frame", "link", "channel"],
   exec: ["base", "text", "frame", "channel"],
+  raw: ["base", "text", "frame", "exec"],
   api: ["base", "text", "frame", "link", "session", "channel", "exec"],
   lab: ["base", "frame", "session", "api"],
-  cli: ["base", "text", "session", "exec", "api", "lab"],
+  cli: ["base", "text", "session", "exec", "raw", "api", "lab"],
   // What both adapters need, such as reading an address.
   adapter: ["base"],
   "adapters/node": ["base", "text", "api", "lab", "cli", "adapter"],
