@@ -8,17 +8,12 @@ import { LimpetError } from "../errors.ts";
 import { DEFAULT_ANSWER_MS, RawClient } from "../raw/client.ts";
 import { formatTarget, isLoopback, type RawTarget } from "../target.ts";
 import {
-  decodeText,
-  encodeText,
-  findCodec,
-  type TextCodec,
-} from "../text/mod.ts";
-import {
   type Arguments,
   type Flag,
   parseDuration,
   usageError,
 } from "./args.ts";
+import { loadCodec, ownCodec, Translation } from "./encoding.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime, StandardOutput } from "./runtime.ts";
 
@@ -110,28 +105,36 @@ export async function openRaw(
   }
 }
 
-/** `--encoding`; undefined: UTF-8, and answers stay as they are in a pipe. */
-export function rawEncoding(
-  _runtime: CliRuntime,
+/**
+ * Between the server's encoding, which `--encoding` alone can tell (UTF-8), and
+ * ours. In a pipe answers stay as they are unless it was given.
+ */
+export async function rawTranslation(
+  runtime: CliRuntime,
   args: Arguments,
-): Promise<TextCodec | undefined> {
-  const name = args.value("encoding");
-  return Promise.resolve(name === undefined ? undefined : findCodec(name));
+): Promise<Translation> {
+  const asked = args.value("encoding");
+  return new Translation(
+    await loadCodec(asked ?? "utf-8"),
+    await ownCodec(runtime),
+    asked !== undefined,
+  );
 }
 
 /**
- * Shows what one `recv` brought: in a terminal, or where an encoding is given,
- * as text, each piece for itself as the lesson's client does; else untouched.
+ * Shows what one `recv` brought. Where it is text, each piece is decoded for
+ * itself, as the lesson's client does.
  */
 export async function writeAnswer(
   to: StandardOutput,
   answer: Uint8Array,
-  encoding: string | TextCodec | undefined,
+  translation: Translation,
 ): Promise<void> {
-  const asText = to.isTerminal || encoding !== undefined;
-  const bytes = asText ? encodeText(decodeText(answer, encoding)) : answer;
+  const filter = translation.output(to);
   try {
-    await to.write(bytes);
+    await to.write(filter?.push(answer) ?? answer);
+    const end = filter?.end();
+    if (end !== undefined && end.byteLength > 0) await to.write(end);
   } catch (error) {
     const nobodyReads = error instanceof LimpetError &&
       error.code === "broken_pipe";

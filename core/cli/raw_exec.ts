@@ -14,7 +14,7 @@ import {
   checkRawAddress,
   openRaw,
   RAW_CLIENT_FLAGS,
-  rawEncoding,
+  rawTranslation,
   refuseFlags,
   writeAnswer,
 } from "./raw_connection.ts";
@@ -41,12 +41,12 @@ export async function execRaw(
   }
   checkRawAddress(address, target.hostname, args.has("insecure"));
   const ms = answerTimeout(args);
-  const encoding = await rawEncoding(runtime, args);
-  const message = encodeText(line, encoding);
+  const translation = await rawTranslation(runtime, args);
+  const message = encodeText(line, translation.theirs);
   const client = await openRaw(runtime, target, args, report);
   try {
     const answer = await client.ask(message, { ms });
-    await writeAnswer(runtime.stdout, answer, encoding);
+    await writeAnswer(runtime.stdout, answer, translation);
   } finally {
     client.close();
   }

@@ -8,8 +8,9 @@ import { deferred } from "../deferred.ts";
 import { asLimpetError } from "../errors.ts";
 import type { RawClient } from "../raw/client.ts";
 import { formatTarget, type RawTarget } from "../target.ts";
-import { encodeText, type TextCodec } from "../text/mod.ts";
+import { encodeText } from "../text/mod.ts";
 import type { Arguments } from "./args.ts";
+import type { Translation } from "./encoding.ts";
 import { signalStatus } from "./exit_status.ts";
 import { SHELL_FLAGS } from "./flags.ts";
 import { type Lines, linesOf, Screen } from "./prompt.ts";
@@ -18,7 +19,7 @@ import {
   checkRawAddress,
   openRaw,
   RAW_CLIENT_FLAGS,
-  rawEncoding,
+  rawTranslation,
   refuseFlags,
   writeAnswer,
 } from "./raw_connection.ts";
@@ -39,14 +40,14 @@ export async function shellRaw(
     args.has("insecure"),
   );
   const ms = answerTimeout(args);
-  const encoding = await rawEncoding(runtime, args);
+  const translation = await rawTranslation(runtime, args);
   const client = await openRaw(runtime, target, args, report);
-  const lines = linesOf(runtime);
+  const lines = linesOf(runtime, translation.ours);
   const told = deferred<number>();
   for (const name of ["SIGTERM", "SIGHUP"] as const) {
     runtime.onSignal(name, () => told.resolve(signalStatus(name)));
   }
-  const prompt = new RawPrompt(runtime, client, report, encoding, ms);
+  const prompt = new RawPrompt(runtime, client, report, translation, ms);
   runtime.onSignal("SIGINT", () => {
     if (prompt.interrupt() || runtime.stdin.isTerminal) return;
     told.resolve(signalStatus("SIGINT"));
@@ -68,7 +69,7 @@ class RawPrompt {
   readonly #runtime: CliRuntime;
   readonly #client: RawClient;
   readonly #report: Reporter;
-  readonly #encoding: string | TextCodec | undefined;
+  readonly #translation: Translation;
   readonly #ms: number;
   readonly #screen = new Screen();
   #waiting: AbortController | null = null;
@@ -78,13 +79,13 @@ class RawPrompt {
     runtime: CliRuntime,
     client: RawClient,
     report: Reporter,
-    encoding: string | TextCodec | undefined,
+    translation: Translation,
     ms: number,
   ) {
     this.#runtime = runtime;
     this.#client = client;
     this.#report = report;
-    this.#encoding = encoding;
+    this.#translation = translation;
     this.#ms = ms;
   }
 
@@ -118,10 +119,10 @@ class RawPrompt {
     this.#waiting = waiting;
     const stdout = this.#screen.watch(this.#runtime.stdout);
     try {
-      const message = encodeText(line, this.#encoding);
+      const message = encodeText(line, this.#translation.theirs);
       const patience = { ms: this.#ms, signal: waiting.signal };
       const answer = await this.#client.ask(message, patience);
-      await writeAnswer(stdout, answer, this.#encoding);
+      await writeAnswer(stdout, answer, this.#translation);
       await this.#screen.endLine();
     } catch (thrown) {
       const error = asLimpetError(thrown, "refused", `Sending ${line}`);

@@ -7,8 +7,9 @@
 import { RawServer, type RawServerEvent } from "../raw/server.ts";
 import { DEFAULT_PORT, formatTarget, parseAddress } from "../target.ts";
 import { type Arguments, usageError } from "./args.ts";
+import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
-import { checkRawAddress, rawEncoding, refuseFlags } from "./raw_connection.ts";
+import { checkRawAddress, refuseFlags } from "./raw_connection.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { stopSignals } from "./stop_signals.ts";
@@ -33,11 +34,15 @@ export async function serveRaw(
   }
   const address = formatTarget(target);
   checkRawAddress(address, target.hostname, args.has("insecure"));
-  const encoding = await rawEncoding(runtime, args);
+  const { platform, encodings } = await servedPlatform(
+    runtime,
+    args.value("encoding"),
+    report,
+  );
   const server = new RawServer({
     spawner: runtime.spawner,
     environment: () => runtime.environment(),
-    encoding,
+    console: { ...platform, encodings },
     onEvent: (event) => {
       const { text, important } = describeRawEvent(event);
       if (important) report.warn(text);

@@ -28,7 +28,7 @@ export interface Console {
 
 /** How a command's text is to reach it; undefined for UTF-8. */
 export function consoleText(
-  request: ExecRequest,
+  request: Pick<ExecRequest, "encoding" | "env">,
   machine: Console,
 ): ConsoleText | undefined {
   // Windows takes every command line as Unicode and converts it by itself.

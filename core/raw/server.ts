@@ -6,6 +6,7 @@
  */
 
 import { asLimpetError, LimpetError } from "../errors.ts";
+import { type Console, consoleText } from "../exec/console_text.ts";
 import { inherited } from "../exec/environment.ts";
 import type { CommandStatus } from "../exec/exit.ts";
 import { Leftovers } from "../exec/leftovers.ts";
@@ -15,7 +16,7 @@ import { ProcessTree } from "../exec/process_tree.ts";
 import { DEFAULT_DRAIN_MS } from "../exec/request.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import type { Duplex, Listener, ProcessHandle, Spawner } from "../ports.ts";
-import { decodeText, encodeText, type TextCodec } from "../text/mod.ts";
+import { decodeText, findCodec, type TextCodec } from "../text/mod.ts";
 import { KeptOutput, SentOutput } from "./answer.ts";
 import { Receiver, RECV_BYTES } from "./receiver.ts";
 import { strangerIn } from "./stranger.ts";
@@ -53,7 +54,7 @@ export interface RawServeOptions {
    * What commands come in, and what the shell is to get them in. Default UTF-8.
    * Answers go as they are.
    */
-  readonly encoding?: string | TextCodec;
+  readonly console?: Console;
   /**
    * From SIGTERM to SIGKILL for commands whose client has gone, or when the
    * server ends, in milliseconds. Default 10,000.
@@ -138,6 +139,7 @@ class Connection {
   readonly #receiver: Receiver;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #leftovers = new Leftovers();
+  readonly #codec: TextCodec;
   #graceMs: number;
   #tree: ProcessTree | null = null;
   #stdout: SentOutput | null = null;
@@ -152,6 +154,8 @@ class Connection {
     this.#peer = duplex.peer ?? "peer";
     this.#options = options;
     this.#graceMs = options.graceMs ?? DEFAULT_LIMITS.shutdownGraceMs;
+    const { encoding, encodings } = options.console ?? { encoding: "utf-8" };
+    this.#codec = findCodec(encoding, encodings);
     this.#receiver = new Receiver(duplex.readable);
     this.#writer = duplex.writable.getWriter();
     // A lost connection shows in reads and writes; nobody awaits these two.
@@ -199,7 +203,7 @@ class Connection {
       if (bytes === null) return;
       const stranger = isFirst ? strangerIn(bytes) : null;
       if (stranger !== null) return await this.#turnAway(stranger);
-      await this.#command(decodeText(bytes, this.#options.encoding));
+      await this.#command(decodeText(bytes, this.#codec));
       if (this.#lost !== null) throw this.#lost;
     }
   }
@@ -214,7 +218,7 @@ class Connection {
   }
 
   async #command(line: string): Promise<void> {
-    const { spawner, environment, encoding, maxStderrBytes } = this.#options;
+    const { spawner, environment, maxStderrBytes } = this.#options;
     let handle: ProcessHandle;
     try {
       handle = await spawner({
@@ -223,10 +227,8 @@ class Connection {
         stdin: "null",
         stdout: "piped",
         stderr: "piped",
-        consoleText: encoding === undefined ? undefined : {
-          encode: (text) => encodeText(text, encoding),
-          variables: [],
-        },
+        consoleText: this.#options.console &&
+          consoleText({ env: {} }, this.#options.console),
       });
     } catch (thrown) {
       const { message } = asLimpetError(thrown, "spawn_failed", "Cannot start");
