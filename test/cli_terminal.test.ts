@@ -1,80 +1,11 @@
-import { execFileSync } from "node:child_process";
-import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
-import { environment, quoted, temporaryFolder } from "./support/cli.ts";
-import { eventually } from "./support/leaks.ts";
+import { describe, expect, test } from "vitest";
 import { isAlive, untilGone } from "./support/processes.ts";
-import { cli, ROOT, THIS_RUNTIME } from "./support/runtimes.ts";
+import { THIS_RUNTIME } from "./support/runtimes.ts";
+import { Terminal } from "./support/terminal.ts";
 
-// A tmux of our own, on a socket of our own.
-const socket = join(temporaryFolder(), "tmux");
-const env = environment({ TERM: "xterm-256color" });
-
-function tmux(...args: string[]): string {
-  return execFileSync("tmux", ["-S", socket, "-f", "/dev/null", ...args], {
-    encoding: "utf8",
-    env,
-  });
-}
-
-// The server ends with its last terminal, unless a test has failed.
-tmux("new-session", "-d", "-s", "keep", "cat");
-afterAll(() => tmux("kill-server"));
-
-let count = 0;
-
-/** `limpet demo` in a terminal of its own. */
-class Terminal {
-  readonly #name = `t${count++}`;
-
+class Demo extends Terminal {
   constructor(columns: number, prefix = "") {
-    const demo = [...cli(THIS_RUNTIME), "demo"].map(quoted).join(" ");
-    // Ctrl-C reaches this shell too; it is to outlive the command.
-    const line = `trap : INT; cd ${
-      quoted(ROOT)
-    }; ${prefix} ${demo}; echo "left with $?"; cat`;
-    tmux(
-      ...["new-session", "-d", "-s", this.#name, "-x", String(columns)],
-      ...["-y", "24", "sh", "-c", line],
-    );
-  }
-
-  /** What is on the screen, wrapped lines as one. */
-  screen(): string {
-    return tmux("capture-pane", "-p", "-J", "-t", this.#name)
-      .replace(/ +$/gm, "").trimEnd();
-  }
-
-  /** With its colours. */
-  colours(): string {
-    return tmux("capture-pane", "-p", "-e", "-t", this.#name);
-  }
-
-  type(text: string): void {
-    tmux("send-keys", "-t", this.#name, "-l", text);
-  }
-
-  press(...keys: string[]): void {
-    tmux("send-keys", "-t", this.#name, ...keys);
-  }
-
-  /** Waits until the end of the screen is this. */
-  async shows(end: string | RegExp): Promise<void> {
-    const fits = () => {
-      const screen = this.screen();
-      return typeof end === "string" ? screen.endsWith(end) : end.test(screen);
-    };
-    await eventually(fits, () => `${end} in\n${this.screen()}`, 15_000);
-  }
-
-  async enter(line: string): Promise<void> {
-    this.type(line);
-    await this.shows(line);
-    this.press("Enter");
-  }
-
-  close(): void {
-    tmux("kill-session", "-t", this.#name);
+    super(["demo"], columns, prefix);
   }
 }
 
@@ -85,7 +16,7 @@ describe.each([40, 120])(
   `the prompt on ${THIS_RUNTIME}, %i columns`,
   (columns) => {
     test("lines, history, editing, Ctrl-C and Ctrl-D", async () => {
-      const terminal = new Terminal(columns);
+      const terminal = new Demo(columns);
       await terminal.shows(PROMPT);
       await terminal.enter("echo one; echo two >&2; false");
       await terminal.shows(`\none\ntwo\nlimpet: exit code 1${PROMPT}`);
@@ -139,9 +70,9 @@ describe.each([40, 120])(
 );
 
 test(`NO_COLOR and exit, on ${THIS_RUNTIME}`, async () => {
-  const bright = new Terminal(80);
-  const plain = new Terminal(80, "NO_COLOR=1");
-  const dumb = new Terminal(80, "TERM=dumb");
+  const bright = new Demo(80);
+  const plain = new Demo(80, "NO_COLOR=1");
+  const dumb = new Demo(80, "TERM=dumb");
   for (const terminal of [bright, plain, dumb]) {
     await terminal.shows(PROMPT);
     await terminal.enter("exit 3");
@@ -155,7 +86,7 @@ test(`NO_COLOR and exit, on ${THIS_RUNTIME}`, async () => {
 });
 
 test(`output without a line end stays on the screen, on ${THIS_RUNTIME}`, async () => {
-  const terminal = new Terminal(80);
+  const terminal = new Demo(80);
   await terminal.shows(PROMPT);
   await terminal.enter("printf out");
   await terminal.shows(`printf out\nout${PROMPT}`);

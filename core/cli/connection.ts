@@ -68,7 +68,7 @@ export async function openSession(
     if (!patience.signal.aborted) throw error;
     throw new LimpetError(
       "timed_out",
-      connected
+      connected && target.kind === "tcp"
         ? `${formatTarget(target)} takes connections, and within ${timeout} ` +
           "it has not answered as a Limpet server does. A server of plain " +
           "lines, as the lesson's, is raw://HOST:PORT"

@@ -111,7 +111,7 @@ as for a --port that is taken.
 
 const TOKEN = `Who may connect
 
-Everyone who has the server's token, and nobody else; there is no other mode.
+Everyone who has the server's token, and nobody else, "serve --raw" excepted.
 "limpet serve" makes a random one on first start. It never crosses the wire:
 both sides prove that they have it, the client to the server and the reverse.
 
