@@ -226,7 +226,9 @@ describe(`frames and none, on ${THIS_RUNTIME}`, () => {
       { env: TOKEN },
     );
     expect(code).toBe(255);
-    expect(stderr).toContain(`tcp://127.0.0.1:${port} takes connections, and`);
+    expect(stderr).toContain(
+      `127.0.0.1:${port} within 1s: it takes connections`,
+    );
     expect(stderr).toContain("raw://HOST:PORT");
   });
 

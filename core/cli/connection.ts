@@ -66,13 +66,13 @@ export async function openSession(
     return session;
   } catch (error) {
     if (!patience.signal.aborted) throw error;
+    const silent = connected && target.kind === "tcp"
+      ? ": it takes connections, and does not answer as a Limpet server does. " +
+        "A server of plain lines, as the lesson's, is raw://HOST:PORT"
+      : "";
     throw new LimpetError(
       "timed_out",
-      connected && target.kind === "tcp"
-        ? `${formatTarget(target)} takes connections, and within ${timeout} ` +
-          "it has not answered as a Limpet server does. A server of plain " +
-          "lines, as the lesson's, is raw://HOST:PORT"
-        : `Cannot connect to ${formatTarget(target)} within ${timeout}`,
+      `Cannot connect to ${formatTarget(target)} within ${timeout}${silent}`,
       { cause: error },
     );
   } finally {
