@@ -15,7 +15,7 @@
  * @module
  */
 
-import iconvLite from "iconv-lite";
+import untyped from "iconv-lite";
 import {
   type Encodings,
   type TextCodec,
@@ -25,6 +25,23 @@ import {
 } from "./codec.ts";
 
 export type { Encodings, TextCodec, TextReader, TextWriter };
+
+/** What we use of it. Its own types need those of Node, which not all have. */
+interface Library {
+  encodingExists(name: string): boolean;
+  getDecoder(name: string): {
+    write(bytes: Uint8Array): string;
+    end(): string | 0 | undefined;
+  };
+  getEncoder(name: string): {
+    write(text: string): Uint8Array;
+    end(): Uint8Array | undefined;
+  };
+  /** Null until the first encoding was asked for. */
+  readonly encodings: Readonly<Record<string, unknown>> | null;
+}
+
+const iconvLite = untyped as unknown as Library;
 
 /** Names of what is no character encoding, or is none by itself. */
 const NOT_TEXT = /^(_.*|\d+|base64|hex|binary)$/;
