@@ -6,7 +6,7 @@
  */
 
 import type { Program } from "../../core/adapter/command.ts";
-import { directoryCheckError } from "../../core/adapter/encoded.ts";
+import { checkError } from "../../core/adapter/encoded.ts";
 import { type OsError, startError } from "../../core/adapter/os_error.ts";
 import {
   directoryError,
@@ -24,21 +24,34 @@ import { codeOf } from "./errors.ts";
  * executed and reports it as missing.
  */
 export function locate(program: Program): string {
-  const { file, wrapped, checkDirectory, title } = program;
+  const { file, wrapped, check, cwd, env, title } = program;
   if (program.verbatim) return file;
-  if (checkDirectory !== null) {
-    const { args } = checkDirectory;
-    const { code } = new Deno.Command("/bin/sh", {
-      args: [...args],
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).outputSync();
-    const error = directoryCheckError(title, checkDirectory, code);
+  if (check !== null) {
+    const code = exitCode("/bin/sh", {
+      args: [...check.args],
+      cwd,
+      env: { ...env },
+    });
+    const error = checkError(title, check, code);
     if (error !== null) throw error;
   }
   const path = search(program, wrapped ?? file);
   return wrapped === null ? path : file;
+}
+
+/** Null if it does not start: whatever is the matter, it shows at the start. */
+function exitCode(file: string, options: Deno.CommandOptions): number | null {
+  try {
+    return new Deno.Command(file, {
+      ...options,
+      clearEnv: true,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).outputSync().code;
+  } catch {
+    return null;
+  }
 }
 
 function search({ env, cwd, title }: Program, file: string): string {

@@ -8,7 +8,7 @@
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import type { Program } from "../../core/adapter/command.ts";
-import { directoryCheckError } from "../../core/adapter/encoded.ts";
+import { checkError } from "../../core/adapter/encoded.ts";
 import { type OsError, startError } from "../../core/adapter/os_error.ts";
 import {
   directoryError,
@@ -42,11 +42,14 @@ export function diagnose(
 
 /** What a shell is to do for us has to be looked at beforehand. */
 export function checkBefore(program: Program): void {
-  const { wrapped, checkDirectory, title } = program;
-  if (checkDirectory !== null) {
-    const { args } = checkDirectory;
-    const { status } = spawnSync("/bin/sh", args, { stdio: "ignore" });
-    const error = directoryCheckError(title, checkDirectory, status);
+  const { wrapped, check, cwd, env, title } = program;
+  if (check !== null) {
+    const { status } = spawnSync("/bin/sh", check.args, {
+      cwd,
+      env: { ...env },
+      stdio: "ignore",
+    });
+    const error = checkError(title, check, status);
     if (error !== null) throw error;
   }
   if (wrapped === null) return;

@@ -7,7 +7,7 @@
 
 import type { LimpetError } from "../errors.ts";
 import type { Command } from "../ports.ts";
-import { type DirectoryCheck, encodeCommand } from "./encoded.ts";
+import { encodeCommand, type ShellCheck } from "./encoded.ts";
 import { startError } from "./os_error.ts";
 
 /** What to start. */
@@ -24,7 +24,7 @@ export interface Program {
   readonly cwd: string | undefined;
   readonly env: Readonly<Record<string, string>>;
   /** To be made before the start; null if there is nothing to look at. */
-  readonly checkDirectory: DirectoryCheck | null;
+  readonly check: ShellCheck | null;
 }
 
 /** Checks a command and puts it into the form the OS takes. */
@@ -32,7 +32,7 @@ export function toProgram(command: Command, isWindows: boolean): Program {
   const { argv, line, cwd, env } = command;
   const title = line ?? argv?.[0] ?? "";
   checkStrings(command, title);
-  const common = { title, cwd, env, verbatim: false, checkDirectory: null };
+  const common = { title, cwd, env, verbatim: false, check: null };
   const encoded = isWindows ? null : encodeCommand(command);
   if (encoded !== null) {
     const { program, ...rest } = encoded;

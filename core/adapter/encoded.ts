@@ -8,62 +8,92 @@
 
 import { LimpetError } from "../errors.ts";
 import type { Command, ConsoleText } from "../ports.ts";
-import { directoryError, type DirectoryKind } from "./search.ts";
+import { startError } from "./os_error.ts";
+import { directoryError, searchError } from "./search.ts";
 
 /** What is left of a command once its text is words of a shell's. */
 export interface EncodedCommand {
   /** Of `/bin/sh`. */
   readonly args: readonly string[];
-  /** Null if the directory is ASCII. */
-  readonly checkDirectory: DirectoryCheck | null;
+  /** Null if nothing is named that only a shell can look at. */
+  readonly check: ShellCheck | null;
   /** The directory, if it is ASCII. */
   readonly cwd: string | undefined;
   /** The environment without what the shell adds. */
   readonly env: Readonly<Record<string, string>>;
-  /** The program, if it can be looked for beforehand. */
+  /** The program, if it can be looked for without a shell. */
   readonly program: string | null;
 }
 
-/** How to look beforehand at a directory whose name only a shell can say. */
-export interface DirectoryCheck {
-  readonly name: string;
-  /** Of `/bin/sh`. */
+/** How to look beforehand at what only a shell can name. */
+export interface ShellCheck {
+  /** Of `/bin/sh`, in the environment of the command. */
   readonly args: readonly string[];
+  readonly cwd: string;
+  readonly program: string;
 }
 
-/** The error that the shell's exit code stands for; null if all is well. */
-export function directoryCheckError(
+/** The error that the check's exit code stands for; null if all is well. */
+export function checkError(
   title: string,
-  check: DirectoryCheck,
+  { cwd, program }: ShellCheck,
   code: number | null,
 ): LimpetError | null {
-  const kinds = ["usable", "missing", "not a directory", "no permission"];
-  const kind = kinds[code ?? 0] as DirectoryKind | undefined;
-  return directoryError(title, check.name, kind ?? "unknown", null);
+  switch (code) {
+    case 1:
+      return directoryError(title, cwd, "missing", null);
+    case 2:
+      return directoryError(title, cwd, "not a directory", null);
+    case 3:
+      return directoryError(title, cwd, "no permission", null);
+    case 4:
+      return searchError(title, program, "missing", null);
+    case 5:
+      return searchError(title, program, "directory", null);
+    case 6:
+      return searchError(title, program, "not executable", null);
+    default:
+      return null;
+  }
 }
 
+// As chdir(2) does it: no CDPATH, and .. is where the directory really is.
+const MOVE = 'CDPATH= cd -P -- "$1"';
+
 const CHECK_DIRECTORY =
-  `[ -e "$1" ] || exit 1; [ -d "$1" ] || exit 2; cd -- "$1" || exit 3`;
+  `[ -e "$1" ] || exit 1; [ -d "$1" ] || exit 2; ${MOVE} || exit 3; shift; `;
+
+const CHECK_PROGRAM = 'case $1 in */*) [ -e "$1" ] || exit 4; ' +
+  '[ ! -d "$1" ] || exit 5; [ -x "$1" ] || exit 6;; ' +
+  '*) command -v "$1" || exit 4;; esac';
 
 /** Null for a command whose text is all ASCII, or is to go as UTF-8. */
 export function encodeCommand(command: Command): EncodedCommand | null {
   const { consoleText, argv, line, cwd, env } = command;
   if (consoleText === undefined) return null;
-  const variables = consoleText.variables.filter((name) =>
-    !isAscii(`${name}${env[name] ?? ""}`)
-  );
   const moves = cwd !== undefined && !isAscii(cwd);
   const words = argv ?? ["/bin/sh", "-c", line ?? ""];
-  if (words.every(isAscii) && !moves && variables.length === 0) return null;
+  const needed = consoleText.variables.some((name) => !isPlain(name, env)) ||
+    moves || !words.every(isAscii);
+  if (!needed) return null;
+  // A shell keeps to itself what could not be a variable of its own.
+  const variables = Object.keys(env).filter((name) =>
+    isPlain(name, env)
+      ? !isIdentifier(name)
+      : consoleText.variables.includes(name)
+  );
   const rest = Object.entries(env).filter(([name]) =>
     !variables.includes(name)
   );
   const [program] = words;
+  const pack = (then: string, parts: readonly string[]) =>
+    script(then, parts, consoleText, line ?? program);
   return {
-    args: script(
+    args: pack(
       [
-        moves ? 'cd -- "$1" || exit 126; shift;' : "",
-        variables.length > 0 ? "exec env" : "exec",
+        moves ? `${MOVE} || exit 126; shift;` : "",
+        // By its path: the command's PATH need not lead to it.
+        variables.length > 0 ? "exec /usr/bin/env --" : "exec",
         '"$@"',
         command.stderr === "stdout" ? "2>&1" : "",
       ].join(" "),
@@ -76,32 +106,72 @@ export function encodeCommand(command: Command): EncodedCommand | null {
           : []),
         ...words,
       ],
-      consoleText,
     ),
-    checkDirectory: moves
-      ? { name: cwd, args: script(CHECK_DIRECTORY, [cwd], consoleText) }
-      : null,
+    ...looks(program, moves ? cwd : null, variables.includes("PATH"), pack),
     cwd: moves ? undefined : cwd,
     env: Object.fromEntries(rest),
-    // A relative path would have to be looked for in a directory we cannot name.
-    program: isAscii(program) && !(moves && program.includes("/"))
-      ? program
-      : null,
   };
 }
+
+/** Who looks whether the program is there, and the directory if it is given. */
+function looks(
+  program: string,
+  cwd: string | null,
+  isPathUnknown: boolean,
+  pack: (then: string, parts: readonly string[]) => string[],
+): Pick<EncodedCommand, "check" | "program"> {
+  const isRelative = program.includes("/") && !program.startsWith("/");
+  const isOurs = isAscii(program) && !(cwd !== null && isRelative);
+  const isHidden = isPathUnknown && !program.includes("/");
+  const asks = !isOurs && !isHidden;
+  const then = [
+    cwd !== null ? CHECK_DIRECTORY : "",
+    asks ? CHECK_PROGRAM : "",
+  ].join("");
+  const parts = [...(cwd !== null ? [cwd] : []), ...(asks ? [program] : [])];
+  return {
+    program: isOurs && !isHidden ? program : null,
+    check: then === "" ? null : {
+      args: pack(then, parts),
+      cwd: cwd ?? "",
+      program,
+    },
+  };
+}
+
+/** Longest argument that Linux takes, in bytes (MAX_ARG_STRLEN, less the NUL). */
+const MAX_WORD_BYTES = 131_071;
 
 /** The arguments of a shell that runs `then` with these words as `$1`, `$2`, … */
 function script(
   then: string,
   words: readonly string[],
   consoleText: ConsoleText,
+  title: string,
 ): string[] {
   const separator = freeSeparator(words);
   // One printf for all, cut apart again at a character that is in none of them.
-  const unpack = `IFS=${separator}; set -f; ` +
-    `set -- $(printf '%b${separator}' "$@"); set +f; unset IFS; `;
-  const packed = words.map((word) => octal(consoleText.encode(word)));
-  return ["-c", unpack + then, "sh", ...packed];
+  const unpack = `IFS=${separator}; set -f; set -- $(printf %b "$@"); ` +
+    "set +f; unset IFS; ";
+  let packed = "";
+  for (const word of words) {
+    const bytes = consoleText.encode(word);
+    // The shell could only say so on stderr.
+    if (bytes.byteLength > MAX_WORD_BYTES) {
+      const reason = `an argument of ${bytes.byteLength} bytes is too long`;
+      throw startError("argument_list_too_long", title, reason, null);
+    }
+    packed += octal(bytes) + separator;
+  }
+  return ["-c", unpack + then, "sh", ...pieces(packed)];
+}
+
+/**
+ * The packed text in arguments that are not too long themselves (five
+ * characters at most for a byte), cut between escapes.
+ */
+function pieces(packed: string): string[] {
+  return packed.match(/(?:\\\d{4}|[^\\]){1,20000}/g) ?? [];
 }
 
 /** Control characters that are a byte of no character in any encoding. */
@@ -131,6 +201,17 @@ function octal(bytes: Uint8Array): string {
 }
 
 const BACKSLASH = 0x5c;
+
+function isPlain(
+  name: string,
+  env: Readonly<Record<string, string>>,
+): boolean {
+  return isAscii(name) && isAscii(env[name] ?? "");
+}
+
+function isIdentifier(name: string): boolean {
+  return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name);
+}
 
 function isAscii(text: string): boolean {
   return /^[\0-\x7f]*$/.test(text);
