@@ -142,6 +142,9 @@ function looks(
 /** Longest argument that Linux takes, in bytes (MAX_ARG_STRLEN, less the NUL). */
 const MAX_WORD_BYTES = 131_071;
 
+/** Near the longest for a piece of packed text, which goes as an argument too. */
+const PIECE_LENGTH = 100_000;
+
 /** The arguments of a shell that runs `then` with these words as `$1`, `$2`, … */
 function script(
   then: string,
@@ -153,25 +156,28 @@ function script(
   // One printf for all, cut apart again at a character that is in none of them.
   const unpack = `IFS=${separator}; set -f; set -- $(printf %b "$@"); ` +
     "set +f; unset IFS; ";
-  let packed = "";
-  for (const word of words) {
+  const packed = words.map((word) => {
     const bytes = consoleText.encode(word);
+    if (bytes.byteLength <= MAX_WORD_BYTES) return octal(bytes) + separator;
     // The shell could only say so on stderr.
-    if (bytes.byteLength > MAX_WORD_BYTES) {
-      const reason = `an argument of ${bytes.byteLength} bytes is too long`;
-      throw startError("argument_list_too_long", title, reason, null);
-    }
-    packed += octal(bytes) + separator;
-  }
-  return ["-c", unpack + then, "sh", ...pieces(packed)];
+    const reason = `an argument of ${bytes.byteLength} bytes is too long`;
+    throw startError("argument_list_too_long", title, reason, null);
+  });
+  return ["-c", unpack + then, "sh", ...pieces(packed.join(""))];
 }
 
-/**
- * The packed text in arguments that are not too long themselves (five
- * characters at most for a byte), cut between escapes.
- */
+/** Cut into arguments that are not too long themselves, between escapes. */
 function pieces(packed: string): string[] {
-  return packed.match(/(?:\\\d{4}|[^\\]){1,20000}/g) ?? [];
+  const list: string[] = [];
+  for (let at = 0; at < packed.length;) {
+    let end = Math.min(at + PIECE_LENGTH, packed.length);
+    // An escape is one character and four digits.
+    const escape = packed.lastIndexOf("\\", end - 1);
+    if (escape > at && escape + 5 > end) end = escape;
+    list.push(packed.slice(at, end));
+    at = end;
+  }
+  return list;
 }
 
 /** Control characters that are a byte of no character in any encoding. */
@@ -188,19 +194,28 @@ function freeSeparator(words: readonly string[]): string {
   );
 }
 
+const BACKSLASH = 0x5c;
+
 /** As the `%b` of printf(1) reads it (POSIX.1-2024, printf). */
 function octal(bytes: Uint8Array): string {
-  let text = "";
+  // By way of bytes: megabytes of text, character by character, take seconds.
+  const text = new Uint8Array(5 * bytes.byteLength);
+  let end = 0;
   for (const byte of bytes) {
-    const plain = byte >= 0x20 && byte < 0x7f && byte !== BACKSLASH;
-    text += plain
-      ? String.fromCharCode(byte)
-      : `\\0${byte.toString(8).padStart(3, "0")}`;
+    if (byte >= 0x20 && byte < 0x7f && byte !== BACKSLASH) {
+      text[end++] = byte;
+      continue;
+    }
+    text[end++] = BACKSLASH;
+    text[end++] = ZERO;
+    text[end++] = ZERO + (byte >> 6);
+    text[end++] = ZERO + (byte >> 3 & 7);
+    text[end++] = ZERO + (byte & 7);
   }
-  return text;
+  return new TextDecoder().decode(text.subarray(0, end));
 }
 
-const BACKSLASH = 0x5c;
+const ZERO = 0x30;
 
 function isPlain(
   name: string,

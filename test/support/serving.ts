@@ -18,7 +18,11 @@ import type {
   SocketTarget,
   Spawner,
 } from "../../core/ports.ts";
-import { Server, type ServerEvent } from "../../core/server.ts";
+import {
+  type ServeOptions,
+  Server,
+  type ServerEvent,
+} from "../../core/server.ts";
 import { adapter } from "./adapter.ts";
 import { eventually } from "./leaks.ts";
 
@@ -56,6 +60,7 @@ export interface Serving extends AsyncDisposable {
 export async function serving(
   limits: Partial<Limits> = {},
   spawner: Spawner = adapter.spawner,
+  more: Partial<ServeOptions> = {},
 ): Promise<Serving> {
   const events: ServerEvent[] = [];
   const spawned: Command[] = [];
@@ -69,6 +74,7 @@ export async function serving(
     },
     limits,
     onEvent: (event) => events.push(event),
+    ...more,
   });
   const listener = await adapter.listen({
     kind: "tcp",
