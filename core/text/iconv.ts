@@ -47,15 +47,15 @@ const iconvLite = untyped as unknown as Library;
 const NOT_TEXT = /^(_.*|\d+|base64|hex|binary)$/;
 
 /** The WHATWG's names that iconv-lite spells differently. */
-const SPELLINGS: Readonly<Record<string, string>> = {
-  "iso-8859-8-i": "iso-8859-8",
-  "x-mac-cyrillic": "maccyrillic",
-};
+const SPELLINGS: ReadonlyMap<string, string> = new Map([
+  ["iso-8859-8-i", "iso-8859-8"],
+  ["x-mac-cyrillic", "maccyrillic"],
+]);
 
 /** See the module's description. */
 export const iconv: Encodings = {
   find(label) {
-    const name = resolve(SPELLINGS[label] ?? label);
+    const name = resolve(SPELLINGS.get(label) ?? label);
     return name === null ? null : codec(name);
   },
   get names() {
@@ -68,9 +68,9 @@ function resolve(label: string): string | null {
   const known = table();
   let name = label.toLowerCase().replace(/[^a-z0-9]/g, "");
   for (;;) {
-    if (NOT_TEXT.test(name)) return null;
+    if (NOT_TEXT.test(name) || !Object.hasOwn(known, name)) return null;
     const entry = known[name];
-    if (typeof entry !== "string") return entry === undefined ? null : name;
+    if (typeof entry !== "string") return name;
     name = entry;
   }
 }

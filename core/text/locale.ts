@@ -19,14 +19,14 @@ export function encodingOfLocale(
     /^([^.@]*)(?:\.([^@]*))?(?:@(.*))?$/.exec(locale) ?? [];
   if (codeset) return codeset;
   if (modifier === "euro") return "iso-8859-15";
-  return CHARSETS[place] ?? CHARSETS[place?.split("_")[0]] ?? "utf-8";
+  return CHARSETS.get(place) ?? CHARSETS.get(place?.split("_")[0]) ?? "utf-8";
 }
 
 /**
  * What glibc takes for locales that name no codeset (its list SUPPORTED), by
  * territory, else by language. Languages that are not here have UTF-8 there too.
  */
-const CHARSETS: Readonly<Record<string, string>> = {
+const CHARSETS: ReadonlyMap<string, string> = new Map(Object.entries({
   zh_CN: "gb2312",
   zh_SG: "gb2312",
   zh_HK: "big5-hkscs",
@@ -46,7 +46,7 @@ const CHARSETS: Readonly<Record<string, string>> = {
   ...byCharset("koi8-u", "uk"),
   ...byCharset("windows-1251", "be bg"),
   ...byCharset("tis-620", "th"),
-};
+}));
 
 function byCharset(charset: string, languages: string): Record<string, string> {
   return Object.fromEntries(
