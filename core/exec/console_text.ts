@@ -45,16 +45,36 @@ export function consoleText(
   };
 }
 
-function chooseCodec(wanted: string, machine: Console): TextCodec {
-  const codec = findCodec(wanted, machine.encodings);
-  if (codec.writer() === null && machine.encodings === undefined) {
+function chooseCodec(
+  wanted: string,
+  { encoding, encodings }: Console,
+): TextCodec {
+  // Who asks for what nobody knows has made a mistake; the console has not.
+  const codec = encodings === undefined && wanted === encoding
+    ? knownCodec(wanted)
+    : findCodec(wanted, encodings);
+  if (codec === null || (codec.writer() === null && encodings === undefined)) {
     throw new LimpetError(
       "unsupported",
-      `Text that is not ASCII cannot be written in ${codec.name} on this ` +
-        "server, which was started without limpet/iconv",
+      `Text that is not ASCII cannot be written in ${wanted} on this server, ` +
+        "which was started without limpet/iconv",
     );
   }
-  // UTF-16 and its like are for files and streams: no console speaks them.
   if (keepsAscii(codec)) return codec;
-  return findCodec(machine.encoding, machine.encodings);
+  // UTF-16 and its like are for files and streams: no console speaks them.
+  const spoken = findCodec(encoding, encodings);
+  if (keepsAscii(spoken)) return spoken;
+  throw new LimpetError(
+    "unsupported",
+    `Text that is not ASCII cannot be written in ${spoken.name}, which this ` +
+      "server's console is said to speak: name another encoding",
+  );
+}
+
+function knownCodec(name: string): TextCodec | null {
+  try {
+    return findCodec(name);
+  } catch {
+    return null;
+  }
 }
