@@ -8,11 +8,16 @@ import type { Session } from "../client.ts";
 import { deferred } from "../deferred.ts";
 import { asLimpetError } from "../errors.ts";
 import type { CommandStatus } from "../exec/exit.ts";
-import { decodeLines, type TextCodec } from "../text/mod.ts";
+import { decodeLines, keepsAscii, type TextCodec } from "../text/mod.ts";
 import { usageError } from "./args.ts";
 import type { CommandFlags } from "./connection.ts";
 import { MarkerFilter, withMarker } from "./cwd_marker.ts";
-import { chain, type Translation, translationFor } from "./encoding.ts";
+import {
+  chain,
+  loadCodec,
+  type Translation,
+  translationFor,
+} from "./encoding.ts";
 import { signalStatus, statusOf } from "./exit_status.ts";
 import { pumpOutput } from "./pump.ts";
 import type { Reporter } from "./report.ts";
@@ -52,7 +57,12 @@ export async function runPrompt(
     if (busy.running || runtime.stdin.isTerminal) return;
     told.resolve(signalStatus("SIGINT"));
   });
-  const place = { runtime, session, translation };
+  const { theirs } = translation;
+  // The shell gets its line in what its console speaks, if it cannot be `theirs`.
+  const spoken = keepsAscii(theirs)
+    ? theirs
+    : await loadCodec(session.platform.encoding).catch(() => theirs);
+  const place = { runtime, session, translation, spoken };
   const running = runLines(place, flags, report, lines, busy);
   // If we are told to leave first, what it still does is cut off below.
   running.catch(() => {});
@@ -68,6 +78,8 @@ interface Place {
   readonly runtime: CliRuntime;
   readonly session: Session;
   readonly translation: Translation;
+  /** What the shell writes directories in. */
+  readonly spoken: TextCodec;
 }
 
 /** Where lines come from: null at the end. */
@@ -113,7 +125,10 @@ async function runLines(
       const error = asLimpetError(thrown, "refused", `Running ${line}`);
       await report.flush();
       if (session.over || error.code === "write_failed") throw error;
-      if (error.code === "cwd_not_found") {
+      // A name that is no text in its encoding leads nowhere either.
+      const isNoText = error.code === "invalid_argument" &&
+        cwd !== flags.cwd && cwd?.includes("\ufffd");
+      if (error.code === "cwd_not_found" || isNoText) {
         // Its message names the line with what we put around it.
         const missing = `directory ${cwd} does not exist on the server`;
         if (cwd === flags.cwd) throw usageError(`--workdir: ${missing}`);
@@ -139,7 +154,7 @@ class PromptedLine {
   constructor(place: Place, flags: CommandFlags) {
     this.#place = place;
     this.#flags = flags;
-    this.#filter = new MarkerFilter(this.#nonce, place.translation.theirs);
+    this.#filter = new MarkerFilter(this.#nonce, place.spoken);
   }
 
   /** Where the shell ended up, if it said so. */
