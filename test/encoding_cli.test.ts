@@ -7,6 +7,7 @@ import {
   limpet,
   quoted,
   type RunOptions,
+  start,
   temporaryFolder,
 } from "./support/cli.ts";
 import { bytesOf } from "./support/encodings.ts";
@@ -183,6 +184,18 @@ describe(`a server in UTF-8, on ${serverFor(1)}`, () => {
       options,
     );
     expect(text.bytes).toEqual(bytesOf("你", "gbk"));
+  });
+
+  test("arguments in GBK are refused rather than changed", async () => {
+    const words = [...cli(THIS_RUNTIME), "exec", server().address].map(quoted);
+    const { code, stdout, stderr } = await start(["/bin/sh"], {
+      input: bytesOf(`${words.join(" ")} -- echo 你\n`, "gbk"),
+      env: { ...GBK_LOCALE, LIMPET_TOKEN_FILE: server().tokenFile },
+    }).outcome;
+    // Deno does so by itself, before we begin.
+    expect(code).toBe(THIS_RUNTIME === "deno" ? 1 : 125);
+    expect(stdout).toBe("");
+    expect(stderr).toContain("UTF-8");
   });
 
   test("a byte-order mark is no part of text", async () => {

@@ -16,6 +16,7 @@ import {
   findCodec,
   type TextCodec,
 } from "../text/mod.ts";
+import { usageError } from "./args.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime, StandardInput, StandardOutput } from "./runtime.ts";
 
@@ -36,6 +37,22 @@ export async function ownCodec(runtime: CliRuntime): Promise<TextCodec> {
     ? "utf-8"
     : encodingOfLocale((variable) => runtime.env(variable));
   return await loadCodec(name).catch(() => findCodec("utf-8"));
+}
+
+/**
+ * Refuses words of our own command line that we cannot have read: runtimes take
+ * arguments as UTF-8 alone, whatever the locale.
+ */
+export async function refuseUnread(
+  runtime: CliRuntime,
+  words: readonly string[],
+): Promise<void> {
+  const word = words.find((word) => word.includes("\ufffd"));
+  if (word === undefined || (await ownCodec(runtime)).name === "utf-8") return;
+  throw usageError(
+    `"${word}" is not UTF-8, and ${runtime.name} takes arguments in nothing ` +
+      "else: type the line at limpet shell, which reads the locale's encoding",
+  );
 }
 
 /** A server's platform, with the encoding that it is told to speak. */

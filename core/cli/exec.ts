@@ -10,7 +10,7 @@ import { feed } from "../exec/output.ts";
 import { parseTarget } from "../target.ts";
 import { parseArguments, usageError } from "./args.ts";
 import { commandFlags, openSession } from "./connection.ts";
-import { type Translation, translationFor } from "./encoding.ts";
+import { refuseUnread, type Translation, translationFor } from "./encoding.ts";
 import { isUnknown, signalStatus, statusOf } from "./exit_status.ts";
 import { EXEC_FLAGS } from "./flags.ts";
 import { runToJson } from "./json_output.ts";
@@ -36,6 +36,7 @@ export async function execCommand(
   const args = parseArguments(words, EXEC_FLAGS);
   const report = new Reporter(runtime, loudnessOf(runtime, args));
   const invocation = readInvocation(args);
+  await refuseUnread(runtime, words);
   const target = parseTarget(args.positionals[0]);
   if (target.kind === "raw") {
     return await execRaw(runtime, target, args, report);
