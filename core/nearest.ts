@@ -19,7 +19,9 @@ export function nearest(
     .map(({ name }) => name);
 }
 
+/** Letters added, left out, replaced, or two that changed places. */
 function editDistance(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
@@ -29,7 +31,11 @@ function editDistance(a: string, b: string): number {
         row[j] + 1,
         row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1),
       );
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        next[j] = Math.min(next[j], before[j - 2] + 1);
+      }
     }
+    before = row;
     row = next;
   }
   return row[b.length];
