@@ -61,69 +61,15 @@ export function findCodec(label: string, more?: Encodings): TextCodec {
   };
 }
 
-/**
- * ICU's decoders, which Node has, part from the standard: they know GBK's bytes
- * that are not valid as characters of their own, Big5's as others, and of Korean
- * not the half that Windows added.
- */
+/** Where ICU's decoders, which Node has, part from the standard. */
+const ICU_DIFFERS: readonly string[] = ["big5", "euc-kr"];
+
 function readerOf(name: string, same: () => TextCodec | null): TextReader {
-  // By the standard the two are decoded alike.
+  // By the standard the two are decoded alike; ICU knows GBK's bytes that are not
+  // valid as characters of their own.
   if (name === "gbk") return nativeReader("gb18030");
-  const probe = PROBES.get(name);
-  if (probe === undefined) return nativeReader(name);
-  const [bytes, text] = probe;
-  const isStandard = new TextDecoder(name).decode(bytes) === text;
-  const codec = isStandard ? null : same();
-  return codec === null ? nativeReader(name) : pairReader(codec);
-}
-
-const PROBES: ReadonlyMap<string, readonly [Uint8Array, string]> = new Map([
-  ["big5", [Uint8Array.of(0x87, 0x40), "\u43f0"]],
-  ["euc-kr", [Uint8Array.of(0x81, 0x41), "\uac02"]],
-]);
-
-/**
- * Reads an encoding of two bytes for whatever is not ASCII, by the standard and
- * another decoder's characters. That one's own reader takes what is not valid
- * differently where chunks are cut.
- * https://encoding.spec.whatwg.org/#big5-decoder
- */
-function pairReader(codec: TextCodec): TextReader {
-  const known = new Map<number, string>();
-  const characterOf = (first: number, second: number): string => {
-    const key = first << 8 | second;
-    let character = known.get(key);
-    if (character === undefined) {
-      const reader = codec.reader();
-      character = reader.write(Uint8Array.of(first, second)) + reader.end();
-      known.set(key, character);
-    }
-    return character;
-  };
-  let first = 0;
-  return {
-    write(bytes) {
-      let text = "";
-      for (const byte of bytes) {
-        if (first !== 0) {
-          const character = characterOf(first, byte);
-          first = 0;
-          const isValid = !character.includes("\ufffd");
-          text += isValid ? character : "\ufffd";
-          if (isValid || byte >= 0x80) continue;
-        }
-        if (byte < 0x80) text += String.fromCharCode(byte);
-        else if (byte > 0x80 && byte < 0xff) first = byte;
-        else text += "\ufffd";
-      }
-      return text;
-    },
-    end: () => {
-      const isCut = first !== 0;
-      first = 0;
-      return isCut ? "\ufffd" : "";
-    },
-  };
+  const other = ICU_DIFFERS.includes(name) ? same() : null;
+  return other?.reader() ?? nativeReader(name);
 }
 
 /** A codec as it is, or the one of that name that `TextDecoder` knows. */
@@ -143,7 +89,8 @@ const UTF_8: TextCodec = {
   },
 };
 
-function nativeReader(name: string): TextReader {
+/** The platform's own decoder, for a name that it knows. */
+export function nativeReader(name: string): TextReader {
   const decoder = new TextDecoder(name);
   return wholeCharacters({
     write: (bytes) => decoder.decode(bytes, { stream: true }),

@@ -23,6 +23,7 @@ import {
   type TextWriter,
   wholeCharacters,
 } from "./codec.ts";
+import { standardPairs } from "./pairs.ts";
 
 export type { Encodings, TextCodec, TextReader, TextWriter };
 
@@ -82,7 +83,11 @@ function table(): Readonly<Record<string, unknown>> {
 }
 
 function codec(name: string): TextCodec {
-  return { name, reader: () => reader(name), writer: () => writer(name) };
+  return {
+    name,
+    reader: () => standardPairs(name, () => reader(name)) ?? reader(name),
+    writer: () => writer(name),
+  };
 }
 
 function reader(name: string): TextReader {
