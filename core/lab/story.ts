@@ -111,8 +111,10 @@ function wrapCells(cells: readonly string[], columns: number): string[] {
   const line = cells.join("  ").trimEnd();
   if (widthOf(line) <= columns) return [line];
   const last = cells[cells.length - 1].trim();
+  const head = cells.slice(0, -1).join("  ").trimEnd();
   return [
-    ...wrap(cells.slice(0, -1).join(" "), columns),
+    // In line with the rows above, as long as there is room.
+    ...(widthOf(head) <= columns ? [head] : wrap(head, columns)),
     ...wrap(last, columns - 2).map((each) => `  ${each}`),
   ];
 }
