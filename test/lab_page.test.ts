@@ -53,9 +53,13 @@ function runsOf(page: string): Run[] {
 /** Stands for lines that say the same as those around it. */
 const LEFT_OUT = "    …";
 
-/** What is printed, without what is measured over and over again. */
+/**
+ * What is printed, without the title, which the page has as its own, and
+ * without what is measured over and over again.
+ */
 function shortened(name: string, printed: string): string {
-  const lines = printed.trimEnd().split("\n");
+  const [, rule, gap, ...lines] = printed.trimEnd().split("\n");
+  expect([rule, gap]).toEqual([expect.stringMatching(/^─+$/), ""]);
   const kinds = lines.map((line) => wordsOf({ name, printed: line }).join());
   const same = (at: number, than: number) =>
     lines[at].startsWith("    ") && kinds[at] === kinds[than];
