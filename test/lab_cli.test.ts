@@ -106,7 +106,8 @@ describe(`on ${THIS_RUNTIME}`, () => {
     expect(busy.code).toBe(255);
     expect(busy.stderr).toBe(
       `limpet: Cannot listen on tcp://127.0.0.1:${port}: address already in ` +
-        "use (EADDRINUSE); give another --port, or none\n",
+        "use (EADDRINUSE). Another program has it: end that one, or choose " +
+        "another port (0 takes a free one)\n",
     );
     await new Promise((done) => probe.close(done));
     const { code, stdout, stderr } = await limpet(words);

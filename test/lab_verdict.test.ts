@@ -9,6 +9,7 @@ import type {
   LabSockets,
 } from "../core/lab/sockets.ts";
 import { recvUntil, sendAll } from "../core/lab/naive.ts";
+import { Story } from "../core/lab/story.ts";
 import { checkLeaks } from "./support/leaks.ts";
 
 /** What one JSON run said. */
@@ -162,6 +163,27 @@ describe("the texts", () => {
     expect(forced.stdout).toBe(colored.stdout);
     const dumb = await labHere([], { columns: 80, env: { TERM: "dumb" } });
     expect(dumb.stdout).not.toContain("\x1b[");
+  });
+});
+
+describe("a table", () => {
+  const table = (columns: number) => {
+    let written = "";
+    const write = (text: string) => written += text;
+    new Story({ texts: en, write, columns, color: false }).table([
+      ["lab", "observed", "measured"],
+      ["sticky", "yes", "a number that is long"],
+    ]);
+    return written.split("\n").slice(0, -1);
+  };
+
+  test("keeps its columns where the last one goes on a line below", () => {
+    expect(table(80)[1]).toBe("sticky  yes       a number that is long");
+    expect(table(30)).toEqual([
+      "lab     observed  measured",
+      "sticky  yes",
+      "  a number that is long",
+    ]);
   });
 });
 

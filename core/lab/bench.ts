@@ -76,13 +76,7 @@ export class Bench {
   /** A naive server's socket. */
   async listen(): Promise<LabListener> {
     const { sockets, port } = this.#options;
-    try {
-      return this.own(await sockets.listen(port));
-    } catch (error) {
-      if (port === 0 || !(error instanceof LimpetError)) throw error;
-      const message = `${error.message}; give another --port, or none`;
-      throw new LimpetError(error.code, message, { cause: error });
-    }
+    return this.own(await sockets.listen(port));
   }
 
   /** A naive client's socket. */

@@ -70,7 +70,7 @@ export const en = {
     before. The length before each message is its boundary.`,
   "nagle.finding": "there were fewer reads than sends, with Nagle on and off",
   "nagle.cured": "every message arrived by itself, as it was sent",
-  "nagle.number": "{sends} sends, {readsWithoutNagle} read(s) with Nagle off",
+  "nagle.number": "{sends} sends; reads with Nagle off: {readsWithoutNagle}",
 
   "split.about": "one send arrives in many reads, or is not even sent whole",
   "split.title": "One send, many reads",
