@@ -8,14 +8,9 @@
 import { LimpetError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
 import { COMMON_NAMES, standardName } from "./names.ts";
+import { nativeReader, type TextReader } from "./native.ts";
 
-/** Bytes to text, piece by piece. No piece ends in the middle of a character. */
-export interface TextReader {
-  /** Bytes that are not valid become U+FFFD. */
-  write(bytes: Uint8Array): string;
-  /** What an incomplete character at the end comes to: U+FFFD, or nothing. */
-  end(): string;
-}
+export type { TextReader };
 
 /** Text to bytes, piece by piece. What the encoding lacks becomes `?`. */
 export interface TextWriter {
@@ -48,6 +43,13 @@ export interface Encodings {
  * @throws {LimpetError} `invalid_argument`, with the nearest known names.
  */
 export function findCodec(label: string, more?: Encodings): TextCodec {
+  // Types are gone at run time.
+  if (typeof label !== "string") {
+    throw new LimpetError(
+      "invalid_argument",
+      `The name of an encoding is a string, not ${typeof label}`,
+    );
+  }
   const other = more?.find(label) ?? null;
   // A name that only they know may still mean what TextDecoder can read.
   const name = standardName(label) ?? standardName(other?.name ?? label);
@@ -65,9 +67,6 @@ export function findCodec(label: string, more?: Encodings): TextCodec {
 const ICU_DIFFERS: readonly string[] = ["big5", "euc-kr"];
 
 function readerOf(name: string, same: () => TextCodec | null): TextReader {
-  // By the standard the two are decoded alike; ICU knows GBK's bytes that are not
-  // valid as characters of their own.
-  if (name === "gbk") return nativeReader("gb18030");
   const other = ICU_DIFFERS.includes(name) ? same() : null;
   return other?.reader() ?? nativeReader(name);
 }
@@ -89,42 +88,15 @@ const UTF_8: TextCodec = {
   },
 };
 
-/** The platform's own decoder, for a name that it knows. */
-export function nativeReader(name: string): TextReader {
-  const decoder = new TextDecoder(name);
-  return wholeCharacters({
-    write: (bytes) => decoder.decode(bytes, { stream: true }),
-    end: () => decoder.decode(),
-  });
-}
-
-/** The first half of a surrogate pair waits for the second. */
-export function wholeCharacters(reader: TextReader): TextReader {
-  let held = "";
-  return {
-    write(bytes) {
-      const text = held + reader.write(bytes);
-      const last = text.charCodeAt(text.length - 1);
-      held = last >= 0xd800 && last <= 0xdbff ? text.slice(-1) : "";
-      return wellFormed(held === "" ? text : text.slice(0, -1));
-    },
-    end: () => wellFormed(held + reader.end()),
-  };
-}
-
-const HALF_PAIR = /\p{Surrogate}/gu;
-
-function wellFormed(text: string): string {
-  return text.replace(HALF_PAIR, "\ufffd");
-}
-
 function unknown(label: string, more: Encodings | undefined): never {
   const names = [...COMMON_NAMES, ...more?.names ?? []];
   const near = nearest(label.toLowerCase(), [...new Set(names)]).slice(0, 3);
   const hint = near.length > 0
     ? `Did you mean ${near.join(" or ")}?`
-    : `Known are ${COMMON_NAMES.join(", ")} and others`;
-  const where = more === undefined ? " without limpet/iconv" : "";
+    : "Some of those that are known: utf-8, gbk, big5, shift_jis, windows-1252";
+  const where = more === undefined
+    ? " without those of limpet/iconv (connect(…, { encodings: iconv }))"
+    : "";
   throw new LimpetError(
     "invalid_argument",
     `There is no encoding "${label}"${where}. ${hint}`,

@@ -16,13 +16,8 @@
  */
 
 import untyped from "iconv-lite";
-import {
-  type Encodings,
-  type TextCodec,
-  type TextReader,
-  type TextWriter,
-  wholeCharacters,
-} from "./codec.ts";
+import type { Encodings, TextCodec, TextReader, TextWriter } from "./codec.ts";
+import { wholeCharacters } from "./native.ts";
 import { standardPairs } from "./pairs.ts";
 
 export type { Encodings, TextCodec, TextReader, TextWriter };
@@ -34,7 +29,7 @@ interface Library {
     write(bytes: Uint8Array): string;
     end(): string | 0 | undefined;
   };
-  getEncoder(name: string): {
+  getEncoder(name: string, options: { addBOM: boolean }): {
     write(text: string): Uint8Array;
     end(): Uint8Array | undefined;
   };
@@ -68,6 +63,8 @@ export const iconv: Encodings = {
 function resolve(label: string): string | null {
   const known = table();
   let name = label.toLowerCase().replace(/[^a-z0-9]/g, "");
+  // As chcp(1) prints them.
+  if (/^\d+$/.test(name)) name = `cp${name}`;
   for (;;) {
     if (NOT_TEXT.test(name) || !Object.hasOwn(known, name)) return null;
     const entry = known[name];
@@ -127,7 +124,7 @@ function withoutLeadingMinus(reader: TextReader): TextReader {
 
 /** Its results are `Buffer`s, which callers are not to take for granted. */
 function writer(name: string): TextWriter {
-  const encoder = iconvLite.getEncoder(name);
+  const encoder = iconvLite.getEncoder(name, { addBOM: false });
   return {
     write: (text) => plain(encoder.write(text)),
     end: () => plain(encoder.end()),

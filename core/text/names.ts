@@ -47,6 +47,8 @@ const ALIASES: Readonly<Record<string, string>> = {
  */
 export function standardName(label: string): string | null {
   const plain = plainName(label)
+    // As chcp(1) prints them.
+    .replace(/^\d+$/, "cp$&")
     .replace(/^(?:ms|win|windows)(93[26]|949|950)$/, "cp$1");
   const alias = Object.hasOwn(ALIASES, plain)
     ? ALIASES[plain]

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { nativeReader, type TextReader } from "./codec.ts";
+import { nativeReader, type TextReader } from "./native.ts";
 
 /** iconv-lite's name → the WHATWG's, and a pair that shows who knows them all. */
 const PROBES: ReadonlyMap<string, readonly [string, Uint8Array, string]> =
