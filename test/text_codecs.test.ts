@@ -56,6 +56,12 @@ function inPieces(codec: TextCodec, pieces: readonly Uint8Array[]): string[] {
   return [...pieces.map((piece) => reader.write(piece)), reader.end()];
 }
 
+/** Bytes at which encodings begin, go on, shift or end. */
+const EDGES = [
+  ...[0x00, 0x1b, 0x24, 0x28, 0x2b, 0x2d, 0x30, 0x39, 0x40, 0x42, 0x4a, 0x7e],
+  ...[0x7f, 0x80, 0x81, 0x8e, 0x8f, 0xa0, 0xa1, 0xd8, 0xdc, 0xdf, 0xfe, 0xff],
+];
+
 const HALF_PAIR = /\p{Surrogate}/u;
 
 test("there are as many encodings as expected", () => {
@@ -105,19 +111,27 @@ describe.each(WRITABLE.map((codec) => [codec.name, codec] as const))(
     test("any bytes give the same text however they are cut", () => {
       fc.assert(
         fc.property(
-          fc.uint8Array({ maxLength: 40 }),
-          fc.nat(40),
-          (noise, at) => {
+          fc.array(fc.oneof(fc.nat(255), fc.constantFrom(...EDGES)), {
+            maxLength: 12,
+          }),
+          fc.nat(12),
+          (bytes, at) => {
+            const noise = Uint8Array.from(bytes);
             const whole = decodeText(noise, codec);
             const cut = inPieces(codec, [
               noise.subarray(0, at),
               noise.subarray(at),
             ]);
+            const single = inPieces(
+              codec,
+              bytes.map((byte) => Uint8Array.of(byte)),
+            );
             expect(cut.join("")).toBe(whole);
+            expect(single.join("")).toBe(whole);
             expect(whole).not.toMatch(HALF_PAIR);
           },
         ),
-        { numRuns: 200 },
+        { numRuns: 300 },
       );
     });
 
@@ -129,3 +143,18 @@ describe.each(WRITABLE.map((codec) => [codec.name, codec] as const))(
     });
   },
 );
+
+test("iso-2022-jp, any bytes: text, one byte at a time or whole", () => {
+  const codec = findCodec("iso-2022-jp");
+  const japanese = [0x1b, 0x24, 0x42, 0x46, 0x7c, 0x1b, 0x28, 0x42, 0x41];
+  expect(inPieces(codec, japanese.map((byte) => Uint8Array.of(byte))).join(""))
+    .toBe("日A");
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...EDGES)), (bytes) => {
+      const single = bytes.map((byte) => Uint8Array.of(byte));
+      expect(inPieces(codec, single).join("")).not.toMatch(HALF_PAIR);
+      expect(decodeText(Uint8Array.from(bytes), codec)).not.toMatch(HALF_PAIR);
+    }),
+    { numRuns: 5_000 },
+  );
+});

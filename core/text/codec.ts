@@ -9,6 +9,7 @@ import { LimpetError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
 import { COMMON_NAMES, standardName } from "./names.ts";
 import { nativeReader, type TextReader } from "./native.ts";
+import { gb18030UnitAt, unitReader } from "./units.ts";
 
 export type { TextReader };
 
@@ -63,11 +64,17 @@ export function findCodec(label: string, more?: Encodings): TextCodec {
   };
 }
 
-/** Where ICU's decoders, which Node has, part from the standard. */
-const ICU_DIFFERS: readonly string[] = ["big5", "euc-kr"];
+/**
+ * Where ICU's decoders, which Node has, part from the standard. `limpet/iconv`
+ * puts them right; without it they are as they are.
+ */
+const ICU_DIFFERS =
+  /^(big5|euc-..|shift_jis|ibm866|koi8-u|windows-(874|125[235]))$/;
 
 function readerOf(name: string, same: () => TextCodec | null): TextReader {
-  const other = ICU_DIFFERS.includes(name) ? same() : null;
+  // By the standard GBK is read as GB 18030; ICU knows more of it than there is.
+  if (/^gb/.test(name)) return unitReader("gb18030", gb18030UnitAt);
+  const other = ICU_DIFFERS.test(name) ? same() : null;
   return other?.reader() ?? nativeReader(name);
 }
 
@@ -95,7 +102,7 @@ function unknown(label: string, more: Encodings | undefined): never {
     ? `Did you mean ${near.join(" or ")}?`
     : "Some of those that are known: utf-8, gbk, big5, shift_jis, windows-1252";
   const where = more === undefined
-    ? " without those of limpet/iconv (connect(…, { encodings: iconv }))"
+    ? " without limpet/iconv (connect(…, { encodings: iconv }))"
     : "";
   throw new LimpetError(
     "invalid_argument",

@@ -17,8 +17,8 @@
 
 import untyped from "iconv-lite";
 import type { Encodings, TextCodec, TextReader, TextWriter } from "./codec.ts";
+import { standardReader } from "./icu.ts";
 import { wholeCharacters } from "./native.ts";
-import { standardPairs } from "./pairs.ts";
 
 export type { Encodings, TextCodec, TextReader, TextWriter };
 
@@ -52,7 +52,7 @@ const SPELLINGS: ReadonlyMap<string, string> = new Map([
 export const iconv: Encodings = {
   find(label) {
     const name = resolve(SPELLINGS.get(label) ?? label);
-    return name === null ? null : codec(name);
+    return name === null ? null : codec(name, label);
   },
   get names() {
     return Object.keys(table()).filter((name) => !NOT_TEXT.test(name));
@@ -79,10 +79,10 @@ function table(): Readonly<Record<string, unknown>> {
   return iconvLite.encodings ?? {};
 }
 
-function codec(name: string): TextCodec {
+function codec(name: string, label: string): TextCodec {
   return {
     name,
-    reader: () => standardPairs(name, () => reader(name)) ?? reader(name),
+    reader: () => standardReader(label, () => reader(name)) ?? reader(name),
     writer: () => writer(name),
   };
 }
