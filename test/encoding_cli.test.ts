@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import {
@@ -198,6 +199,43 @@ describe(`a server in UTF-8, on ${serverFor(1)}`, () => {
     expect(stderr).toContain("UTF-8");
   });
 
+  test("so are they where the prompt gets them", async () => {
+    const words = [...cli(THIS_RUNTIME), "shell", server().address].map(quoted);
+    const { code, stdout, stderr } = await start(["/bin/sh"], {
+      input: bytesOf(`echo pwd | ${words.join(" ")} -w /tmp/你\n`, "gbk"),
+      env: { ...GBK_LOCALE, LIMPET_TOKEN_FILE: server().tokenFile },
+    }).outcome;
+    expect(code).toBe(THIS_RUNTIME === "deno" ? 1 : 125);
+    expect(stdout).toBe("");
+    expect(stderr).toContain("UTF-8");
+  });
+
+  test("JSON says which character could not be written", async () => {
+    const { code, stdout } = await run(
+      ["exec", "-i", "--output=json", "--encoding=gbk", "TARGET", "--", "cat"],
+      { input: "a😀" },
+    );
+    expect(code).not.toBe(0);
+    expect(JSON.parse(stdout).error.message).toMatch(
+      /^Command "cat" was ended because its input broke off: The character "😀"/,
+    );
+  });
+
+  test.each([
+    ["shift_jis", "a\x7fb\x1c", [0x61, 0x7f, 0x62, 0x1c]],
+    ["ibm866", "ж\x1a", [0xa6, 0x1a]],
+    ["utf-32", "a", [0x61, 0, 0, 0]],
+    ["936", "你", [0xc4, 0xe3]],
+    ["437", "ü", [0x81]],
+  ])("stdin in %s", async (encoding, input, bytes) => {
+    const args = ["exec", "-i", `--encoding=${encoding}`, "TARGET", "-c"];
+    const file = join(folder, `in-${encoding}`);
+    expect((await run([...args, `cat > ${file}`], { input })).code).toBe(0);
+    expect([...readFileSync(file)]).toEqual(bytes);
+    const back = await run([...args, "cat"], { input });
+    expect(back).toMatchObject({ code: 0, stdout: input });
+  });
+
   test("a byte-order mark is no part of text", async () => {
     const marked = ["-c", "printf '\\357\\273\\277a'"];
     const text = await run(["exec", "--encoding=utf-8", "TARGET", ...marked]);
@@ -219,6 +257,14 @@ test.each([
   expect(outcome.stderr).toContain('There is no encoding "gkb". Did you mean ');
   expect(outcome.stderr).toContain("gbk");
   expectOwnWords(outcome.stderr);
+});
+
+test("no console speaks UTF-16", async () => {
+  const outcome = await limpet(["serve", "--encoding=utf-16le"], {
+    env: { LIMPET_TOKEN: "0123456789abcdef0123456789abcdef" },
+  });
+  expect(outcome).toMatchObject({ code: 125, stdout: "" });
+  expect(outcome.stderr).toContain("--encoding utf-16le cannot be a console's");
 });
 
 test("a locale that nobody knows is told, and taken for UTF-8", async () => {

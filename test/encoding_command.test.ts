@@ -343,7 +343,20 @@ describe("a command in GBK that cannot start says why:", () => {
       "not_found",
       "no such command in PATH",
     ],
+    [
+      "no program, in a PATH of its own",
+      { argv: ["limpet-none"], env: { PATH: `${folder}/工具:${PATH}` } },
+      "not_found",
+      "no such command in PATH",
+    ],
     ["no path", { argv: ["/none", "中"] }, "not_found", "no such file"],
+    [
+      "more than the system takes, packed",
+      { argv: ["echo", ...Array(8).fill("你".repeat(40_000))] },
+      "argument_list_too_long",
+      "argument list too long (E2BIG); text that is no UTF-8 is passed on " +
+      "packed, at up to five times its length",
+    ],
     [
       "no path from a directory",
       { argv: ["./none"], cwd: `${folder}/空` },

@@ -18,40 +18,38 @@ import {
 import type { LimpetError } from "../../core/errors.ts";
 import { codeOf } from "./errors.ts";
 
+/** Looks at what only a shell can name. */
+export async function askShell(program: Program): Promise<void> {
+  const { check, cwd, env, title } = program;
+  if (check === null) return;
+  let code: number | null = null;
+  try {
+    ({ code } = await new Deno.Command("/bin/sh", {
+      args: [...check.args],
+      cwd,
+      env: { ...env },
+      clearEnv: true,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).output());
+  } catch {
+    // Whatever is the matter, it shows at the start.
+  }
+  const error = checkError(title, check, code);
+  if (error !== null) throw error;
+}
+
 /**
  * Where the program is. Deno's own search differs from `execvp` in details: it
  * does not know relative parts of PATH, and it skips a file that cannot be
  * executed and reports it as missing.
  */
 export function locate(program: Program): string {
-  const { file, wrapped, check, cwd, env, title } = program;
+  const { file, wrapped } = program;
   if (program.verbatim) return file;
-  if (check !== null) {
-    const code = exitCode("/bin/sh", {
-      args: [...check.args],
-      cwd,
-      env: { ...env },
-    });
-    const error = checkError(title, check, code);
-    if (error !== null) throw error;
-  }
   const path = search(program, wrapped ?? file);
   return wrapped === null ? path : file;
-}
-
-/** Null if it does not start: whatever is the matter, it shows at the start. */
-function exitCode(file: string, options: Deno.CommandOptions): number | null {
-  try {
-    return new Deno.Command(file, {
-      ...options,
-      clearEnv: true,
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).outputSync().code;
-  } catch {
-    return null;
-  }
 }
 
 function search({ env, cwd, title }: Program, file: string): string {

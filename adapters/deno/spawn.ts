@@ -8,7 +8,7 @@
  * @module
  */
 
-import { toProgram } from "../../core/adapter/command.ts";
+import { type Program, toProgram } from "../../core/adapter/command.ts";
 import {
   lostError,
   spawnError,
@@ -20,7 +20,7 @@ import type {
   ProcessHandle,
   Spawner,
 } from "../../core/ports.ts";
-import { diagnose, locate } from "./diagnose.ts";
+import { askShell, diagnose, locate } from "./diagnose.ts";
 import { osError } from "./errors.ts";
 import { ProcessGroup } from "./process_group.ts";
 import { passOn, writableOver } from "./pipes.ts";
@@ -33,13 +33,13 @@ const IS_WINDOWS = Deno.build.os === "windows";
  * Deno passes the path that it found as `argv[0]`, whatever the command said: a
  * program's own messages begin with `/usr/bin/ls:` in place of `ls:`.
  */
-export const spawner: Spawner = (command) => {
-  // Deno starts processes synchronously; a failure is to reject all the same.
-  return new Promise((resolve) => resolve(start(command)));
+export const spawner: Spawner = async (command) => {
+  const program = toProgram(command, IS_WINDOWS);
+  if (program.check !== null) await askShell(program);
+  return start(command, program);
 };
 
-function start(command: Command): ProcessHandle {
-  const program = toProgram(command, IS_WINDOWS);
+function start(command: Command, program: Program): ProcessHandle {
   const file = locate(program);
   try {
     return handleOf(
@@ -56,7 +56,7 @@ function start(command: Command): ProcessHandle {
     );
   } catch (error) {
     throw diagnose(program, osError(error)) ??
-      spawnError(program.title, osError(error));
+      spawnError(program.title, osError(error), program.hint);
   }
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import type { Program } from "../../core/adapter/command.ts";
 import { checkError } from "../../core/adapter/encoded.ts";
@@ -40,18 +40,23 @@ export function diagnose(
       : null);
 }
 
-/** What a shell is to do for us has to be looked at beforehand. */
+/** Looks at what only a shell can name. */
+export async function askShell(program: Program): Promise<void> {
+  const { check, cwd, env, title } = program;
+  if (check === null) return;
+  const code = await new Promise<number | null>((resolve) => {
+    // Null if it does not start: whatever is the matter, it shows at the start.
+    spawn("/bin/sh", check.args, { cwd, env: { ...env }, stdio: "ignore" })
+      .once("error", () => resolve(null))
+      .once("exit", resolve);
+  });
+  const error = checkError(title, check, code);
+  if (error !== null) throw error;
+}
+
+/** A program that a shell is to start has to be looked for beforehand. */
 export function checkBefore(program: Program): void {
-  const { wrapped, check, cwd, env, title } = program;
-  if (check !== null) {
-    const { status } = spawnSync("/bin/sh", check.args, {
-      cwd,
-      env: { ...env },
-      stdio: "ignore",
-    });
-    const error = checkError(title, check, status);
-    if (error !== null) throw error;
-  }
+  const { wrapped } = program;
   if (wrapped === null) return;
   const error = cwdError(program, null) ?? programError(program, wrapped, null);
   if (error !== null) throw error;

@@ -16,7 +16,7 @@ import type { ExitStatus, ProcessHandle, Spawner } from "../../core/ports.ts";
 import { osError } from "./errors.ts";
 import { type ChildPipes, openPipes, type OurEnds } from "./pipes.ts";
 import { ProcessGroup } from "./process_group.ts";
-import { checkBefore, diagnose } from "./diagnose.ts";
+import { askShell, checkBefore, diagnose } from "./diagnose.ts";
 import { readableOf, writableOf } from "./streams.ts";
 
 const IS_WINDOWS = process.platform === "win32";
@@ -24,6 +24,7 @@ const IS_WINDOWS = process.platform === "win32";
 /** Starts commands. */
 export const spawner: Spawner = async (command) => {
   let program = toProgram(command, IS_WINDOWS);
+  if (program.check !== null) await askShell(program);
   let pipes: ChildPipes | undefined;
   let child: ChildProcess | undefined;
   try {
@@ -47,7 +48,7 @@ export const spawner: Spawner = async (command) => {
     pipes?.destroy(child);
     if (error instanceof LimpetError) throw error;
     throw diagnose(program, osError(error)) ??
-      spawnError(program.title, osError(error));
+      spawnError(program.title, osError(error), program.hint);
   }
 };
 

@@ -20,6 +20,8 @@ export interface Program {
   readonly title: string;
   /** Not started as `file` itself, so that someone must look whether it exists. */
   readonly wrapped: string | null;
+  /** What to add where the OS says that the arguments are too long. */
+  readonly hint: string;
   /** Working directory; undefined for the spawner's own. */
   readonly cwd: string | undefined;
   readonly env: Readonly<Record<string, string>>;
@@ -27,16 +29,25 @@ export interface Program {
   readonly check: ShellCheck | null;
 }
 
+const PACKED =
+  "; text that is no UTF-8 is passed on packed, at up to five times its length";
+
 /** Checks a command and puts it into the form the OS takes. */
 export function toProgram(command: Command, isWindows: boolean): Program {
   const { argv, line, cwd, env } = command;
   const title = line ?? argv?.[0] ?? "";
   checkStrings(command, title);
-  const common = { title, cwd, env, verbatim: false, check: null };
+  const common = { title, cwd, env, verbatim: false, check: null, hint: "" };
   const encoded = isWindows ? null : encodeCommand(command);
   if (encoded !== null) {
     const { program, ...rest } = encoded;
-    return { ...common, ...rest, file: "/bin/sh", wrapped: program };
+    return {
+      ...common,
+      ...rest,
+      file: "/bin/sh",
+      wrapped: program,
+      hint: PACKED,
+    };
   }
   const merge = command.stderr === "stdout";
   if (line !== undefined) {

@@ -107,7 +107,13 @@ export function encodeCommand(command: Command): EncodedCommand | null {
         ...words,
       ],
     ),
-    ...looks(program, moves ? cwd : null, variables.includes("PATH"), pack),
+    ...looks(
+      program,
+      moves ? cwd : null,
+      // Only the shell can say what is to be the command's.
+      variables.includes("PATH") ? env.PATH : null,
+      pack,
+    ),
     cwd: moves ? undefined : cwd,
     env: Object.fromEntries(rest),
   };
@@ -117,18 +123,23 @@ export function encodeCommand(command: Command): EncodedCommand | null {
 function looks(
   program: string,
   cwd: string | null,
-  isPathUnknown: boolean,
+  path: string | null,
   pack: (then: string, parts: readonly string[]) => string[],
 ): Pick<EncodedCommand, "check" | "program"> {
   const isRelative = program.includes("/") && !program.startsWith("/");
   const isOurs = isAscii(program) && !(cwd !== null && isRelative);
-  const isHidden = isPathUnknown && !program.includes("/");
-  const asks = !isOurs && !isHidden;
+  const isHidden = path !== null && !program.includes("/");
+  const asks = !isOurs || isHidden;
   const then = [
     cwd !== null ? CHECK_DIRECTORY : "",
+    isHidden ? "PATH=$1; shift; " : "",
     asks ? CHECK_PROGRAM : "",
   ].join("");
-  const parts = [...(cwd !== null ? [cwd] : []), ...(asks ? [program] : [])];
+  const parts = [
+    ...(cwd !== null ? [cwd] : []),
+    ...(isHidden ? [path] : []),
+    ...(asks ? [program] : []),
+  ];
   return {
     program: isOurs && !isHidden ? program : null,
     check: then === "" ? null : {

@@ -130,9 +130,14 @@ const SPAWN_CODES: Readonly<Record<string, ErrorCode>> = {
 };
 
 /** A program did not start, for a reason that the error itself tells. */
-export function spawnError(program: string, error: OsError): LimpetError {
+export function spawnError(
+  program: string,
+  error: OsError,
+  hint = "",
+): LimpetError {
   const code = error.code === undefined ? undefined : SPAWN_CODES[error.code];
-  return startError(code ?? "spawn_failed", program, describe(error), error);
+  const reason = describe(error) + (error.code === "E2BIG" ? hint : "");
+  return startError(code ?? "spawn_failed", program, reason, error);
 }
 
 /** A program did not start, for a reason that we found out. */

@@ -14,6 +14,7 @@ import {
   encodeStream,
   type Encodings,
   findCodec,
+  keepsAscii,
   type TextCodec,
 } from "../text/mod.ts";
 import { usageError } from "./args.ts";
@@ -55,6 +56,16 @@ export async function refuseUnread(
   );
 }
 
+/** The encoding of a console, which has ASCII in it. */
+async function consoleCodec(name: string): Promise<TextCodec> {
+  const codec = await loadCodec(name);
+  if (keepsAscii(codec)) return codec;
+  throw usageError(
+    `--encoding ${name} cannot be a console's: it does not write ASCII as ` +
+      "ASCII. For one command's output, say it to limpet exec",
+  );
+}
+
 /** A server's platform, with the encoding that it is told to speak. */
 export async function servedPlatform(
   runtime: CliRuntime,
@@ -63,7 +74,7 @@ export async function servedPlatform(
 ): Promise<{ platform: Platform; encodings: Encodings | undefined }> {
   const platform = runtime.platform();
   const { name: encoding } = wanted !== undefined
-    ? await loadCodec(wanted)
+    ? await consoleCodec(wanted)
     : await loadCodec(platform.encoding).catch((error) => {
       report.warn(
         `taking this machine's console for UTF-8: ${messageOf(error)} ` +

@@ -7,6 +7,7 @@
 import { parseTarget } from "../target.ts";
 import { parseArguments, usageError } from "./args.ts";
 import { commandFlags, openSession } from "./connection.ts";
+import { refuseUnread } from "./encoding.ts";
 import { SHELL_FLAGS } from "./flags.ts";
 import { runPrompt } from "./prompt.ts";
 import { shellRaw } from "./raw_prompt.ts";
@@ -27,6 +28,7 @@ export async function shellCommand(
   if (target.kind === "raw") {
     return await shellRaw(runtime, target, args, report);
   }
+  await refuseUnread(runtime, words);
   const flags = await commandFlags(runtime, args);
   const session = await openSession(runtime, args, report);
   try {

@@ -99,7 +99,8 @@ export function endedByUs(
     case "stdin_aborted":
       return new LimpetError(
         "cancelled",
-        `Command ${name} was ended because its input broke off`,
+        `Command ${name} was ended because its input broke off` +
+          (cause instanceof Error ? `: ${cause.message}` : ""),
         options,
       );
     case "shutting_down":
