@@ -16,7 +16,7 @@ import {
   parseTarget,
   type Target,
 } from "./target.ts";
-import { type Encodings, findCodec } from "./text/mod.ts";
+import { findCodec } from "./text/mod.ts";
 import { findOrMakeToken, findToken } from "./token_file.ts";
 
 /** Noise on the stdio of a program that is skipped at most, in bytes. */
@@ -84,9 +84,13 @@ export async function connectTo(
 }
 
 /** The console's encoding under the name that clients know, if we know it. */
-function named(platform: Platform, encodings?: Encodings): Platform {
+function named(
+  platform: Platform,
+  encodings: ServeAtOptions["encodings"],
+): Platform {
   try {
-    const { name } = findCodec(platform.encoding, encodings);
+    const known = typeof encodings === "function" ? undefined : encodings;
+    const { name } = findCodec(platform.encoding, known);
     return { ...platform, encoding: name };
   } catch {
     return platform;

@@ -44,9 +44,10 @@ export interface ServeOptions {
   readonly platform: Platform;
   /**
    * Knows how to write the platform's encoding, for commands whose text is not
-   * ASCII. Needed unless that is UTF-8: `iconv` of `limpet/iconv`.
+   * ASCII, or loads who does when it is first needed: `iconv` of `limpet/iconv`.
+   * Without it, text that is not ASCII is refused unless it goes as UTF-8.
    */
-  readonly encodings?: Encodings;
+  readonly encodings?: Encodings | (() => Promise<Encodings>);
   /** Bounds on what clients can make us hold; see `Limits`. */
   readonly limits?: Partial<Limits>;
   /** Told of everything that happens. Must not throw. */

@@ -32,6 +32,14 @@ export function quoteTemplate(
   strings: readonly string[],
   values: readonly unknown[],
 ): string {
+  // What `\\202` in a template comes to: an escape that JavaScript has not.
+  if ((strings as readonly unknown[]).includes(undefined)) {
+    throw new LimpetError(
+      "invalid_argument",
+      "The template has an escape that JavaScript does not know: write two " +
+        "backslashes for one that the shell is to see",
+    );
+  }
   let line = strings[0];
   values.forEach((value, i) => {
     const words = Array.isArray(value) ? value : [value];

@@ -11,6 +11,7 @@ import {
   start,
   temporaryFolder,
 } from "./support/cli.ts";
+import { decodeText } from "../core/text/mod.ts";
 import { bytesOf } from "./support/encodings.ts";
 import { eventually } from "./support/leaks.ts";
 import { cli, ROOT, THIS_RUNTIME } from "./support/runtimes.ts";
@@ -197,6 +198,34 @@ describe(`a server in UTF-8, on ${serverFor(1)}`, () => {
     expect(code).toBe(THIS_RUNTIME === "deno" ? 1 : 125);
     expect(stdout).toBe("");
     expect(stderr).toContain("UTF-8");
+  });
+
+  test("a client may ask for an encoding of its own", async () => {
+    const args = ["exec", "--encoding=gbk", "TARGET"];
+    const words = await run([...args, "--", "echo", "你好"]);
+    expect(words).toMatchObject({ code: 0, stdout: "你好\n", stderr: "" });
+    const bytes = await run([...args, "-c", "printf 你 | od -An -tx1"]);
+    expect(bytes.stdout).toBe(" c4 e3\n");
+  });
+
+  test("stdin that is no text is told from text that cannot go", async () => {
+    const { code, stderr } = await run(
+      ["exec", "-i", "--encoding=gbk", "TARGET", "--", "cat"],
+      { input: Uint8Array.of(0x61, 0xff) },
+    );
+    expect(code).not.toBe(0);
+    expect(stderr).toContain("What is to be written in gbk was no valid text");
+    expectOwnWords(stderr);
+  });
+
+  test("our own words are in our locale's encoding", async () => {
+    const lab = await limpet(["lab", "--lang=zh"], { env: GBK_LOCALE });
+    expect(decodeText(lab.bytes, "gbk")).toContain("粘包");
+    const error = await run(["exec", "-w", "/目录", "TARGET", "--", "pwd"], {
+      env: { LC_ALL: "zh_CN.GBK" },
+    });
+    expect(error.code).toBe(125);
+    expect(error.stderr).not.toContain("目录");
   });
 
   test("so are they where the prompt gets them", async () => {

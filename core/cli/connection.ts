@@ -12,7 +12,7 @@ import { DEFAULT_DRAIN_MS, DEFAULT_KILL_AFTER_MS } from "../exec/request.ts";
 import { formatTarget, isLocal, parseTarget } from "../target.ts";
 import { findToken } from "../token_file.ts";
 import { type Arguments, parseDuration, usageError } from "./args.ts";
-import { loadCodec, loadEncodings } from "./encoding.ts";
+import { loadCodec, loadEncodings } from "./codecs.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 

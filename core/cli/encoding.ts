@@ -8,7 +8,6 @@
 import type { Session } from "../client.ts";
 import { LimpetError } from "../errors.ts";
 import type { Platform } from "../ports.ts";
-import { encodingOfLocale } from "../text/locale.ts";
 import {
   decodeStream,
   encodeStream,
@@ -18,27 +17,9 @@ import {
   type TextCodec,
 } from "../text/mod.ts";
 import { usageError } from "./args.ts";
+import { loadCodec, loadEncodings, ownCodec } from "./codecs.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime, StandardInput, StandardOutput } from "./runtime.ts";
-
-/** A program that speaks UTF-8 with everyone never loads the tables. */
-export async function loadEncodings(): Promise<Encodings> {
-  return (await import("../text/iconv.ts")).iconv;
-}
-
-/** The encoding of that name. Throws `invalid_argument` for an unknown one. */
-export async function loadCodec(name: string): Promise<TextCodec> {
-  if (/^utf-?8$/i.test(name)) return findCodec("utf-8");
-  return findCodec(name, await loadEncodings());
-}
-
-/** What our own terminal speaks. Windows's takes UTF-8 from every runtime. */
-export async function ownCodec(runtime: CliRuntime): Promise<TextCodec> {
-  const name = runtime.isWindows
-    ? "utf-8"
-    : encodingOfLocale((variable) => runtime.env(variable));
-  return await loadCodec(name).catch(() => findCodec("utf-8"));
-}
 
 /**
  * Refuses words of our own command line that we cannot have read: runtimes take
@@ -71,7 +52,7 @@ export async function servedPlatform(
   runtime: CliRuntime,
   wanted: string | undefined,
   report: Reporter,
-): Promise<{ platform: Platform; encodings: Encodings | undefined }> {
+): Promise<{ platform: Platform; encodings: () => Promise<Encodings> }> {
   const platform = runtime.platform();
   const { name: encoding } = wanted !== undefined
     ? await consoleCodec(wanted)
@@ -82,8 +63,8 @@ export async function servedPlatform(
       );
       return findCodec("utf-8");
     });
-  const encodings = encoding === "utf-8" ? undefined : await loadEncodings();
-  return { platform: { ...platform, encoding }, encodings };
+  // A client may ask for an encoding of its own.
+  return { platform: { ...platform, encoding }, encodings: loadEncodings };
 }
 
 /** Something that bytes go through on their way. */

@@ -82,7 +82,7 @@ const COMMAND: readonly Flag[] = [
   {
     name: "encoding",
     value: "NAME",
-    help: "Text is in NAME, as gbk (default: the server's)",
+    help: "The command's text is in NAME, such as gbk",
   },
 ];
 

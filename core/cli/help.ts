@@ -55,6 +55,11 @@ Runs one command on the server. stdout is the command's and nothing else;
 messages of limpet itself begin with "limpet:" on stderr. SIGINT, SIGTERM,
 SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to the command.
 
+Bytes pass as they are; a terminal shows them as text, read in the encoding that
+the server says. With --encoding NAME all is text, in pipes too: the command's
+arguments and stdin are written in NAME, and what it prints is read in NAME and
+written in our own locale's encoding.
+
 With --insecure raw://127.0.0.1:port and -c LINE, one recv of at most 1024 bytes
 is all that comes back, --timeout (default 5s) is how long to wait for it, and
 the outcome is always unknown: exit status 255.

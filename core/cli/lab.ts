@@ -15,6 +15,7 @@ import {
   parseCount,
   usageError,
 } from "./args.ts";
+import { ownWords } from "./codecs.ts";
 import { ExitStatus, signalStatus } from "./exit_status.ts";
 import { LAB_FLAGS } from "./flags.ts";
 import { Reporter, useColor } from "./report.ts";
@@ -184,8 +185,8 @@ class Output {
   }
 
   write(text: string): void {
-    const bytes = new TextEncoder().encode(text);
     this.#last = this.#last.then(async () => {
+      const bytes = await ownWords(this.#runtime, text);
       if (this.#failure === null) await this.#runtime.stdout.write(bytes);
     }).catch((error) => this.#failure = error);
   }

@@ -8,6 +8,7 @@ import { asLimpetError, type LimpetError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
 import { SOFTWARE } from "../session/hello.ts";
 import { demoCommand } from "./demo.ts";
+import { ownWords } from "./codecs.ts";
 import { execCommand } from "./exec.ts";
 import { ExitStatus, statusOfError } from "./exit_status.ts";
 import { helpText, TOPICS } from "./help.ts";
@@ -97,7 +98,7 @@ async function print(
   to: "stdout" | "stderr" = "stdout",
 ): Promise<number> {
   // `limpet help | head -1` is no failure.
-  await runtime[to].write(new TextEncoder().encode(text)).catch(() => {});
+  await runtime[to].write(await ownWords(runtime, text)).catch(() => {});
   return 0;
 }
 

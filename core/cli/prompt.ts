@@ -12,12 +12,8 @@ import { decodeLines, keepsAscii, type TextCodec } from "../text/mod.ts";
 import { usageError } from "./args.ts";
 import type { CommandFlags } from "./connection.ts";
 import { MarkerFilter, withMarker } from "./cwd_marker.ts";
-import {
-  chain,
-  loadCodec,
-  type Translation,
-  translationFor,
-} from "./encoding.ts";
+import { chain, type Translation, translationFor } from "./encoding.ts";
+import { loadCodec } from "./codecs.ts";
 import { signalStatus, statusOf } from "./exit_status.ts";
 import { pumpOutput } from "./pump.ts";
 import type { Reporter } from "./report.ts";

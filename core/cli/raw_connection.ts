@@ -13,7 +13,8 @@ import {
   parseDuration,
   usageError,
 } from "./args.ts";
-import { loadCodec, ownCodec, Translation } from "./encoding.ts";
+import { loadCodec, ownCodec } from "./codecs.ts";
+import { Translation } from "./encoding.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime, StandardOutput } from "./runtime.ts";
 

@@ -42,7 +42,7 @@ export async function serveRaw(
   const server = new RawServer({
     spawner: runtime.spawner,
     environment: () => runtime.environment(),
-    console: { ...platform, encodings },
+    console: { ...platform, encodings: await encodings() },
     onEvent: (event) => {
       const { text, important } = describeRawEvent(event);
       if (important) report.warn(text);

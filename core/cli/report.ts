@@ -6,6 +6,7 @@
 
 import { LimpetError } from "../errors.ts";
 import { printable } from "../printable.ts";
+import { ownWords } from "./codecs.ts";
 import type { CliRuntime, StandardOutput } from "./runtime.ts";
 
 /** How much is said: errors only, what matters, everything. */
@@ -50,8 +51,11 @@ export class Reporter {
   #say(color: string, message: string): void {
     const text = `limpet: ${printable(message)}`;
     const line = this.#color ? `\x1b[${color}m${text}\x1b[0m\n` : `${text}\n`;
-    const bytes = new TextEncoder().encode(line);
-    this.#last = this.#last.then(() => this.#runtime.stderr.write(bytes))
+    this.#last = this.#last
+      .then(async () => {
+        const bytes = await ownWords(this.#runtime, line);
+        await this.#runtime.stderr.write(bytes);
+      })
       .catch(() => {});
   }
 }

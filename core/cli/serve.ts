@@ -71,7 +71,7 @@ interface Options {
   readonly limits: Partial<Limits>;
   readonly onEvent: (event: ServerEvent) => void;
   readonly platform: Platform;
-  readonly encodings: Encodings | undefined;
+  readonly encodings: () => Promise<Encodings>;
 }
 
 async function serveSocket(
@@ -82,7 +82,11 @@ async function serveSocket(
   tokenSource: string,
 ): Promise<number> {
   const server = await serveAt(runtime, address, options);
-  report.info(`listening on ${server.address}, token in ${tokenSource}`);
+  const { encoding } = options.platform;
+  const spoken = encoding === "utf-8" ? "" : `; commands speak ${encoding}`;
+  report.info(
+    `listening on ${server.address}, token in ${tokenSource}${spoken}`,
+  );
   const { asked, askedAgain } = stopSignals(runtime);
   await asked;
   report.info("stopping: ending the commands that run (again to kill them)");

@@ -22,24 +22,28 @@ export interface Console {
   readonly encoding: string;
   /** See `Platform.os`. */
   readonly os: string;
-  /** Knows how to write what is not UTF-8. */
-  readonly encodings?: Encodings;
+  /** Knows how to write what is not UTF-8, or loads who does when asked. */
+  readonly encodings?: Encodings | (() => Promise<Encodings>);
 }
 
 /** How a command's text is to reach it; undefined for UTF-8. */
-export function consoleText(
+export async function consoleText(
   request: Pick<ExecRequest, "encoding" | "env">,
   machine: Console,
-): ConsoleText | undefined {
+): Promise<ConsoleText | undefined> {
   // Windows takes every command line as Unicode and converts it by itself.
   if (machine.os === "windows") return undefined;
   const wanted = request.encoding ?? machine.encoding;
   if (wanted === "utf-8") return undefined;
+  const { encoding } = machine;
+  const encodings = typeof machine.encodings === "function"
+    ? await machine.encodings()
+    : machine.encodings;
   let codec: TextCodec | undefined;
   return {
     variables: Object.keys(request.env),
     encode(text) {
-      codec ??= chooseCodec(wanted, machine);
+      codec ??= chooseCodec(wanted, encoding, encodings);
       return encodeText(text, codec);
     },
   };
@@ -47,7 +51,8 @@ export function consoleText(
 
 function chooseCodec(
   wanted: string,
-  { encoding, encodings }: Console,
+  encoding: string,
+  encodings: Encodings | undefined,
 ): TextCodec {
   // Who asks for what nobody knows has made a mistake; the console has not.
   const codec = encodings === undefined && wanted === encoding

@@ -34,7 +34,7 @@ export interface JobHost {
   /** The environment that the request's own variables are added to. */
   environment(): Record<string, string>;
   /** How the request's text is to reach the process. */
-  consoleText(request: ExecRequest): ConsoleText | undefined;
+  consoleText(request: ExecRequest): Promise<ConsoleText | undefined>;
   report(event: ExecEvent): void;
   /** Called once the process has ended, or could not start. */
   exited(job: Job): void;
@@ -127,7 +127,8 @@ export class Job implements ChannelHandler {
   }
 
   async #run(): Promise<void> {
-    const handle = await this.#host.start(this.#command());
+    const consoleText = await this.#host.consoleText(this.#request);
+    const handle = await this.#host.start(this.#command(consoleText));
     this.#handle = handle;
     const request = this.#request;
     this.#tree = new ProcessTree(handle, request.killAfterMs);
@@ -182,7 +183,7 @@ export class Job implements ChannelHandler {
     this.#settle();
   }
 
-  #command(): Command {
+  #command(consoleText: ConsoleText | undefined): Command {
     const { argv, line, cwd, env, stdin, stdout, stderr, merge } =
       this.#request;
     const separate = stderr ? "piped" : "null";
@@ -194,7 +195,7 @@ export class Job implements ChannelHandler {
       stdin: stdin ? "piped" : "null",
       stdout: stdout ? "piped" : "null",
       stderr: merge ? "stdout" : separate,
-      consoleText: this.#host.consoleText(this.#request),
+      consoleText,
     };
   }
 

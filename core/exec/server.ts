@@ -94,7 +94,7 @@ export class ExecServer implements JobHost {
     return inherited(this.#options.environment());
   }
 
-  consoleText(request: ExecRequest): ConsoleText | undefined {
+  consoleText(request: ExecRequest): Promise<ConsoleText | undefined> {
     return consoleText(request, this.#options.console);
   }
 

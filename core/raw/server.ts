@@ -16,7 +16,12 @@ import { ProcessTree } from "../exec/process_tree.ts";
 import { DEFAULT_DRAIN_MS } from "../exec/request.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import type { Duplex, Listener, ProcessHandle, Spawner } from "../ports.ts";
-import { decodeText, findCodec, type TextCodec } from "../text/mod.ts";
+import {
+  decodeText,
+  type Encodings,
+  findCodec,
+  type TextCodec,
+} from "../text/mod.ts";
 import { KeptOutput, SentOutput } from "./answer.ts";
 import { Receiver, RECV_BYTES } from "./receiver.ts";
 import { strangerIn } from "./stranger.ts";
@@ -54,7 +59,9 @@ export interface RawServeOptions {
    * What commands come in, and what the shell is to get them in. Default UTF-8.
    * Answers go as they are.
    */
-  readonly console?: Console;
+  readonly console?: Omit<Console, "encodings"> & {
+    readonly encodings?: Encodings;
+  };
   /**
    * From SIGTERM to SIGKILL for commands whose client has gone, or when the
    * server ends, in milliseconds. Default 10,000.
@@ -218,7 +225,7 @@ class Connection {
   }
 
   async #command(line: string): Promise<void> {
-    const { spawner, environment, maxStderrBytes } = this.#options;
+    const { spawner, environment, console, maxStderrBytes } = this.#options;
     let handle: ProcessHandle;
     try {
       handle = await spawner({
@@ -227,8 +234,7 @@ class Connection {
         stdin: "null",
         stdout: "piped",
         stderr: "piped",
-        consoleText: this.#options.console &&
-          consoleText({ env: {} }, this.#options.console),
+        consoleText: console && await consoleText({ env: {} }, console),
       });
     } catch (thrown) {
       const { message } = asLimpetError(thrown, "spawn_failed", "Cannot start");

@@ -55,7 +55,13 @@ export const iconv: Encodings = {
     return name === null ? null : codec(name, label);
   },
   get names() {
-    return Object.keys(table()).filter((name) => !NOT_TEXT.test(name));
+    // Of all the aliases only code pages are what somebody may have meant.
+    return Object.entries(table())
+      .filter(([name, entry]) =>
+        !NOT_TEXT.test(name) &&
+        (typeof entry !== "string" || /^cp\d+$/.test(name))
+      )
+      .map(([name]) => name);
   },
 };
 

@@ -90,7 +90,10 @@ function checkText(text: string, codec: TextCodec): void {
     : [culprit, ` (U+${hex(culprit)})`];
   throw new LimpetError(
     "invalid_argument",
-    `The character "${shown}"${code} cannot be written in ${codec.name}`,
+    culprit === "\ufffd"
+      ? `What is to be written in ${codec.name} was no valid text: it has ` +
+        "U+FFFD in it, which stands for bytes that mean nothing"
+      : `The character "${shown}"${code} cannot be written in ${codec.name}`,
   );
 }
 
