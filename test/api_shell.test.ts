@@ -71,6 +71,13 @@ describe.each(RUNTIMES)("a server on %s", (runtime) => {
         expect.objectContaining({ code: "invalid_argument" }),
       );
     }
+    // What JavaScript cannot read in a template it hands over as undefined.
+    expect(() => session.$`printf '\202'`).toThrow(
+      expect.objectContaining({
+        code: "invalid_argument",
+        message: expect.stringContaining("two backslashes"),
+      }),
+    );
     await expect(session.$`echo ${"a\0b"}`).rejects.toMatchObject({
       code: "invalid_argument",
     });
