@@ -1,8 +1,8 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { LimpetError } from "../core/errors.ts";
 import { Receiver } from "../core/raw/receiver.ts";
-import { strangerIn } from "../core/raw/stranger.ts";
+import { mayBecomeRequest, strangerIn } from "../core/raw/stranger.ts";
 import { CLIENT_PREFACE, SERVER_PREFACE } from "../core/frame/preface.ts";
 import { concat, streamOf } from "./support/bytes.ts";
 import { eventually } from "./support/leaks.ts";
@@ -129,4 +129,75 @@ test.each([
   `touch ${LONG.slice(1)}`,
 ])("%j may be one", (first) => {
   expect(strangerIn(bytesOf(first))).toBeNull();
+});
+
+describe("a browser's request", () => {
+  const METHODS = [
+    ...["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT"],
+    ...["TRACE", "x", "touch", "get", "`id`", "a&b|c", "M-SEARCH"],
+    ...[1_000, 1_016, 1_017, 1_018, 1_023, 1_024, 1_025, 2_000]
+      .map((length) => "m".repeat(length)),
+  ];
+  const HEADERS = "Host: evil\r\nAccept: */*\r\n\r\n";
+
+  /** With so many bytes before ` HTTP/1.1`, or as few as there can be. */
+  const requestOf = (method: string, length: number) =>
+    `${`${method} /;id;`.padEnd(length, "a")} HTTP/1.1\r\n${HEADERS}`;
+
+  test("of every length is none, whatever its method", () => {
+    const taken = METHODS.flatMap((method) => {
+      const lengths = Array.from({ length: 31 }, (_, i) => 1_000 + i);
+      return lengths.filter((length) => {
+        const request = bytesOf(requestOf(method, length));
+        return strangerIn(request.subarray(0, 1_024)) !== "an HTTP request";
+      }).map((length) => `${method.slice(0, 20)}, ${length} bytes`);
+    });
+    expect(taken).toEqual([]);
+  });
+
+  test("is never taken for a command, wherever it is cut", () => {
+    const taken: string[] = [];
+    for (const method of METHODS) {
+      for (const length of [0, 1_014, 1_018, 1_024, 1_100]) {
+        const bytes = bytesOf(requestOf(method, length)).subarray(0, 1_024);
+        for (let cut = 1; cut <= bytes.byteLength; cut++) {
+          // In the middle of a long word one place is like another.
+          if (cut > 30 && cut < 990 && cut % 97 > 0) continue;
+          const first = bytes.subarray(0, cut);
+          if (strangerIn(first) !== null || mayBecomeRequest(first)) continue;
+          taken.push(`${method.slice(0, 20)}, ${length} bytes, cut at ${cut}`);
+        }
+      }
+    }
+    expect(taken).toEqual([]);
+  });
+
+  test.each(["*", "http://evil/;id", "https://evil/;id"])(
+    "with the target %s, as well",
+    (target) => {
+      const bytes = bytesOf(`x ${target} HTTP/1.1\r\n`);
+      for (let cut = 1; cut < bytes.byteLength; cut++) {
+        const first = bytes.subarray(0, cut);
+        const isSafe = strangerIn(first) !== null || mayBecomeRequest(first);
+        expect(isSafe, `cut at ${cut}`).toBe(true);
+      }
+    },
+  );
+
+  test.each([
+    ["ls", true],
+    ["ls /tmp", true],
+    ["ls /tmp H", true],
+    ["ls /tmp/a b", false],
+    ["ls /tmp -l", false],
+    ["ls -l", false],
+    ["ls /tmp\n", false],
+    ["ls\r\n", false],
+    ["echo a b", false],
+    [" ls /tmp", false],
+    ["", false],
+  ])("%j may become one: %s", (first, may) => {
+    expect(mayBecomeRequest(bytesOf(first))).toBe(may);
+    expect(strangerIn(bytesOf(first))).toBeNull();
+  });
 });

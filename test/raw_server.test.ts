@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { CLIENT_PREFACE } from "../core/frame/preface.ts";
+import { LimpetError } from "../core/errors.ts";
 import { RawServer, type RawServerEvent } from "../core/raw/server.ts";
 import { adapter } from "./support/adapter.ts";
 import { seqBytes } from "./support/bytes.ts";
@@ -257,6 +258,13 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     ["an HTTP request", `GET /$(touch\${IFS}${proof}) HTTP/1.1\r\n\r\n`],
     ["an HTTP request", `touch ${proof} HTTP/1.1\r\nHost: x\r\n\r\n`],
     ["an HTTP request", `touch ${proof}${"/a".repeat(40_000)} HTTP/1.1\r\n`],
+    [
+      "an HTTP request",
+      `${
+        `x /;touch\${IFS}${proof};`.padEnd(1_018, "a")
+      } HTTP/1.1\r\nHost: x\r\n`,
+    ],
+    ["an HTTP request", `touch\`touch\${IFS}${proof}\`&${"a".repeat(2_000)} /`],
     ["a TLS handshake", `\x16\x03\x01\n touch ${proof}\n`],
     ["an ssh banner", `SSH-2.0-x; touch ${proof}\r\n`],
   ])("%s is not run: %.20s", async (name, request) => {
@@ -316,6 +324,102 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     expect(log).toContain("[1] command ended with code 3\n");
     expect(log).toContain("[1] ended: the client has left\n");
     client.close();
+  });
+});
+
+describe("first bytes that may be a request or a command", () => {
+  /** A connection that a test cuts as it likes, and what became of it. */
+  function connection(doubtMs: number) {
+    const pipe = new TransformStream<Uint8Array, Uint8Array>();
+    const input = pipe.writable.getWriter();
+    const lines: string[] = [];
+    const turnedAway: string[] = [];
+    const server = new RawServer({
+      spawner: (command) => {
+        lines.push(command.line ?? "");
+        throw new LimpetError("spawn_failed", "Only the line is looked at");
+      },
+      environment: () => ({}),
+      doubtMs,
+      onEvent: (event) => {
+        if (event.type === "turned_away") turnedAway.push(event.sent);
+      },
+    });
+    const over = server.accept({
+      readable: pipe.readable,
+      writable: new WritableStream(),
+      peer: "test",
+    });
+    // Settles when the server has read it.
+    const send = (text: string) => input.write(new TextEncoder().encode(text));
+    return { send, input, over, lines, turnedAway, server };
+  }
+
+  test.each([
+    [["x", " /;touch${IFS}a HTTP/1.1\r\n"]],
+    [["x /;touch${IFS}a", " HTTP/1.1\r\n"]],
+    [["GE", "T /;id HTTP/1.1\r\n"]],
+    [[..."x /;id HTTP/1.1"]],
+    [["x /;id HT", `TP/1.1\r\nHost: x`]],
+    [["x /;id;", "a".repeat(1_016), "a", " HTTP/1.1"]],
+    [["m".repeat(512), "m".repeat(512), "m"]],
+  ])("a request that was cut is not run: %j", async (cut) => {
+    const { send, input, over, lines, turnedAway } = connection(60_000);
+    for (const part of cut) await send(part).catch(() => {});
+    await input.close().catch(() => {});
+    await over;
+    expect({ lines, turnedAway }).toEqual({
+      lines: [],
+      turnedAway: ["an HTTP request"],
+    });
+  });
+
+  test("a command that nothing follows is run", async () => {
+    const { send, input, over, lines } = connection(10);
+    await send("ls /tmp");
+    await eventually(() => lines.length === 1, () => "it is run");
+    await send("pwd");
+    await input.close();
+    await over;
+    expect(lines).toEqual(["ls /tmp", "pwd"]);
+  });
+
+  test("what tells that it is a command is the next one", async () => {
+    const { send, input, over, lines } = connection(60_000);
+    await send("ls");
+    await send("pwd -P");
+    await input.close();
+    await over;
+    expect(lines).toEqual(["ls", "pwd -P"]);
+  });
+
+  test("nobody waits for more than there can be", async () => {
+    for (const line of ["ls", "ls -l", "ls /tmp\n", "echo a b"]) {
+      const { send, input, over, lines } = connection(60_000);
+      await send(line);
+      if (line !== "ls") {
+        await eventually(() => lines.length === 1, () => line);
+      }
+      await input.close();
+      await over;
+      expect(lines).toEqual([line]);
+    }
+  });
+
+  test("a server that closes runs nothing of it", async () => {
+    const { send, over, lines, server } = connection(60_000);
+    await send("ls");
+    await server.close();
+    await over;
+    expect(lines).toEqual([]);
+  });
+
+  test("a client that has gone has nothing run", async () => {
+    const { send, input, over, lines } = connection(60_000);
+    await send("ls");
+    await input.abort(new Error("reset"));
+    await over;
+    expect(lines).toEqual([]);
   });
 });
 

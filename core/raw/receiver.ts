@@ -54,22 +54,51 @@ export class Receiver {
       if (this.#end === null) return null;
       if (this.#end !== undefined) throw this.#end;
       signal?.throwIfAborted();
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          signal?.removeEventListener("abort", done);
-          resolve();
-        };
-        this.#arrived = done;
-        signal?.addEventListener("abort", done);
-      });
+      await this.#change(signal);
     }
     return this.#take(max);
+  }
+
+  /** At most `max` bytes of what is there, which stay there. */
+  peek(max: number): Uint8Array {
+    const bytes = new Uint8Array(Math.min(max, this.#length));
+    let filled = 0;
+    for (const chunk of this.#chunks) {
+      const part = chunk.subarray(0, bytes.byteLength - filled);
+      bytes.set(part, filled);
+      filled += part.byteLength;
+    }
+    return bytes;
+  }
+
+  /**
+   * Waits until there are more than `length` bytes. False if the peer's side is
+   * over before, or the signal fires. Not while a `recv` is pending.
+   */
+  async hasMoreThan(length: number, signal?: AbortSignal): Promise<boolean> {
+    while (this.#length <= length) {
+      if (this.#end !== undefined || signal?.aborted) return false;
+      await this.#change(signal);
+    }
+    return true;
   }
 
   /** Reads no more: for a reader who has enough. */
   cancel(): void {
     this.#reader.cancel().catch(() => {});
     this.#taken();
+  }
+
+  /** Settles when bytes have come, or the end, or the signal fires. */
+  async #change(signal: AbortSignal | undefined): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        signal?.removeEventListener("abort", done);
+        resolve();
+      };
+      this.#arrived = done;
+      signal?.addEventListener("abort", done);
+    });
   }
 
   async #run(): Promise<LimpetError | null> {

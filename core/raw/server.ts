@@ -24,10 +24,16 @@ import {
 } from "../text/mod.ts";
 import { KeptOutput, SentOutput } from "./answer.ts";
 import { Receiver, RECV_BYTES } from "./receiver.ts";
-import { strangerIn } from "./stranger.ts";
+import { mayBecomeRequest, strangerIn } from "./stranger.ts";
 
 /** How long a client that we hang up on may take to end its side. */
 const CLOSE_TIMEOUT_MS = 1_000;
+
+/**
+ * How long first bytes that may be the beginning of a browser's request wait for
+ * its rest. On one machine the parts of one write are microseconds apart.
+ */
+const DOUBT_MS = 200;
 
 /** Something that happened on a raw server. `session` numbers connections. */
 export type RawServerEvent =
@@ -78,6 +84,12 @@ export interface RawServeOptions {
    * sends nothing for so long is then ended, in milliseconds. Default 5,000.
    */
   readonly silenceMs?: number;
+  /**
+   * How long first bytes that may be the beginning of an HTTP request, as
+   * `ls /tmp` may, wait for the rest of it before they are run, in milliseconds.
+   * Default 200.
+   */
+  readonly doubtMs?: number;
   /** Told of everything that happens. Must not throw. */
   readonly onEvent?: (event: RawServerEvent) => void;
 }
@@ -205,13 +217,38 @@ class Connection {
   }
 
   async #talk(): Promise<void> {
-    for (let isFirst = true; !this.#closing; isFirst = false) {
-      const bytes = await this.#receiver.recv(RECV_BYTES);
+    await this.#receiver.hasMoreThan(0);
+    // What comes while we are in doubt is no part of the first command.
+    const first = Math.min(this.#receiver.available, RECV_BYTES);
+    const stranger = await this.#strangerAtDoor();
+    if (stranger !== null) return await this.#turnAway(stranger);
+    if (this.#lost !== null) throw this.#lost;
+    for (let max = first; !this.#closing; max = RECV_BYTES) {
+      const bytes = await this.#receiver.recv(max);
       if (bytes === null) return;
-      const stranger = isFirst ? strangerIn(bytes) : null;
-      if (stranger !== null) return await this.#turnAway(stranger);
       await this.#command(decodeText(bytes, this.#codec));
       if (this.#lost !== null) throw this.#lost;
+    }
+  }
+
+  /**
+   * Who it is that sent no command. Its first bytes may be a request that was
+   * cut on its way; then the next ones tell, and what is followed by nothing is
+   * a command. A browser sends its request line in one write, and this server is
+   * on the browser's machine: the rest is there at once, if there is one.
+   */
+  async #strangerAtDoor(): Promise<string | null> {
+    for (;;) {
+      const seen = this.#receiver.peek(RECV_BYTES);
+      const stranger = strangerIn(seen);
+      if (stranger !== null || !mayBecomeRequest(seen)) return stranger;
+      const late = new AbortController();
+      const ms = this.#options.doubtMs ?? DOUBT_MS;
+      const timer = setTimeout(() => late.abort(), ms);
+      const { byteLength } = seen;
+      const isMore = await this.#receiver.hasMoreThan(byteLength, late.signal);
+      clearTimeout(timer);
+      if (!isMore) return null;
     }
   }
 
