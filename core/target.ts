@@ -23,28 +23,35 @@ export type Target =
   | RawTarget
   | { readonly kind: "command"; readonly line: string };
 
-const FORMS = "host, host:port, tcp://host:port, unix:PATH, " +
+const TARGET_FORMS = "host, host:port, tcp://host:port, unix:PATH, " +
   "cmd:COMMAND LINE or raw://127.0.0.1:port";
+
+const ADDRESS_FORMS = "host, host:port, tcp://host:port or unix:PATH";
 
 /** Reads a target. Throws `invalid_argument`, or `unsupported` for `tls://`. */
 export function parseTarget(text: string): Target {
   if (text.startsWith("cmd:")) {
     const line = text.slice(4).trim();
-    if (line === "") throw invalid(text, "it names no command");
+    if (line === "") throw invalid(text, "it names no command", TARGET_FORMS);
     return { kind: "command", line };
   }
   if (/^raw:\/\//i.test(text)) {
-    const { hostname, port } = parseHost(text, text.slice(6));
+    const { hostname, port } = parseHost(text, text.slice(6), TARGET_FORMS);
     return { kind: "raw", hostname, port };
   }
-  return parseAddress(text);
+  return readAddress(text, TARGET_FORMS);
 }
 
 /** Reads the address of a socket. Throws as {@linkcode parseTarget} does. */
 export function parseAddress(text: string): SocketTarget {
+  return readAddress(text, ADDRESS_FORMS);
+}
+
+/** `forms`: what may be written here, for the error. */
+function readAddress(text: string, forms: string): SocketTarget {
   if (text.startsWith("unix:")) {
     const path = text.slice(5).replace(/^\/\/(?=\/)/, "");
-    if (path === "") throw invalid(text, "it names no path");
+    if (path === "") throw invalid(text, "it names no path", forms);
     return { kind: "unix", path };
   }
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1].toLowerCase();
@@ -54,6 +61,7 @@ export function parseAddress(text: string): SocketTarget {
         text,
         "raw:// is for those who connect; to serve the raw protocol, write " +
           "--raw tcp://host:port",
+        forms,
       );
     }
     if (scheme === "tls") {
@@ -63,42 +71,43 @@ export function parseAddress(text: string): SocketTarget {
           `${scheme}:// yet`,
       );
     }
-    throw invalid(text, `it has the unknown scheme ${scheme}://`);
+    throw invalid(text, `it has the unknown scheme ${scheme}://`, forms);
   }
-  return parseHost(text, scheme === undefined ? text : text.slice(6));
+  return parseHost(text, scheme === undefined ? text : text.slice(6), forms);
 }
 
 function parseHost(
   whole: string,
   text: string,
+  forms: string,
 ): SocketTarget & { readonly kind: "tcp" } {
   const match = /^\[([^\]]*)\](?::(.*))?$/.exec(text) ??
     // More than one colon and no brackets: an IPv6 address without a port.
     (text.split(":").length > 2
       ? [text, text]
       : /^([^:]*)(?::(.*))?$/.exec(text));
+  const bad = (why: string) => invalid(whole, why, forms);
   const hostname = match?.[1] ?? "";
   const port = match?.[2];
-  if (hostname === "") throw invalid(whole, "it names no host");
+  if (hostname === "") throw bad("it names no host");
   if (hostname.includes("@")) {
-    throw invalid(
-      whole,
+    throw bad(
       "Limpet has no user names: the token says who you are",
     );
   }
   if (/^\d+$/.test(hostname) && port === undefined) {
-    throw invalid(whole, `it looks like a port: write 127.0.0.1:${hostname}`);
+    throw bad(`it looks like a port: write 127.0.0.1:${hostname}`);
   }
   if (/^(tcp|tls|raw)$/.test(hostname) || /^(tcp|tls|raw):/.test(text)) {
-    throw invalid(whole, `// is missing after ${text.split(":", 1)[0]}:`);
+    throw bad(`// is missing after ${text.split(":", 1)[0]}:`);
   }
   if (!/^[A-Za-z0-9._:%-]+$/.test(hostname)) {
-    throw invalid(whole, `"${hostname}" is no host name`);
+    throw bad(`"${hostname}" is no host name`);
   }
   if (port === undefined) return { kind: "tcp", hostname, port: DEFAULT_PORT };
   const number = /^\d{1,5}$/.test(port) ? Number(port) : NaN;
   if (!(number <= 65_535)) {
-    throw invalid(whole, `"${port}" is no port from 0 to 65535`);
+    throw bad(`"${port}" is no port from 0 to 65535`);
   }
   return { kind: "tcp", hostname, port: number };
 }
@@ -133,9 +142,9 @@ export function isLoopback(hostname: string): boolean {
     /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-function invalid(text: string, why: string): LimpetError {
+function invalid(text: string, why: string, forms: string): LimpetError {
   return new LimpetError(
     "invalid_argument",
-    `Address "${text}" cannot be used: ${why}. Write ${FORMS}`,
+    `Address "${text}" cannot be used: ${why}. Write ${forms}`,
   );
 }

@@ -181,6 +181,16 @@ describe("parseTarget", () => {
       }),
     );
     expect(() => parseAddress("cmd:true")).toThrow('"true" is no port');
+    for (const text of ["cmd:true", "raw://127.0.0.1:1", "unix:", "a@b", ""]) {
+      expect(() => parseAddress(text), text).toThrow(
+        /\. Write host, host:port, tcp:\/\/host:port or unix:PATH$/,
+      );
+    }
+    for (const text of ["cmd:", "raw://", "unix:", "a@b", "", "xyz://b"]) {
+      expect(() => parseTarget(text), text).toThrow(
+        /cmd:COMMAND LINE or raw:\/\/127\.0\.0\.1:port$/,
+      );
+    }
   });
 
   test("what only this machine can reach", () => {
