@@ -19,7 +19,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   exec: ["base", "text", "frame", "channel"],
   raw: ["base", "text", "frame", "exec"],
   api: ["base", "text", "frame", "link", "session", "channel", "exec"],
-  lab: ["base", "frame", "session", "api"],
+  lab: ["base", "frame", "session", "raw", "api"],
   cli: ["base", "text", "session", "exec", "raw", "api", "lab"],
   // What both adapters need, such as reading an address.
   adapter: ["base"],

@@ -57,7 +57,7 @@ export async function labCommand(
     return await output.flush(0);
   }
 
-  const { signal, told, stop } = stopSignals(runtime);
+  const { signal, told, stop } = untilSignal(runtime);
   const results: LabResult[] = [];
   try {
     const sockets = await runtime.labSockets();
@@ -161,7 +161,7 @@ function summarize(story: Story, results: readonly LabResult[]): void {
 }
 
 /** The first signal ends the experiment, which gives back all that it used. */
-function stopSignals(runtime: CliRuntime) {
+function untilSignal(runtime: CliRuntime) {
   const stopping = new AbortController();
   const told = deferred<string>();
   const stops = (["SIGINT", "SIGTERM", "SIGHUP"] as const).map((name) =>

@@ -6,8 +6,7 @@
 
 import type { LabSocket } from "./sockets.ts";
 
-/** What the lesson's programs give to `recv`, in bytes. */
-export const RECV_BYTES = 1_024;
+export { RECV_BYTES } from "../raw/receiver.ts";
 
 /**
  * `sendall`: `send` again and again, each time with what the kernel did not
