@@ -73,6 +73,72 @@ describe("without the phenomenon an experiment fails, and says so:", () => {
     expect({ code, observed }).toEqual({ code: 1, observed: false });
   });
 
+  test("empty, where a recv ends instead of waiting", async () => {
+    const sockets = changed((socket) => ({
+      // The client is the one that sends nothing.
+      send(bytes) {
+        if (bytes.byteLength === 0) this.recv = () => Promise.resolve(null);
+        return socket.send(bytes);
+      },
+    }));
+    expect(await verdictOf("empty", sockets)).toMatchObject({
+      code: 1,
+      observed: false,
+      measured: { blockedOnEmpty: false, blockedOnSilence: false },
+    });
+    const { stdout } = await labHere(["empty"], { sockets });
+    expect(stdout).toContain("recv has got the end of the connection\n");
+    expect(stdout).not.toContain("blocked");
+  });
+
+  test("empty, where the command without output never arrives", async () => {
+    const sockets = changed((socket) => ({
+      send: (bytes) =>
+        bytesAre(bytes, "true")
+          ? Promise.resolve(bytes.byteLength)
+          : socket.send(bytes),
+    }));
+    expect(await verdictOf("empty", sockets)).toMatchObject({
+      code: 1,
+      observed: false,
+      measured: { blockedOnEmpty: true, blockedOnSilence: false },
+    });
+  });
+
+  test.each<[string, () => Promise<Uint8Array | null>, string]>([
+    ["gets nothing", () => Promise.resolve(null), "recv(1024) → 0 bytes"],
+    [
+      "gets another answer",
+      () => Promise.resolve(new TextEncoder().encode("first\n")),
+      'recv(1024) → 6 bytes "first\\n"',
+    ],
+    [
+      "is cut off",
+      () => Promise.reject(new Error("The wire is cut")),
+      "error: Connection: The wire is cut",
+    ],
+  ])(
+    "reset, where the client after a caught error %s",
+    async (_, recv, shown) => {
+      const sockets = changed((socket) => ({
+        send(bytes) {
+          // To the first server it cannot even connect.
+          if (bytesAre(bytes, "echo second")) this.recv = recv;
+          return socket.send(bytes);
+        },
+      }));
+      expect(await verdictOf("reset", sockets)).toMatchObject({
+        code: 1,
+        observed: false,
+        cured: true,
+        measured: { servedWhenCaught: false },
+      });
+      const { stdout } = await labHere(["reset"], { sockets });
+      expect(stdout).not.toMatch(/next client\s+is served:\n/);
+      expect(stdout).toContain(shown);
+    },
+  );
+
   test("reset, where nobody resets", async () => {
     let rude = false;
     const sockets = changed((socket) => ({
@@ -215,6 +281,10 @@ describe("wrap", () => {
     expect(wrap("x abcdefgh", 5, " ")).toEqual(["x", " abcd", " efgh"]);
   });
 });
+
+function bytesAre(bytes: Uint8Array, text: string): boolean {
+  return new TextDecoder().decode(bytes) === text;
+}
 
 /** Sends what the kernel did not take. */
 async function sendRest(socket: LabSocket, bytes: Uint8Array): Promise<void> {

@@ -9,7 +9,8 @@ import type { Bench } from "./bench.ts";
 import { bytesOf, quoted, textOf } from "./bytes.ts";
 import type { Finding } from "./finding.ts";
 import { FramedSocket } from "./framed.ts";
-import { atMost, RECV_BYTES, sendAll } from "./naive.ts";
+import { atMost, LATE, RECV_BYTES, sendAll } from "./naive.ts";
+import type { TextKey } from "./texts/en.ts";
 
 /** How long "for ever" is watched, in milliseconds. */
 const WAIT_MS = 500;
@@ -43,18 +44,20 @@ export async function empty(bench: Bench): Promise<Finding> {
   const sentBytes = await client.send(new Uint8Array(0));
   const answer = client.recv(RECV_BYTES);
   answer.catch(() => {}); // Whoever waits for it hears of it.
-  const blockedOnEmpty = await atMost(WAIT_MS, answer) === null &&
-    served === 0;
+  const afterEmpty = await atMost(WAIT_MS, answer);
+  const blockedOnEmpty = afterEmpty === LATE && served === 0;
   story.show("empty.sent", { sent: sentBytes });
   story.show("empty.got", { served });
-  story.show(blockedOnEmpty ? "empty.blocked" : "empty.answered");
+  story.show(heard(afterEmpty));
 
   // The same the other way round: a command without output.
   story.say("empty.silent", { command: SILENT, ms: WAIT_MS });
   await sendAll(client, bytesOf(SILENT));
-  const blockedOnSilence = await atMost(WAIT_MS, answer) === null;
+  const afterSilence = await atMost(WAIT_MS, answer);
+  // A command that never arrived shows nothing.
+  const blockedOnSilence = afterSilence === LATE && served === 1;
   story.show("empty.got", { served });
-  story.show(blockedOnSilence ? "empty.blocked" : "empty.answered");
+  story.show(heard(afterSilence));
 
   // Nothing is broken: the very same recv gets the next thing that is sent.
   await sendAll(client, bytesOf(LOUD));
@@ -98,4 +101,10 @@ export async function empty(bench: Bench): Promise<Finding> {
       limpetExitCode: code,
     },
   };
+}
+
+/** What has become of the client's `recv` by now. */
+function heard(answer: Uint8Array | null | typeof LATE): TextKey {
+  if (answer === LATE) return "empty.blocked";
+  return answer === null ? "empty.ended" : "empty.answered";
 }

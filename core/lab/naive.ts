@@ -39,14 +39,17 @@ export async function recvUntil(
   return reads;
 }
 
-/** The promise's value, or null if it takes longer; the promise goes on. */
+/** What {@linkcode atMost} gives when the time is up: no `recv` gives that. */
+export const LATE: unique symbol = Symbol("late");
+
+/** The promise's value, or `LATE` if it takes longer; the promise goes on. */
 export async function atMost<T>(
   ms: number,
   promise: Promise<T>,
-): Promise<T | null> {
+): Promise<T | typeof LATE> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(() => resolve(null), ms);
+  const late = new Promise<typeof LATE>((resolve) => {
+    timer = setTimeout(() => resolve(LATE), ms);
   });
   try {
     return await Promise.race([promise, late]);

@@ -13,7 +13,7 @@ import type { Bench } from "./bench.ts";
 import { bytesOf, quoted, textOf } from "./bytes.ts";
 import { rudeDuplex } from "./duplex.ts";
 import type { Finding } from "./finding.ts";
-import { atMost, RECV_BYTES, sendAll } from "./naive.ts";
+import { atMost, LATE, RECV_BYTES, sendAll } from "./naive.ts";
 import type { LabListener, LabSocket } from "./sockets.ts";
 
 /** How long the naive server may take to die, in milliseconds. */
@@ -68,7 +68,8 @@ export async function reset(bench: Bench): Promise<Finding> {
     got: taken.byteLength,
     bytes: quoted(taken),
   });
-  const error = await atMost(PATIENCE_MS, death) ?? "";
+  const last = await atMost(PATIENCE_MS, death);
+  const error = last === LATE ? "" : last;
   if (error !== "") story.show("reset.died", { error });
   const unserved = await askAfter(naive).then(
     ({ byteLength }) => byteLength > 0 ? "" : "the end of the connection",
@@ -90,13 +91,18 @@ export async function reset(bench: Bench): Promise<Finding> {
     }
   })());
   await goAway(careful);
-  const answer = await askAfter(careful);
-  story.say("reset.caught");
-  story.show("recv", {
-    asked: RECV_BYTES,
-    got: answer.byteLength,
-    bytes: quoted(answer),
-  });
+  const answer = await askAfter(careful).catch(describe);
+  const servedWhenCaught = typeof answer !== "string" &&
+    textOf(answer) === "second\n";
+  story.say(servedWhenCaught ? "reset.caught" : "reset.uncaught");
+  if (typeof answer === "string") story.show("error", { message: answer });
+  else {
+    story.show("recv", {
+      asked: RECV_BYTES,
+      got: answer.byteLength,
+      bytes: quoted(answer),
+    });
+  }
 
   // The cure: Limpet's server, one client at work, another that resets.
   story.say("reset.cure");
@@ -127,18 +133,26 @@ export async function reset(bench: Bench): Promise<Finding> {
   await writer.write(bytesOf("and after"));
   await writer.close();
   const echoed = await new Response(cat.stdout).text();
-  story.show("reset.bystander", { bytes: quoted(bytesOf(echoed)) });
+  const wentOn = echoed === "before and after";
+  story.show(wentOn ? "reset.bystander" : "answer", {
+    got: bytesOf(echoed).byteLength,
+    bytes: quoted(bytesOf(echoed)),
+  });
   const next = await bench.connect(own);
   const { stdout } = await next.output(SECOND, { shell: true });
-  story.show("reset.next", { bytes: quoted(stdout) });
+  const isServed = textOf(stdout) === "second\n";
+  story.show(isServed ? "reset.next" : "answer", {
+    got: stdout.byteLength,
+    bytes: quoted(stdout),
+  });
 
   return {
-    observed: error !== "" && unserved !== "",
-    cured: echoed === "before and after" && textOf(stdout) === "second\n",
+    observed: error !== "" && unserved !== "" && servedWhenCaught,
+    cured: wentOn && isServed,
     measured: {
       naiveServerDiedOf: error,
       nextClientGot: unserved,
-      servedWhenCaught: textOf(answer) === "second\n",
+      servedWhenCaught,
       limpetCommandEndedBy: signal,
       bystanderBytes: echoed.length,
       nextAnswerBytes: stdout.byteLength,

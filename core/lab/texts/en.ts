@@ -141,6 +141,7 @@ export const en = {
   "empty.got": "commands that the server's recv has got: {served}",
   "empty.blocked": "the client's recv is still waiting: blocked",
   "empty.answered": "the client's recv has got an answer",
+  "empty.ended": "the client's recv has got the end of the connection",
   "empty.silent":
     `The other way round: "{command}" prints nothing, so the naive server
     sends zero bytes for an answer. Another {ms} ms.`,
@@ -166,6 +167,9 @@ export const en = {
   "reset.caught":
     `With a try around each client the naive server outlives it, and the
     next client is served:`,
+  "reset.uncaught":
+    `With a try around each client the naive server should outlive it, but the
+    next client does not get its answer:`,
   "reset.cure":
     `The cure: Limpet's server. One client is at work (cat), a second runs
     a command without end, and resets in the middle of its output.`,

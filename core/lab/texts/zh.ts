@@ -127,6 +127,7 @@ export const zh: Texts = {
   "empty.got": "服务器的 recv 至今收到的命令：{served} 条",
   "empty.blocked": "客户端的 recv 还在等：卡住了",
   "empty.answered": "客户端的 recv 收到了答复",
+  "empty.ended": "客户端的 recv 读到了连接的结尾",
   "empty.silent":
     `反过来也一样：“{command}”没有任何输出，朴素的服务器就发回零个字节。
     再观察 {ms} 毫秒。`,
@@ -151,6 +152,9 @@ export const zh: Texts = {
   "reset.caught":
     `如果对每个客户端都捕获异常，朴素的服务器就能撑过去，下一个客户端得到了
     服务：`,
+  "reset.uncaught":
+    `如果对每个客户端都捕获异常，朴素的服务器本该撑过去，但下一个客户端没有得到
+    自己的答复：`,
   "reset.cure":
     `解决办法：Limpet 的服务器。一个客户端正在工作（cat），另一个客户端运行一条
     没有尽头的命令，在输出中途重置连接。`,
