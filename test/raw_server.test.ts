@@ -3,7 +3,11 @@ import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { CLIENT_PREFACE } from "../core/frame/preface.ts";
 import { LimpetError } from "../core/errors.ts";
-import { RawServer, type RawServerEvent } from "../core/raw/server.ts";
+import {
+  type RawServeOptions,
+  RawServer,
+  type RawServerEvent,
+} from "../core/raw/server.ts";
 import { adapter } from "./support/adapter.ts";
 import { seqBytes } from "./support/bytes.ts";
 import {
@@ -441,7 +445,10 @@ describe("RawServer", () => {
   });
 
   async function serve(
-    bounds: { maxStderrBytes?: number; silenceMs?: number },
+    bounds: Pick<
+      RawServeOptions,
+      "maxStderrBytes" | "silenceMs" | "maxConnections"
+    >,
   ) {
     const events: RawServerEvent[] = [];
     const server = new RawServer({
@@ -457,10 +464,11 @@ describe("RawServer", () => {
       port: 0,
     });
     server.listen(listener);
-    const client = await Plain.to(Number(listener.address.split(":").at(-1)));
+    const port = Number(listener.address.split(":").at(-1));
+    const client = await Plain.to(port);
     const ended = () =>
       events.find((event) => event.type === "command_ended")?.status;
-    return { server, client, events, ended };
+    return { server, client, events, ended, port };
   }
 
   test("stderr over the bound ends the command, which is said", async () => {
@@ -473,6 +481,53 @@ describe("RawServer", () => {
     await client.send("echo next");
     expect(await client.text(5)).toBe("next\n");
     client.close();
+  });
+
+  test("as many connections as there may be, and one more", async () => {
+    const { server, client, events, port } = await serve({ maxConnections: 2 });
+    await client.send("echo 1");
+    expect(await client.text(2)).toBe("1\n");
+    const second = await Plain.to(port);
+    await second.send("echo 2");
+    expect(await second.text(2)).toBe("2\n");
+
+    const third = await Plain.to(port);
+    // It may be closed before that is sent.
+    third.send("echo 3 && exit").catch(() => {});
+    expect(await third.rest()).toBe(
+      "limpet: refused, because 2 connections are open and there may be no " +
+        "more. Try again when one has ended\n",
+    );
+    expect(events.filter(({ session }) => session === 3)).toEqual([
+      expect.objectContaining({ type: "too_many", maxConnections: 2 }),
+    ]);
+    expect(server.connectionCount).toBe(2);
+    third.close();
+
+    // The others go on, and a place that is free again is taken.
+    await second.send("echo 2 on");
+    expect(await second.text(5)).toBe("2 on\n");
+    client.close();
+    await eventually(() => server.connectionCount === 1, () => "it is over");
+    const fourth = await Plain.to(port);
+    await fourth.send("echo 4 4");
+    expect(await fourth.text(4)).toBe("4 4\n");
+    fourth.close();
+    second.close();
+  });
+
+  test("very many too many cost no more than a few", async () => {
+    const { server, client, port } = await serve({ maxConnections: 1 });
+    await client.send("echo 1");
+    expect(await client.text(2)).toBe("1\n");
+    const many = await Promise.all(
+      Array.from({ length: 20 }, () => Plain.to(port)),
+    );
+    await Promise.all(many.map((each) => each.ended));
+    expect(server.connectionCount).toBe(1);
+    await client.send("echo on on");
+    expect(await client.text(6)).toBe("on on\n");
+    for (const each of [client, ...many]) each.close();
   });
 
   test("much of both at once blocks neither", async () => {

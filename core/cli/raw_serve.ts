@@ -105,6 +105,12 @@ export function describeRawEvent(
         important: true,
       };
     }
+    case "too_many":
+      return {
+        text: `${who} ${event.peer} was refused: ${event.maxConnections} ` +
+          "connections are open, and there may be no more",
+        important: true,
+      };
     case "command_started":
       return debug(
         `command started, process ${event.pid}: ` +

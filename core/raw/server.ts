@@ -10,7 +10,6 @@ import { type Console, consoleText } from "../exec/console_text.ts";
 import { inherited } from "../exec/environment.ts";
 import type { CommandStatus } from "../exec/exit.ts";
 import { Leftovers } from "../exec/leftovers.ts";
-import { DEFAULT_MAX_OUTPUT_BYTES } from "../exec/output.ts";
 import { OutputPump } from "../exec/output_pump.ts";
 import { ProcessTree } from "../exec/process_tree.ts";
 import { DEFAULT_DRAIN_MS } from "../exec/request.ts";
@@ -35,6 +34,9 @@ const CLOSE_TIMEOUT_MS = 1_000;
  */
 const DOUBT_MS = 200;
 
+const DEFAULT_MAX_CONNECTIONS = 32;
+const DEFAULT_MAX_STDERR_BYTES = 16 * 1_048_576;
+
 /** Something that happened on a raw server. `session` numbers connections. */
 export type RawServerEvent =
   & { readonly session: number; readonly peer: string }
@@ -43,6 +45,8 @@ export type RawServerEvent =
     | { readonly type: "disconnected"; readonly message: string }
     /** Its first bytes were no command, but this; nothing was run. */
     | { readonly type: "turned_away"; readonly sent: string }
+    /** There are as many connections as there may be; nothing was read. */
+    | { readonly type: "too_many"; readonly maxConnections: number }
     | {
       readonly type: "command_started";
       readonly pid: number;
@@ -74,8 +78,14 @@ export interface RawServeOptions {
    */
   readonly graceMs?: number;
   /**
-   * Stderr kept until stdout is over, in bytes. A command that writes more is
-   * ended. Default 64 MiB.
+   * Connections at once. One more is told so and closed. Nobody has to prove
+   * anything to connect, and each may have a command run and its stderr kept.
+   * Default 32.
+   */
+  readonly maxConnections?: number;
+  /**
+   * Stderr kept until stdout is over, in bytes on each connection. A command
+   * that writes more is ended. Default 16 MiB, which is 512 MiB on all of them.
    */
   readonly maxStderrBytes?: number;
   /**
@@ -98,6 +108,8 @@ export interface RawServeOptions {
 export class RawServer implements AsyncDisposable {
   readonly #options: RawServeOptions;
   readonly #connections = new Set<Connection>();
+  /** Those too many, until they have been told. */
+  readonly #refused = new Set<Connection>();
   readonly #listeners = new Set<Listener>();
   #count = 0;
   #closing: Promise<void> | null = null;
@@ -106,7 +118,7 @@ export class RawServer implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Connections that are open. */
+  /** Connections that are open and served. */
   get connectionCount(): number {
     return this.#connections.size;
   }
@@ -120,11 +132,18 @@ export class RawServer implements AsyncDisposable {
 
   /** Serves one connection. Settles when it is over; never rejects. */
   async accept(duplex: Duplex): Promise<void> {
-    const connection = new Connection(duplex, ++this.#count, this.#options);
-    this.#connections.add(connection);
+    const max = this.#options.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
+    const isRefused = this.#connections.size >= max;
+    const connections = isRefused ? this.#refused : this.#connections;
+    const connection = new Connection(duplex, ++this.#count, this.#options, {
+      isRefused,
+      // Telling takes a moment, and that many moments are bounded as well.
+      isTold: this.#refused.size < max,
+    });
+    connections.add(connection);
     if (this.#closing !== null) connection.close();
     await connection.over;
-    this.#connections.delete(connection);
+    connections.delete(connection);
   }
 
   /**
@@ -136,7 +155,8 @@ export class RawServer implements AsyncDisposable {
     this.#closing ??= this.#stopListening();
     await this.#closing;
     await Promise.all(
-      [...this.#connections].map((each) => each.close(graceMs)),
+      [...this.#connections, ...this.#refused]
+        .map((each) => each.close(graceMs)),
     );
   }
 
@@ -149,6 +169,12 @@ export class RawServer implements AsyncDisposable {
   }
 }
 
+/** Whether a connection is one too many, and whether it is told so. */
+interface Admission {
+  readonly isRefused: boolean;
+  readonly isTold: boolean;
+}
+
 /** One connection of one client: one command after another. */
 class Connection {
   readonly over: Promise<void>;
@@ -159,6 +185,7 @@ class Connection {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #leftovers = new Leftovers();
   readonly #codec: TextCodec;
+  readonly #admission: Admission;
   #graceMs: number;
   #tree: ProcessTree | null = null;
   #stdout: SentOutput | null = null;
@@ -168,8 +195,14 @@ class Connection {
   #sending = 0;
   #silence: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(duplex: Duplex, id: number, options: RawServeOptions) {
+  constructor(
+    duplex: Duplex,
+    id: number,
+    options: RawServeOptions,
+    admission: Admission,
+  ) {
     this.#id = id;
+    this.#admission = admission;
     this.#peer = duplex.peer ?? "peer";
     this.#options = options;
     this.#graceMs = options.graceMs ?? DEFAULT_LIMITS.shutdownGraceMs;
@@ -201,6 +234,7 @@ class Connection {
   }
 
   async #run(): Promise<void> {
+    if (this.#admission.isRefused) return await this.#refuse();
     this.#report({ type: "connected" });
     let message = "the client has left";
     try {
@@ -214,6 +248,17 @@ class Connection {
     ]);
     if (this.#closing) message = "the server is shutting down";
     this.#report({ type: "disconnected", message });
+  }
+
+  async #refuse(): Promise<void> {
+    const { maxConnections = DEFAULT_MAX_CONNECTIONS } = this.#options;
+    this.#report({ type: "too_many", maxConnections });
+    if (!this.#admission.isTold) return this.#abort();
+    this.#sendText(
+      `limpet: refused, because ${maxConnections} connections are open and ` +
+        "there may be no more. Try again when one has ended\n",
+    ).catch(() => {});
+    await this.#hangUp();
   }
 
   async #talk(): Promise<void> {
@@ -284,7 +329,7 @@ class Connection {
     const stdout = new SentOutput((bytes) => this.#send(bytes));
     this.#stdout = stdout;
     const stderr = new KeptOutput(
-      maxStderrBytes ?? DEFAULT_MAX_OUTPUT_BYTES,
+      maxStderrBytes ?? DEFAULT_MAX_STDERR_BYTES,
       () => tree.terminate("limit_exceeded"),
     );
     const pumps = [
