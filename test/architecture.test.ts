@@ -22,7 +22,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   lab: ["base", "frame", "session", "raw", "api"],
   cli: ["base", "text", "session", "exec", "raw", "api", "lab"],
   // What both adapters need, such as reading an address.
-  adapter: ["base"],
+  adapter: ["base", "text"],
   "adapters/node": ["base", "text", "api", "lab", "cli", "adapter"],
   "adapters/deno": ["base", "text", "api", "lab", "cli", "adapter"],
 };

@@ -87,7 +87,7 @@ export interface Lines {
 /** With a prompt and an editor in a terminal, without both otherwise. */
 export function linesOf(runtime: CliRuntime, ours: TextCodec): Lines {
   return runtime.stdin.isTerminal
-    ? editedLines(runtime)
+    ? editedLines(runtime, ours)
     : plainLines(runtime.stdin, ours);
 }
 
@@ -240,8 +240,8 @@ function describe(status: CommandStatus, report: Reporter): void {
   }
 }
 
-function editedLines(runtime: CliRuntime): Lines {
-  const editor = runtime.editLines();
+function editedLines(runtime: CliRuntime, codec: TextCodec): Lines {
+  const editor = runtime.editLines(codec);
   return {
     next: () => editor.read(PROMPT),
     close: () => editor.close(),

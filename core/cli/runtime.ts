@@ -8,6 +8,7 @@
 import type { LabSockets } from "../lab/sockets.ts";
 import type { Machine } from "../machine.ts";
 import type { Duplex } from "../ports.ts";
+import type { TextCodec } from "../text/mod.ts";
 
 /** One of the program's own three streams. */
 export interface StandardInput {
@@ -57,7 +58,8 @@ export interface CliRuntime extends Machine {
   ): () => void;
   /** Ends the program. */
   exit(code: number): never;
-  editLines(): LineEditor;
+  /** On our own terminal, which speaks `codec`. */
+  editLines(codec: TextCodec): LineEditor;
   /** Our own stdin and stdout as one byte stream, for `serve --stdio`. */
   stdio(): Duplex;
   /** Sockets with nothing hidden, for `lab`; loaded when they are wanted. */
