@@ -354,8 +354,12 @@ describe("first bytes that may be a request or a command", () => {
       writable: new WritableStream(),
       peer: "test",
     });
-    // Settles when the server has read it.
-    const send = (text: string) => input.write(new TextEncoder().encode(text));
+    // In memory there is nothing to wait for: after a turn of the event loop the
+    // server has done with it what it does.
+    const send = async (text: string) => {
+      await input.write(new TextEncoder().encode(text));
+      await new Promise((resolve) => setTimeout(resolve));
+    };
     return { send, input, over, lines, turnedAway, server };
   }
 
