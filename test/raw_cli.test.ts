@@ -257,8 +257,11 @@ describe(`shell raw:// on ${THIS_RUNTIME}`, () => {
     await shell.complains("No answer within 2000 ms");
     expect(shell.stdout()).toBe("");
     writeFileSync(gate, "");
-    shell.child.stdin!.write("sleep 0.5; echo next\n");
+    const started = join(folder, "second");
+    shell.child.stdin!.write(`touch ${started}; sleep 0.5; echo next\n`);
     await shell.says("late\n");
+    // Else the server could take the next line for a part of this one.
+    await eventually(() => existsSync(started), () => "the line runs");
     expect(shell.stdout()).toBe("late\n");
     shell.child.stdin!.end("true\n");
     const { code, stdout } = await shell.outcome;
