@@ -37,6 +37,9 @@ export function decodeControl(payload: Uint8Array, name: string): Fields {
   return new Fields(value, name);
 }
 
+/** Of a peer's message so many characters are kept; it may send megabytes. */
+const MAX_MESSAGE_LENGTH = 4_096;
+
 /** Bytes of a message that fit every peer's frames, with room for the rest. */
 const MAX_MESSAGE_BYTES = 900;
 
@@ -89,9 +92,9 @@ export class Fields {
     return value;
   }
 
-  /** A text for people, made safe to show. */
+  /** A text for people, cut to a length that they read, and made safe to show. */
   message(key: string): string {
-    return printable(this.text(key));
+    return printable(this.text(key).slice(0, MAX_MESSAGE_LENGTH));
   }
 
   integer(key: string, range: IntegerRange = {}): number {
@@ -159,8 +162,13 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** Never a walk through all of it: a peer's lists may be nested to any depth. */
 function preview(value: unknown): string {
-  const text = JSON.stringify(value) ?? "absent";
+  if (value === undefined) return "absent";
+  if (Array.isArray(value)) return value.length === 0 ? "[]" : "a list";
+  if (isObject(value)) return "an object";
+  if (typeof value !== "string") return String(value);
+  const text = value.length > 60 ? `${value.slice(0, 60)}…` : value;
   // JSON lets some of them through that a terminal obeys.
-  return printable(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+  return printable(JSON.stringify(text));
 }

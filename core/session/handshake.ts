@@ -170,7 +170,7 @@ function isCloseCode(code: string): code is (typeof CLOSE_CODES)[number] {
 export function readClose(payload: Uint8Array, peer: string): LimpetError {
   const fields: Fields = decodeControl(payload, "CLOSE");
   const code = fields.text("code", 100);
-  const message = fields.message("message").slice(0, 4_096);
+  const message = fields.message("message");
   if (code === "unauthenticated") {
     return new LimpetError(
       "unauthenticated",

@@ -424,6 +424,10 @@ def frames_file():
         for value in values:
             refuse(f"{field} is {compact(value).decode()}", {**run, field: value})
     refuse("line is 1", {"kind": "exec", "line": 1})
+    # deeper than a reader that calls itself for every list can go
+    deep = b"[" * 20000 + b"]" * 20000
+    refuse("kind is a list 20,000 deep", b'{"argv":["true"],"kind":' + deep + b"}")
+    refuse("argv is a list 20,000 deep", b'{"kind":"exec","argv":' + deep + b"}")
     return {"types": NUMBERS, "valid": valid, "invalid": invalid, "refused": refused}
 
 
