@@ -60,8 +60,9 @@ const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
 
 /** 128 + n, or 255 for a signal whose number we do not know. */
 export function signalStatus(signal: string): number {
-  const number = SIGNAL_NUMBERS[signal];
-  return number === undefined ? ExitStatus.CONNECTION : 128 + number;
+  // The name is the server's word, and may be that of a method of all objects.
+  if (!Object.hasOwn(SIGNAL_NUMBERS, signal)) return ExitStatus.CONNECTION;
+  return 128 + SIGNAL_NUMBERS[signal];
 }
 
 /** For a command that ran. */
@@ -70,7 +71,10 @@ export function statusOf(status: CommandStatus): number {
   // It was cut short, however nicely it took that: never a success.
   if (status.reason !== null && status.code === 0) return ExitStatus.CONNECTION;
   if (status.signal !== null) return signalStatus(status.signal);
-  return status.code ?? ExitStatus.CONNECTION;
+  const code = status.code ?? ExitStatus.CONNECTION;
+  // Windows has codes of 32 bits, and Unix keeps the lowest 8 of what we exit
+  // with: a failure must not become a success by that.
+  return code !== 0 && code % 256 === 0 ? ExitStatus.CONNECTION : code;
 }
 
 /** Whether a command that fails with this may have run, or may still run. */
