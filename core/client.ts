@@ -22,6 +22,7 @@ import { clientHandshake, turnAway } from "./session/handshake.ts";
 import { Mux } from "./session/mux.ts";
 import { TokenKey } from "./session/proof.ts";
 import type { OutputOptions, SpawnOptions } from "./options.ts";
+import { printable } from "./printable.ts";
 import { type ShellCommand, shellTag } from "./shell.ts";
 import { type Encodings, findCodec, type TextCodec } from "./text/mod.ts";
 
@@ -139,9 +140,10 @@ export class Session implements AsyncDisposable {
     try {
       return findCodec(spoken, this.#encodings);
     } catch (cause) {
+      const shown = printable(spoken);
       throw new LimpetError(
         "unsupported",
-        `The server's console speaks ${spoken}, which is not known here: name ` +
+        `The server's console speaks ${shown}, which is not known here: name ` +
           "an encoding, or give connect() the encodings of limpet/iconv",
         { cause },
       );

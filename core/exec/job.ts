@@ -19,6 +19,7 @@ import {
   STDOUT,
 } from "../frame/frame.ts";
 import type { Command, ConsoleText, ProcessHandle } from "../ports.ts";
+import { printable } from "../printable.ts";
 import type { ExecEvent } from "./events.ts";
 import type { TerminationReason } from "./exit.ts";
 import { pumpInput } from "./input_pump.ts";
@@ -233,8 +234,8 @@ export class Job implements ChannelHandler {
   #refuse(thrown: unknown): void {
     const error = asLimpetError(thrown, "spawn_failed", "Cannot start");
     const { code } = error;
-    // A name in it may be as long as the client likes.
-    const message = brief(error.message);
+    // A name in it may be as long as the client likes, and hold anything.
+    const message = brief(printable(error.message));
     this.#exited = true;
     this.#channel.send(FrameType.REFUSED, { code, message });
     this.#host.report({

@@ -7,6 +7,7 @@
 
 import { LimpetError } from "../errors.ts";
 import { decodeControl, type Fields } from "../frame/control.ts";
+import { printable } from "../printable.ts";
 
 /** SIGTERM to SIGKILL, unless the caller says otherwise. */
 export const DEFAULT_KILL_AFTER_MS = 5_000;
@@ -59,7 +60,7 @@ function readRequest(fields: Fields): ExecRequest {
   if (kind !== "exec") {
     throw new LimpetError(
       "unsupported",
-      `Server knows no channels of kind "${kind}", only "exec"`,
+      `Server knows no channels of kind "${printable(kind)}", only "exec"`,
     );
   }
   const milliseconds = (key: string) =>
@@ -134,5 +135,6 @@ function refuseUnsendable(text: string | undefined, what: string): void {
 }
 
 function invalid(message: string): LimpetError {
-  return new LimpetError("invalid_argument", message);
+  // The names in it are the client's.
+  return new LimpetError("invalid_argument", printable(message));
 }

@@ -6,6 +6,7 @@
  */
 
 import { LimpetError } from "../errors.ts";
+import { printable } from "../printable.ts";
 
 const COMMON = [0xaf, 0x4c, 0x50, 0x54, 0x0d, 0x0a, 0x1a];
 
@@ -144,7 +145,7 @@ function quote(bytes: Uint8Array): string {
   const text = new TextDecoder().decode(bytes).replace(/\ufffd$/, "");
   // deno-lint-ignore no-control-regex -- control characters are no text
   if (text !== "" && !/[\ufffd\x00-\x08\x0e-\x1a\x7f]/.test(text)) {
-    return `the text ${JSON.stringify(text)}`;
+    return `the text ${printable(JSON.stringify(text))}`;
   }
   const hex = Array.from(
     bytes.subarray(0, 16),

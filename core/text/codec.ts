@@ -7,6 +7,7 @@
 
 import { LimpetError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
+import { printable } from "../printable.ts";
 import { COMMON_NAMES, standardName } from "./names.ts";
 import { nativeReader, type TextReader } from "./native.ts";
 import { gb18030UnitAt, unitReader } from "./units.ts";
@@ -106,6 +107,6 @@ function unknown(label: string, more: Encodings | undefined): never {
     : "";
   throw new LimpetError(
     "invalid_argument",
-    `There is no encoding "${label}"${where}. ${hint}`,
+    `There is no encoding "${printable(label)}"${where}. ${hint}`,
   );
 }

@@ -9,7 +9,7 @@ import { Decoder } from "../../core/frame/decoder.ts";
 import { encodeFrame, type Frame, FrameType } from "../../core/frame/frame.ts";
 import { CLIENT_PREFACE, SERVER_PREFACE } from "../../core/frame/preface.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../core/limits.ts";
-import type { Duplex } from "../../core/ports.ts";
+import type { Duplex, Platform } from "../../core/ports.ts";
 import { helloFrame, readProof } from "../../core/session/hello.ts";
 import {
   makeNonce,
@@ -148,13 +148,16 @@ export class RawPeer {
   }
 
   /** The whole handshake of a server that has the token. */
-  async admit(limits: Partial<Limits> = {}): Promise<void> {
+  async admit(
+    limits: Partial<Limits> = {},
+    platform: Platform = PLATFORM,
+  ): Promise<void> {
     const { transcript } = await this.greetClient(limits);
     const proof = await this.expect(FrameType.PROOF);
     const theirs = readProof(decodeControl(proof.payload, "PROOF"));
     const key = await TokenKey.from(TOKEN);
     const ours = await key.serverProof(transcript, theirs);
-    await this.write(serverProofFrame(ours));
+    await this.write(serverProofFrame(ours, platform));
   }
 
   async #handshake(
@@ -174,9 +177,9 @@ export function proofFrame(proof: Uint8Array): Frame {
 }
 
 /** PROOF of a server. */
-export function serverProofFrame(proof: Uint8Array): Frame {
-  return jsonFrame(FrameType.PROOF, {
-    proof: toBase64Url(proof),
-    platform: PLATFORM,
-  });
+export function serverProofFrame(
+  proof: Uint8Array,
+  platform: Platform = PLATFORM,
+): Frame {
+  return jsonFrame(FrameType.PROOF, { proof: toBase64Url(proof), platform });
 }
