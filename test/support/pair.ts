@@ -77,6 +77,8 @@ class Pipe {
   async take(): Promise<Uint8Array | null> {
     await this.#until(() => this.#chunks.length > 0 || this.#ended);
     const chunk = this.#chunks.shift();
+    // Dropped between the condition and this line: that is no clean end.
+    if (chunk === undefined && this.#failure !== null) throw this.#failure;
     if (chunk === undefined) return null;
     this.#bytes -= chunk.byteLength;
     this.#change();
