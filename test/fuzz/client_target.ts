@@ -1,0 +1,226 @@
+/**
+ * Our client, used in some way or other, and a hostile server.
+ *
+ * @module
+ */
+
+import { connect, type Session } from "../../core/client.ts";
+import { LimpetError } from "../../core/errors.ts";
+import type { RemoteCommand } from "../../core/exec/client.ts";
+import type { SpawnOptions } from "../../core/options.ts";
+import { iconv } from "../../core/text/iconv.ts";
+import { pair } from "../support/pair.ts";
+import { makeScript } from "./generate.ts";
+import { seedNonces } from "./inline_crypto.ts";
+import { Player, settle, TOKEN } from "./player.ts";
+import { Prng } from "./prng.ts";
+import { orHang, unclean, wrongWith } from "./problems.ts";
+import { hasToken, type Script } from "./script.ts";
+import { count, type Target } from "./target.ts";
+
+const WINDOW = 2_048;
+const MAX_NOISE = 64;
+
+const LIMITS = {
+  maxFrameBytes: 4_096,
+  maxControlBytes: 12_000,
+  windowBytes: WINDOW,
+  maxChannels: 6,
+  maxQueuedControlBytes: 20_000,
+  handshakeTimeoutMs: 1_000,
+};
+
+/** See the module's description. */
+export class ClientTarget implements Target<Script> {
+  readonly reached: Map<string, number> = new Map();
+
+  make(rng: Prng): Script {
+    return makeScript("server", rng);
+  }
+
+  async run(script: Script): Promise<string[]> {
+    seedNonces(new Prng(script.seed, 1));
+    const user = new User(script, this.reached);
+    const [clientEnd, serverEnd] = pair(4_096);
+    const player = new Player("server", serverEnd);
+    const using = user.use(clientEnd);
+    await settle();
+    await player.play(script);
+    player.unmute();
+    await settle();
+    await player.drop();
+    await orHang(using, "The client has not noticed that the server has gone");
+    return [...player.problems, ...user.problems];
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** Someone who has a session and does things with it. */
+class User {
+  readonly problems: string[] = [];
+  readonly #rng: Prng;
+  readonly #proved: boolean;
+  readonly #reached: Map<string, number>;
+  #noise = 0;
+
+  constructor(script: Script, reached: Map<string, number>) {
+    this.#reached = reached;
+    this.#rng = new Prng(script.seed, 2);
+    this.#proved = hasToken(script);
+  }
+
+  /** Settles when the session and all of its commands are over. */
+  async use(duplex: Parameters<typeof connect>[0]): Promise<void> {
+    const rng = this.#rng;
+    const early = rng.oneIn(2);
+    const show = (bytes: Uint8Array) => {
+      this.#noise += bytes.byteLength;
+    };
+    const noise = rng.oneIn(3) ? { maxBytes: MAX_NOISE, show } : undefined;
+    let session: Session;
+    try {
+      session = await connect(duplex, {
+        token: TOKEN,
+        limits: LIMITS,
+        early,
+        noise,
+        encodings: rng.oneIn(2) ? iconv : undefined,
+      });
+      if (!early) this.#believes("The session");
+    } catch (error) {
+      return this.#fails("Connecting", error);
+    } finally {
+      if (this.#noise > MAX_NOISE) {
+        this.problems.push(`${this.#noise} bytes of noise were shown`);
+      }
+    }
+    const ready = session.ready.then(
+      () => this.#believes("The platform"),
+      (error) => this.#fails("Proof", error),
+    );
+    const commands = Array.from(
+      { length: 1 + rng.below(3) },
+      () => this.#run(session),
+    );
+    if (rng.oneIn(4)) commands.push(this.#collect(session));
+    if (rng.oneIn(6)) ready.then(() => this.#lookUpCodec(session));
+    await Promise.all([ready, ...commands]);
+    this.#fails("The session's end", await session.closed);
+    await session.close();
+  }
+
+  async #run(session: Session): Promise<void> {
+    const rng = this.#rng;
+    const options: SpawnOptions = {
+      // Mostly what the server's script counts on: it is not made for this user.
+      stdin: rng.oneIn(4) ? "null" : "piped",
+      stdout: rng.oneIn(12) ? "null" : "piped",
+      stderr: rng.oneIn(12) ? "null" : "piped",
+      merge: rng.oneIn(16),
+      args: ["x".repeat(rng.pick([1, 10, 3_000]))],
+    };
+    let command: RemoteCommand;
+    try {
+      command = session.spawn("cat", options);
+    } catch (error) {
+      return this.#fails("Starting a command", error);
+    }
+    const tasks: Promise<void>[] = [
+      command.pid.then(
+        () => this.#believes("The process id"),
+        (error) => this.#fails("The process id", error),
+      ),
+      command.status.then(
+        ({ signal, reason }) => {
+          this.#believes("The status");
+          for (const text of [signal, reason]) {
+            const problem = unclean(text ?? "");
+            if (problem !== null) this.problems.push(`The status: ${problem}`);
+          }
+        },
+        (error) => this.#fails("The status", error),
+      ),
+    ];
+    if (options.stdin === "piped") tasks.push(this.#write(command));
+    if (options.stdout === "piped") tasks.push(this.#read(command.stdout));
+    if (options.stderr === "piped" && !options.merge) {
+      tasks.push(this.#read(command.stderr));
+    }
+    if (rng.oneIn(5)) command.kill("SIGINT");
+    if (rng.oneIn(5)) command.terminate();
+    await Promise.all(tasks);
+  }
+
+  async #write(command: RemoteCommand): Promise<void> {
+    const rng = this.#rng;
+    const writer = command.stdin.getWriter();
+    const how = rng.below(6);
+    try {
+      for (let i = rng.below(4); i > 0; i--) {
+        await writer.write(rng.bytes(rng.pick([0, 5, 3_000])));
+      }
+      if (how === 0) await writer.abort("enough");
+      else if (how === 1) writer.releaseLock();
+      // Of a stream that has failed it says only that it cannot be closed.
+      else await writer.close().catch(() => writer.closed);
+    } catch (error) {
+      this.#fails("Writing stdin", error);
+    }
+  }
+
+  async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
+    const rng = this.#rng;
+    // Nobody has to read.
+    if (rng.oneIn(8)) return;
+    const until = rng.oneIn(5) ? rng.below(200) : Infinity;
+    const reader = stream.getReader();
+    let bytes = 0;
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        this.#believes("Output");
+        bytes += value.byteLength;
+        if (bytes >= until) return await reader.cancel();
+      }
+    } catch (error) {
+      this.#fails("Reading output", error);
+    }
+  }
+
+  async #collect(session: Session): Promise<void> {
+    try {
+      const stdin = this.#rng.oneIn(2) ? "wörds" : this.#rng.bytes(100);
+      await session.output("cat", { stdin });
+      this.#believes("The output");
+    } catch (error) {
+      this.#fails("Collecting output", error);
+    }
+  }
+
+  #lookUpCodec(session: Session): void {
+    try {
+      session.codec();
+    } catch (error) {
+      this.#fails("The server's encoding", error);
+    }
+  }
+
+  /** Only what a server says that has the token may be believed. */
+  #believes(what: string): void {
+    count(this.#reached, what);
+    if (!this.#proved) {
+      this.problems.push(`${what} of a server without a token`);
+    }
+  }
+
+  #fails(what: string, error: unknown): void {
+    const problem = wrongWith(error);
+    if (problem !== null) this.problems.push(`${what}: ${problem}`);
+    if (!(error instanceof LimpetError)) return;
+    count(this.#reached, `${what}: ${error.code}`);
+  }
+}

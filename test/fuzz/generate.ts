@@ -1,0 +1,143 @@
+/**
+ * From a seed to what a hostile peer does.
+ *
+ * @module
+ */
+
+import { FrameType } from "../../core/frame/frame.ts";
+import { CLIENT_PREFACE, SERVER_PREFACE } from "../../core/frame/preface.ts";
+import { toBase64Url } from "../../core/session/proof.ts";
+import type { Role } from "../support/vectors.ts";
+import { mutateBytes, mutateFrames, randomFrame } from "./mutate.ts";
+import type { Prng } from "./prng.ts";
+import {
+  type Item,
+  jsonFrame,
+  rawBytes,
+  type RawFrame,
+  type Script,
+} from "./script.ts";
+import { sessionFrames } from "./sessions.ts";
+
+/** In how many ways a session is spoiled: one way lets it get furthest. */
+const SPOILS = [0, 0, 1, 1, 1, 2, 4];
+const text = (string: string) => new TextEncoder().encode(string);
+
+/** What knocks on the port of a machine that somebody forgot. */
+const STRANGERS: readonly Uint8Array[] = [
+  text("GET / HTTP/1.1\r\nHost: localhost:8090\r\n\r\n"),
+  text("POST /run HTTP/1.1\r\nContent-Type: text/plain\r\n\r\nrm -rf /\n"),
+  text("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+  text("SSH-2.0-OpenSSH_9.6\r\n"),
+  text("ls\r\n"),
+  text("\u001b[2J\u001b]0;x\u0007\n"),
+  text("\u009b2J \u202e"),
+  Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3),
+];
+
+/** A script for the peer that plays `side`. */
+export function makeScript(side: Role, rng: Prng): Script {
+  // Half of them have the token: what they may do is what they then misuse.
+  const insider = rng.oneIn(2);
+  let items = rng.oneIn(12) && !insider
+    ? [bytesItem(strangeBytes(side, rng))]
+    : conversation(side, insider, rng);
+  if (rng.oneIn(5)) items = spoilBytes(items, insider, rng);
+  if (rng.oneIn(10)) {
+    items.splice(rng.below(items.length + 1), 0, { do: "mute" });
+  }
+  if (rng.oneIn(6)) items.push({ do: "end" });
+  const chunk = rng.oneIn(2) ? 0 : 1 + rng.below(rng.pick([4, 64, 5_000]));
+  return { seed: rng.next(), items, chunk };
+}
+
+function bytesItem(bytes: Uint8Array): Item {
+  return { do: "bytes", bytes };
+}
+
+function strangeBytes(side: Role, rng: Prng): Uint8Array {
+  if (rng.oneIn(4)) return rng.bytes(rng.below(300));
+  if (rng.oneIn(4)) return mutateBytes(prefaceOf(side), rng);
+  return rng.oneIn(2) ? rng.pick(STRANGERS) : mutateBytes(
+    rng.pick(STRANGERS),
+    rng,
+  );
+}
+
+function prefaceOf(side: Role): Uint8Array {
+  return side === "client" ? CLIENT_PREFACE : SERVER_PREFACE;
+}
+
+/** Preface, HELLO, PROOF and what comes then, each perhaps not as it should. */
+function conversation(side: Role, insider: boolean, rng: Prng): Item[] {
+  const items: Item[] = [];
+  // Who keeps to the handshake gets further; who does not is seen to as well.
+  const strict = insider && !rng.oneIn(8);
+  if (!strict && rng.oneIn(10)) items.push(bytesItem(rng.bytes(rng.below(40))));
+  items.push(bytesItem(prefaceOf(side)));
+  let opening: RawFrame[] = [hello(side, rng)];
+  while (!strict && rng.oneIn(2)) opening = mutateFrames(opening, rng);
+  items.push(...opening.map((frame) => bytesItem(rawBytes(frame))));
+  if (insider || rng.oneIn(3)) {
+    const flip = insider ? null : rng.below(60 * 8);
+    items.push({ do: "proof", token: insider || rng.oneIn(3), flip });
+  } else if (rng.oneIn(2)) {
+    const proof = toBase64Url(rng.bytes(32));
+    items.push(bytesItem(rawBytes(jsonFrame(FrameType.PROOF, { proof }))));
+  }
+  if (!strict && rng.oneIn(4)) {
+    items.splice(
+      rng.below(items.length),
+      0,
+      bytesItem(
+        rawBytes(randomFrame(rng)),
+      ),
+    );
+  }
+  // Behind the proof without waiting for its answer, or after it.
+  if (rng.oneIn(2)) items.push({ do: "settle" });
+  let frames = sessionFrames(side, rng);
+  for (let i = rng.pick(SPOILS); i > 0; i--) {
+    frames = rng.oneIn(8)
+      ? splice(frames, sessionFrames(side, rng), rng)
+      : mutateFrames(frames, rng);
+  }
+  for (const frame of frames) {
+    items.push(bytesItem(rawBytes(frame)));
+    if (rng.oneIn(5)) items.push({ do: "settle" });
+  }
+  return items;
+}
+
+/** The beginning of one session and the end of another. */
+function splice(a: RawFrame[], b: RawFrame[], rng: Prng): RawFrame[] {
+  return [
+    ...a.slice(0, rng.below(a.length + 1)),
+    ...b.slice(rng.below(b.length + 1)),
+  ];
+}
+
+function hello(side: Role, rng: Prng): RawFrame {
+  const versions = side === "client" ? { min: 1, max: 1 } : { version: 1 };
+  return jsonFrame(FrameType.HELLO, {
+    ...versions,
+    nonce: toBase64Url(rng.bytes(32)),
+    limits: {
+      frame: rng.pick([1_024, 65_536, Number.MAX_SAFE_INTEGER]),
+      control: rng.pick([0, 4_096, 4_194_304, Number.MAX_SAFE_INTEGER]),
+      window: rng.pick([0, 1, 1_024, 262_144, 0x7fff_ffff]),
+    },
+    features: [],
+    software: "fuzz",
+  });
+}
+
+/** Spoils the bytes of one item. Of an insider, one behind the handshake. */
+function spoilBytes(items: Item[], insider: boolean, rng: Prng): Item[] {
+  const from = insider ? items.findIndex((item) => item.do === "proof") : 0;
+  const at = from + rng.below(items.length - from);
+  const item = items[at];
+  if (item?.do !== "bytes") return items;
+  const spoiled = bytesItem(mutateBytes(item.bytes, rng));
+  return [...items.slice(0, at), spoiled, ...items.slice(at + 1)];
+}

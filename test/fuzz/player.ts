@@ -1,0 +1,282 @@
+/**
+ * Plays a script on one end of a connection, and looks at what comes back.
+ *
+ * @module
+ */
+
+import { setImmediate } from "node:timers";
+import { Decoder } from "../../core/frame/decoder.ts";
+import {
+  encodeFrame,
+  type Frame,
+  frameName,
+  FrameType,
+} from "../../core/frame/frame.ts";
+import { CLIENT_PREFACE, SERVER_PREFACE } from "../../core/frame/preface.ts";
+import { LimpetError } from "../../core/errors.ts";
+import { MAX_HANDSHAKE_FRAME_BYTES } from "../../core/limits.ts";
+import type { Duplex } from "../../core/ports.ts";
+import {
+  toBase64Url,
+  TokenKey,
+  transcriptOf,
+} from "../../core/session/proof.ts";
+import type { Role } from "../support/vectors.ts";
+import { joined } from "./mutate.ts";
+import { unclean } from "./problems.ts";
+import { type Item, jsonFrame, rawBytes, type Script } from "./script.ts";
+
+/** The secret of everybody who is to be trusted. */
+export const TOKEN = "a-token-for-the-fuzzer";
+const OTHER_TOKEN = "a-token-of-somebody-else";
+
+const ENCODINGS = [
+  "utf-8",
+  "gbk",
+  "cp437",
+  "constructor",
+  "toString",
+  "__proto__",
+  "utf-8\u001b[2J\u009b",
+  "x".repeat(4_000),
+];
+
+/** What a played server says of its machine: hostile as far as it is let. */
+function platform(seed: number): object {
+  return {
+    os: "linux",
+    arch: "x86_64",
+    shell: "/bin/sh",
+    encoding: ENCODINGS[seed % ENCODINGS.length],
+    cwd: "/\u001b]0;x\u0007",
+    runtime: "fuzz",
+  };
+}
+
+/** Turns of the event loop that bring a memory pipe and its readers to rest. */
+const TURNS = 2;
+
+/** Of one stretch of bytes, where it is cut apart. */
+const MAX_WRITES = 80;
+
+/** Waits until nothing more happens by itself. */
+export async function settle(turns = TURNS): Promise<void> {
+  for (let i = 0; i < turns; i++) {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+}
+
+/** See the module's description. */
+export class Player {
+  /** What the other side did that no peer of ours may do. */
+  readonly problems: string[] = [];
+  /** Frames that came from the other side. */
+  readonly heard: Frame[] = [];
+  readonly #side: Role;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #decoder = new Decoder(0x7fff_ffff);
+  /** What was sent, as far as it can matter to the transcript. */
+  readonly #sent: Uint8Array[] = [];
+  #proving = false;
+  #head: Uint8Array = new Uint8Array(0);
+  /** The PART frames of the message that is under way. */
+  #parts: Uint8Array[] = [];
+  #seed = 0;
+  #muted = false;
+  #dropped = false;
+  #closed = false;
+
+  constructor(side: Role, duplex: Duplex) {
+    this.#side = side;
+    this.#reader = duplex.readable.getReader();
+    this.#writer = duplex.writable.getWriter();
+    for (const end of [this.#reader.closed, this.#writer.closed]) {
+      end.catch(() => {});
+    }
+    this.#read();
+  }
+
+  /** Plays it to its end. */
+  async play(script: Script): Promise<void> {
+    this.#seed = script.seed;
+    for (const write of writesOf(script)) {
+      if (write instanceof Uint8Array) this.#write(write);
+      else await this.#act(write);
+    }
+    await settle();
+  }
+
+  /** Drops the connection. */
+  async drop(): Promise<void> {
+    this.#dropped = true;
+    await Promise.allSettled([this.#reader.cancel(), this.#writer.abort()]);
+  }
+
+  /** Takes the other side's bytes again, to their end. */
+  unmute(): void {
+    if (!this.#muted) return;
+    this.#muted = false;
+    this.#read();
+  }
+
+  async #act(item: Exclude<Item, { do: "bytes" }>): Promise<void> {
+    switch (item.do) {
+      case "settle":
+        return await settle();
+      case "mute":
+        this.#muted = true;
+        return;
+      case "end":
+        this.#writer.close().catch(() => {});
+        return await settle();
+      case "proof": {
+        await settle();
+        const proof = await this.#proof(item.token ? TOKEN : OTHER_TOKEN);
+        if (item.flip !== null) {
+          proof[(item.flip >> 3) % proof.byteLength] ^= 1 << (item.flip & 7);
+        }
+        return this.#write(proof);
+      }
+    }
+  }
+
+  /** Not awaited: the other side may have stopped reading, and that is its right. */
+  #write(bytes: Uint8Array): void {
+    if (!this.#proving) this.#sent.push(bytes);
+    this.#writer.write(bytes).catch(() => {});
+  }
+
+  /** Our PROOF frame, of whatever both sides said for a HELLO. */
+  async #proof(token: string): Promise<Uint8Array> {
+    this.#proving = true;
+    const ours = helloIn(joined(...this.#sent));
+    const said = (type: number) =>
+      this.heard.find((frame) => frame.type === type);
+    const answer = said(FrameType.HELLO);
+    const theirs = answer === undefined
+      ? new Uint8Array(0)
+      : encodeFrame(answer);
+    const key = await TokenKey.from(token);
+    if (this.#side === "client") {
+      const proof = await key.clientProof(await transcriptOf(ours, theirs));
+      const body = { proof: toBase64Url(proof) };
+      return rawBytes(jsonFrame(FrameType.PROOF, body));
+    }
+    const transcript = await transcriptOf(theirs, ours);
+    const clientProof = bytesOfProof(said(FrameType.PROOF));
+    const proof = await key.serverProof(transcript, clientProof);
+    const body = {
+      proof: toBase64Url(proof),
+      platform: platform(this.#seed),
+    };
+    return rawBytes(jsonFrame(FrameType.PROOF, body));
+  }
+
+  async #read(): Promise<void> {
+    try {
+      while (!this.#muted) {
+        const { done, value } = await this.#reader.read();
+        if (this.#dropped) return;
+        if (done) return this.#atEnd();
+        this.#take(value);
+      }
+    } catch (error) {
+      if (!(error instanceof LimpetError)) {
+        this.problems.push(`Reading failed with ${error}`);
+      }
+    }
+  }
+
+  #take(chunk: Uint8Array): void {
+    let rest = chunk;
+    if (this.#head.byteLength < 8) {
+      const missing = 8 - this.#head.byteLength;
+      this.#head = joined(this.#head, rest.subarray(0, missing));
+      rest = rest.subarray(missing);
+      const preface = this.#side === "client" ? SERVER_PREFACE : CLIENT_PREFACE;
+      if (this.#head.some((byte, i) => byte !== preface[i])) {
+        this.problems.push("Another side's preface is not one");
+      }
+    }
+    this.#decoder.push(rest);
+    for (let frame; (frame = this.#decoder.next()) !== undefined;) {
+      this.#look(frame);
+    }
+  }
+
+  #look(frame: Frame): void {
+    const name = frameName(frame.type);
+    if (this.#closed) this.problems.push(`${name} after CLOSE`);
+    this.#closed = frame.type === FrameType.CLOSE;
+    this.heard.push(frame);
+    const isRaw = frame.type === FrameType.DATA ||
+      frame.type === FrameType.CREDIT || frame.type === FrameType.STOP;
+    if (isRaw) return;
+    this.#parts.push(frame.payload);
+    if (frame.type === FrameType.PART) return;
+    const body = JSON.parse(new TextDecoder().decode(joined(...this.#parts)));
+    this.#parts = [];
+    for (const key of ["code", "message"]) {
+      const problem = typeof body[key] === "string" ? unclean(body[key]) : null;
+      if (problem !== null) this.problems.push(`${name}: ${problem}`);
+    }
+  }
+
+  #atEnd(): void {
+    try {
+      if (this.#head.byteLength === 8) this.#decoder.end();
+    } catch (error) {
+      this.problems.push(`A clean end in the wrong place: ${error}`);
+    }
+  }
+}
+
+/** The script's bytes as they are written, and what is done between them. */
+function writesOf({ items, chunk }: Script) {
+  const writes: (Uint8Array | Exclude<Item, { do: "bytes" }>)[] = [];
+  let run: Uint8Array[] = [];
+  const flush = () => {
+    if (run.length === 0) return;
+    if (chunk === 0) writes.push(...run);
+    else {
+      const bytes = joined(...run);
+      // Single bytes of a long script would be all that is ever done.
+      const size = Math.max(chunk, Math.ceil(bytes.byteLength / MAX_WRITES));
+      for (let at = 0; at < bytes.byteLength; at += size) {
+        writes.push(bytes.subarray(at, at + size));
+      }
+    }
+    run = [];
+  };
+  for (const item of items) {
+    if (item.do === "bytes") run.push(item.bytes);
+    else {
+      flush();
+      writes.push(item);
+    }
+  }
+  flush();
+  return writes;
+}
+
+/** The first whole HELLO frame behind eight bytes. */
+function helloIn(sent: Uint8Array): Uint8Array {
+  const decoder = new Decoder(MAX_HANDSHAKE_FRAME_BYTES);
+  decoder.push(sent.subarray(8));
+  try {
+    for (let frame; (frame = decoder.next()) !== undefined;) {
+      if (frame.type === FrameType.HELLO) return encodeFrame(frame);
+    }
+  } catch {
+    // A length that is a lie.
+  }
+  return new Uint8Array(0);
+}
+
+function bytesOfProof(frame: Frame | undefined): Uint8Array<ArrayBuffer> {
+  if (frame === undefined) return new Uint8Array(0);
+  const { proof } = JSON.parse(new TextDecoder().decode(frame.payload));
+  const text = proof.replaceAll("-", "+").replaceAll("_", "/");
+  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+}

@@ -1,0 +1,212 @@
+/**
+ * Sessions made up on the fly: valid ones, or nearly, before they are spoiled.
+ *
+ * @module
+ */
+
+import { FrameType, STDERR, STDIN, STDOUT } from "../../core/frame/frame.ts";
+import type { Role } from "../support/vectors.ts";
+import { ALONE, RECORDED } from "./corpus.ts";
+import type { Prng } from "./prng.ts";
+import { creditFrame, jsonFrame, type RawFrame } from "./script.ts";
+
+const { OPEN, STARTED, REFUSED, DATA, END, ABORT, STOP, SIGNAL, EXIT, CLOSE } =
+  FrameType;
+
+/** What one side says behind its proof. */
+export function sessionFrames(side: Role, rng: Prng): RawFrame[] {
+  if (rng.oneIn(4)) return [...rng.pick(RECORDED[side])];
+  const frames = side === "client" ? clientFrames(rng) : serverFrames(rng);
+  if (rng.oneIn(6)) {
+    frames.splice(rng.below(frames.length + 1), 0, ...rng.pick(ALONE[side]));
+  }
+  return frames;
+}
+
+const WORDS = [
+  "cat",
+  "sh",
+  "-c",
+  "x y",
+  "ä€😀",
+  "",
+  "\u001b[2J",
+  "a".repeat(300),
+];
+const MILLISECONDS = [0, 1, 5, 1_000, 0x7fff_ffff];
+
+/** The body of an OPEN that is in order. */
+export function openBody(rng: Prng): Record<string, unknown> {
+  const body: Record<string, unknown> = { kind: "exec" };
+  if (rng.oneIn(3)) body.line = rng.pick(WORDS);
+  else {
+    body.argv = [
+      "cat",
+      ...Array.from({ length: rng.below(4) }, () => rng.pick(WORDS)),
+    ];
+  }
+  if (!rng.oneIn(4)) body.stdin = true;
+  if (rng.oneIn(5)) body.stdout = false;
+  if (rng.oneIn(5)) body.stderr = rng.oneIn(2);
+  if (rng.oneIn(5)) body.merge = true;
+  if (rng.oneIn(6)) body.cwd = rng.pick(["/", "/nowhere", "."]);
+  if (rng.oneIn(6)) body.env = { A: rng.pick(WORDS), B: "" };
+  if (rng.oneIn(8)) {
+    body.encoding = rng.pick(["utf-8", "gbk", "utf-16le", "toString"]);
+  }
+  for (const key of ["timeoutMs", "killAfterMs", "drainMs"]) {
+    if (rng.oneIn(5)) body[key] = rng.pick(MILLISECONDS);
+  }
+  return body;
+}
+
+function clientFrames(rng: Prng): RawFrame[] {
+  const frames: RawFrame[] = [];
+  const opened: { channel: number; sent: number; open: boolean }[] = [];
+  let channel = -1;
+  for (let steps = 1 + rng.below(14); steps > 0; steps--) {
+    const one = opened.length === 0 || rng.oneIn(4)
+      ? undefined
+      : rng.pick(opened);
+    if (one === undefined) {
+      channel += rng.oneIn(6) ? 2 + 2 * rng.below(5) : 2;
+      const body = openBody(rng);
+      opened.push({ channel, sent: 0, open: body.stdin === true });
+      frames.push(...inParts(jsonFrame(OPEN, body, channel), rng));
+      continue;
+    }
+    // A stream that has ended, or never was, now and then gets more.
+    const choices = one.open || rng.oneIn(12) ? 8 : 4;
+    switch (rng.below(choices)) {
+      case 0:
+      case 1:
+        frames.push(
+          creditFrame(1 + rng.below(5_000), one.channel, 1 + rng.below(2)),
+        );
+        break;
+      case 2:
+        frames.push(stop(one.channel, rng.pick([STDOUT, STDERR])));
+        break;
+      case 3:
+        frames.push(jsonFrame(SIGNAL, signalBody(rng), one.channel));
+        break;
+      case 4:
+        one.open = false;
+        frames.push(
+          rng.oneIn(2)
+            ? jsonFrame(END, { bytes: one.sent }, one.channel)
+            : jsonFrame(ABORT, { code: "x", message: "gone" }, one.channel),
+        );
+        break;
+      default: {
+        const payload = rng.bytes(rng.below(rng.oneIn(3) ? 2_500 : 40));
+        one.sent += payload.byteLength;
+        frames.push({
+          type: DATA,
+          stream: STDIN,
+          channel: one.channel,
+          payload,
+        });
+      }
+    }
+  }
+  if (rng.oneIn(3)) frames.push(closeFrame(rng));
+  return frames;
+}
+
+function signalBody(rng: Prng): object {
+  const signal = rng.pick(["SIGTERM", "SIGINT", "SIGKILL", "SIGWINCH"]);
+  if (rng.oneIn(2)) return { signal };
+  return { signal, terminate: true, killAfterMs: rng.pick([0, 1, 5]) };
+}
+
+function serverFrames(rng: Prng): RawFrame[] {
+  const frames: RawFrame[] = [];
+  for (let channel = 1; channel <= 5; channel += 2) {
+    if (rng.oneIn(5)) continue;
+    if (rng.oneIn(5)) {
+      frames.push(jsonFrame(REFUSED, {
+        code: rng.pick(["not_found", "refused", "closed", "unheard_of"]),
+        message: rng.pick(WORDS),
+      }, channel));
+      continue;
+    }
+    const pid = rng.pick([1, 4_711, 0]);
+    frames.push(jsonFrame(STARTED, { pid }, channel));
+    const sent = [0, 0, 0];
+    for (let steps = rng.below(8); steps > 0; steps--) {
+      const stream = rng.pick([STDOUT, STDERR]);
+      const payload = rng.bytes(rng.below(rng.oneIn(3) ? 2_500 : 40));
+      sent[stream] += payload.byteLength;
+      frames.push({ type: DATA, stream, channel, payload });
+      if (rng.oneIn(3)) {
+        frames.push(creditFrame(rng.below(3_000), channel, STDIN));
+      }
+      if (rng.oneIn(6)) frames.push(stop(channel, STDIN));
+    }
+    const ends: RawFrame[] = [STDOUT, STDERR].map((stream) =>
+      rng.oneIn(6)
+        ? jsonFrame(
+          ABORT,
+          { code: "x", message: rng.pick(WORDS) },
+          channel,
+          stream,
+        )
+        : jsonFrame(END, { bytes: sent[stream] }, channel, stream)
+    );
+    const exit = jsonFrame(EXIT, exitBody(rng), channel);
+    ends.splice(rng.below(3), 0, exit);
+    frames.push(...ends.slice(0, rng.oneIn(4) ? rng.below(3) : 3));
+  }
+  // Commands run side by side: what is said of one comes between the others'.
+  if (rng.oneIn(2)) interleave(frames, rng);
+  if (rng.oneIn(3)) frames.push(closeFrame(rng));
+  return frames.flatMap((frame) => inParts(frame, rng));
+}
+
+function exitBody(rng: Prng): object {
+  const reason = rng.oneIn(3) ? { reason: rng.pick(["timed_out", "new"]) } : {};
+  return rng.oneIn(3)
+    ? { code: null, signal: rng.pick(["SIGKILL", "constructor"]), ...reason }
+    : {
+      code: rng.pick([0, 1, 255, 256, 0xffff_ffff]),
+      signal: null,
+      ...reason,
+    };
+}
+
+function closeFrame(rng: Prng): RawFrame {
+  const code = rng.pick(["closed", "shutting_down", "timed_out", "other"]);
+  return jsonFrame(CLOSE, { code, message: rng.pick(WORDS) });
+}
+
+function stop(channel: number, stream: number): RawFrame {
+  return { type: STOP, stream, channel, payload: new Uint8Array(0) };
+}
+
+/** Keeps the order within each channel. */
+function interleave(frames: RawFrame[], rng: Prng): void {
+  for (let i = 1; i < frames.length; i++) {
+    const at = rng.below(i);
+    const between = frames.slice(at, i);
+    if (between.every(({ channel }) => channel !== frames[i].channel)) {
+      frames.splice(at, 0, ...frames.splice(i, 1));
+    }
+  }
+}
+
+/** Now and then in PART frames, as a long message would be. */
+function inParts(frame: RawFrame, rng: Prng): RawFrame[] {
+  const whole = frame.type === DATA || frame.type === FrameType.CREDIT ||
+    frame.type === STOP || frame.type === CLOSE;
+  if (whole || !rng.oneIn(8)) return [frame];
+  const parts: RawFrame[] = [];
+  let rest = frame.payload;
+  while (rest.byteLength > 0 && parts.length < 20) {
+    const size = Math.min(rest.byteLength, 1 + rng.below(60));
+    const payload = rest.subarray(0, size);
+    parts.push({ ...frame, type: FrameType.PART, payload });
+    rest = rest.subarray(size);
+  }
+  return [...parts, { ...frame, payload: rest }];
+}
