@@ -86,7 +86,7 @@ export async function split(bench: Bench): Promise<Finding> {
       firstSendBytes: firstSend,
       sends: sends + 1,
       firstReadBytes: first.byteLength,
-      reads: reads.length + 1,
+      reads: reads.length,
       smallestRead: smallest,
       largestRead: largest,
       framedMessages: received === null ? 0 : 1,

@@ -52,8 +52,8 @@ export const ZH: Words = {
   bytes: (count) => `${count} 字节`,
   sent: "服务器发送的字节",
   received: `每次 recv(${RECV_BYTES}) 看到的`,
-  framed: "同样的内容用帧发送：帧头说明每个答复到哪里结束",
-  answer: (number) => `第 ${number} 个答复`,
+  framed: "同样的内容用帧发送：帧头说明每个响应到哪里结束",
+  answer: (number) => `第 ${number} 个响应`,
   shownFor: (command) => `命令 ${command} 后打印`,
 };
 

@@ -97,7 +97,7 @@ export const en = {
     "message → {got} bytes, one message; {sends} sends underneath",
   "split.finding": "one send was only partly taken, and arrived in many reads",
   "split.cured": "the message arrived whole, as one",
-  "split.number": "{messageBytes} bytes in {reads} reads",
+  "split.number": "{firstReadBytes} bytes at first, the rest in {reads} reads",
 
   "datagram.about": "UDP keeps boundaries, and loses what does not fit",
   "datagram.title": "Datagrams",
@@ -159,7 +159,8 @@ export const en = {
 
   "reset.about": "a client that resets kills the naive server for everybody",
   "reset.title": "The client that goes away",
-  "reset.intro": `The naive server has no try around its loop. A client sends
+  "reset.intro": `The naive server has no try around what it does for each
+    client. A client sends
     "{command}", takes ten bytes of the answer and closes. The kernel is left with
     bytes that nobody will read, and answers the server with a reset.`,
   "reset.died": "the server's loop ended: {error}",
