@@ -97,6 +97,10 @@ describe("a mistake is 125 and says what to do", () => {
     [["lab", "sticky", "--port", "-1"], "--port -1 is no port", true],
     [["lab", "sticky", "--size", "9"], "--size is for the experiment", true],
     [["lab", "datagram", "--size", "0"], "--size 0 is no whole number", true],
+    [["lab", "datagram", "--size", "1024"], "is not from 1025 to 65507", true],
+    [["lab", "all", "--size", "65508"], "is not from 1025 to 65507", true],
+    [["lab", "datagram", "--port", "1"], "--port is not for the experi", true],
+    [["lab", "sticky", "--lang", "zhCN"], "--lang zhCN is none of", true],
     [["lab", "--json"], "--json needs an experiment, or all", true],
   ])("%j: %s", async (args, message, isUsage) => {
     const { code, stdout, stderr } = await dry(args, {

@@ -232,6 +232,45 @@ describe("the texts", () => {
   });
 });
 
+describe("limpet lab", () => {
+  test.each(["zh", "ZH", "zh-CN", "zh_CN", "zh_CN.UTF-8"])(
+    "speaks Chinese with --lang %s",
+    async (lang) => {
+      const chinese = await labHere(["--lang", lang]);
+      expect(chinese).toEqual(await labHere(["--lang", "zh"]));
+      expect(chinese.stdout).toContain("limpet lab all --lang zh");
+    },
+  );
+
+  test("speaks English with --lang en-US", async () => {
+    expect(await labHere(["--lang", "en-US"])).toEqual(await labHere([]));
+  });
+
+  test("has empty lines between experiments, and none at the end", async () => {
+    const { stdout } = await labHere(["nagle"]);
+    expect(stdout).toMatch(/[^\n]\n$/);
+    const all = await labHere(["all"]);
+    expect(all.stdout).toMatch(/[^\n]\n$/);
+    expect(all.stdout).not.toContain("\n\n\n");
+    expect(all.stdout.match(/\n\n[^\n]+\n─+\n/g)).toHaveLength(6);
+  });
+
+  test("tells of split the same number of reads twice", async () => {
+    const { stdout } = await labHere(["all"]);
+    const [, told] = /recv\(1,048,576\) → (\d+) reads/.exec(stdout) ?? [];
+    expect(stdout).toMatch(new RegExp(`^split .* in ${told} reads$`, "m"));
+  });
+
+  test("lists all of them alike where one has no room", async () => {
+    const { stdout } = await labHere(["--lang", "zh"], {
+      columns: 40,
+      env: { NO_COLOR: "1" },
+    });
+    expect(stdout).toMatch(/^empty\n {2}一条/m);
+    expect(stdout).toMatch(/^reset\n {2}一个/m);
+  });
+});
+
 describe("a table", () => {
   const table = (columns: number) => {
     let written = "";

@@ -173,12 +173,12 @@ export const LAB_FLAGS: readonly Flag[] = [
   {
     name: "port",
     value: "PORT",
-    help: "Where naive servers listen (default: a free one)",
+    help: "Where to listen; not for datagram (default: any)",
   },
   {
     name: "size",
     value: "BYTES",
-    help: "datagram: of the one that is cut (default 3000)",
+    help: "datagram: of the one cut, 1025-65507 (default 3000)",
   },
   HELP,
 ];

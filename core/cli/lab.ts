@@ -31,15 +31,17 @@ export async function labCommand(
 ): Promise<number> {
   const args = parseArguments(words, LAB_FLAGS);
   // Not before it is wanted: nothing else of the program needs it.
-  const [{ LAB_NAMES, runLab }, { Story }, { LANGUAGES }] = await Promise.all([
-    import("../lab/run.ts"),
-    import("../lab/story.ts"),
-    import("../lab/texts/mod.ts"),
-  ]);
+  const [{ LAB_NAMES, runLab }, { Story }, { LANGUAGES }, { CUT_BYTES }] =
+    await Promise.all([
+      import("../lab/run.ts"),
+      import("../lab/story.ts"),
+      import("../lab/texts/mod.ts"),
+      import("../lab/datagram.ts"),
+    ]);
   const chosen = readNames(args, LAB_NAMES);
   const texts = LANGUAGES[readLanguage(args, Object.keys(LANGUAGES))];
-  const port = readPort(args);
-  const datagramBytes = readSize(args, chosen);
+  const port = readPort(args, chosen);
+  const datagramBytes = readSize(args, chosen, CUT_BYTES);
   const json = args.has("json");
   if (json && chosen === null) {
     throw usageError("--json needs an experiment, or all");
@@ -62,7 +64,10 @@ export async function labCommand(
   try {
     const sockets = await runtime.labSockets();
     const options = { sockets, machine: runtime, story, port, datagramBytes };
+    // A port that is taken should be told before any of the story.
+    if (port !== 0) (await sockets.listen(port)).close();
     for (const name of chosen.names) {
+      if (results.length > 0) story.gap();
       // Otherwise the experiment tells by itself.
       if (json && runtime.stderr.isTerminal) report.info(`running ${name}`);
       results.push(await runLab(name, runtime.name, options, signal));
@@ -113,36 +118,54 @@ function readNames(
 }
 
 function readLanguage(args: Arguments, known: readonly string[]): string {
-  const language = args.value("lang") ?? "en";
+  const given = args.value("lang") ?? "en";
+  // `zh-CN` and `zh_CN.UTF-8` are Chinese too.
+  const language = given.split(/[-_.]/)[0].toLowerCase();
   if (known.includes(language)) return language;
-  throw usageError(`--lang ${language} is none of ${known.join(" and ")}`);
+  throw usageError(`--lang ${given} is none of ${known.join(" and ")}`);
 }
 
-function readPort(args: Arguments): number {
+function readPort(args: Arguments, chosen: Chosen | null): number {
   const text = args.value("port") ?? "0";
+  const hasServer = chosen?.names.some((name) => name !== "datagram") ?? true;
+  if (args.has("port") && !hasServer) {
+    throw usageError(
+      "--port is not for the experiment datagram, which has no naive TCP server",
+    );
+  }
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Infinity;
   if (port <= 65_535) return port;
   throw usageError(`--port ${text} is no port from 0 to 65535`);
 }
 
-function readSize(args: Arguments, chosen: Chosen | null): number {
+function readSize(
+  args: Arguments,
+  chosen: Chosen | null,
+  { least, most }: { readonly least: number; readonly most: number },
+): number {
   const text = args.value("size");
   if (text === undefined) return DATAGRAM_BYTES;
   if (!chosen?.names.includes("datagram")) {
     throw usageError("--size is for the experiment datagram alone");
   }
-  return parseCount(text, "--size");
+  const size = parseCount(text, "--size");
+  if (size >= least && size <= most) return size;
+  throw usageError(
+    `--size ${size} is not from ${least} to ${most} bytes: a smaller datagram ` +
+      "is not cut, and a larger one cannot be sent",
+  );
 }
 
 function list(story: Story, names: readonly LabName[]): void {
   story.title("list.title");
-  story.table(names.map((name) => [name, story.text(`${name}.about`)]));
+  story.table(names.map((name) => [name, story.text(`${name}.about`)]), true);
   story.say("list.how");
 }
 
 function summarize(story: Story, results: readonly LabResult[]): void {
   const mark = (good: boolean) =>
     story.text(good ? "summary.yes" : "summary.no");
+  story.gap();
   story.title("summary.title");
   story.table([
     [

@@ -21,6 +21,12 @@ const BURST_BYTES = 1_400;
 const SHORTEST_BURST = 1_000;
 const LONGEST_BURST = 50_000;
 
+/** What may be given for the datagram to be cut: it is, and it can be sent. */
+export const CUT_BYTES: { readonly least: number; readonly most: number } = {
+  least: RECV_BYTES + 1,
+  most: MAX_DATAGRAM_BYTES,
+};
+
 /** See the module's description. */
 export async function datagram(bench: Bench): Promise<Finding> {
   const { story } = bench;

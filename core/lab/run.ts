@@ -65,5 +65,4 @@ function tell(
   story.verdict(cured, cured ? "verdict.cured" : "verdict.not_cured", {
     cure: story.text(`${name}.cured`),
   });
-  story.gap();
 }

@@ -62,16 +62,26 @@ export class Story {
     ]);
   }
 
-  /** Rows of cells, each column as wide as its widest cell needs. */
-  table(rows: readonly (readonly string[])[]): void {
+  /**
+   * Rows of cells, each column as wide as its widest cell needs. In a row that
+   * is too wide the last cell goes on a line below; in all of them, if `alike`.
+   */
+  table(rows: readonly (readonly string[])[], alike = false): void {
     const widths = rows[0].map((_, at) =>
       Math.max(...rows.map((row) => widthOf(row[at])))
     );
-    for (const row of rows) {
-      const cells = row.map((cell, at) =>
-        cell + " ".repeat(widths[at] - widthOf(cell))
-      );
-      this.#lines(null, wrapCells(cells, this.#columns));
+    const padded = rows.map((row) =>
+      row.map((cell, at) => cell + " ".repeat(widths[at] - widthOf(cell)))
+    );
+    const tooWide = padded.map((cells) =>
+      widthOf(inLine(cells)) > this.#columns
+    );
+    const below = alike && tooWide.includes(true);
+    for (const [at, cells] of padded.entries()) {
+      const lines = below || tooWide[at]
+        ? wrapCells(cells, this.#columns)
+        : [inLine(cells)];
+      this.#lines(null, lines);
     }
   }
 
@@ -106,12 +116,14 @@ export class Story {
   }
 }
 
-/** A row as it is, or, where it is too wide, its last cell on a line below. */
+function inLine(cells: readonly string[]): string {
+  return cells.join("  ").trimEnd();
+}
+
+/** A row with its last cell on a line below. */
 function wrapCells(cells: readonly string[], columns: number): string[] {
-  const line = cells.join("  ").trimEnd();
-  if (widthOf(line) <= columns) return [line];
   const last = cells[cells.length - 1].trim();
-  const head = cells.slice(0, -1).join("  ").trimEnd();
+  const head = inLine(cells.slice(0, -1));
   return [
     // In line with the rows above, as long as there is room.
     ...(widthOf(head) <= columns ? [head] : wrap(head, columns)),
