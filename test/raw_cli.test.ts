@@ -77,6 +77,10 @@ describe(`refused on ${THIS_RUNTIME}, with 125`, () => {
       [["shell", "--insecure", "-w", "/", RAW], "--workdir cannot be had"],
       [["exec", RAW, "-c", "ls"], "has no authentication"],
       [["exec", "--insecure", "raw://10.0.0.1", "-c", "ls"], "not on the loop"],
+      [
+        ["shell", "--insecure", "raw://10.0.0.1"],
+        "and tcp:// to connect to it",
+      ],
       [["exec", "--insecure", RAW, "--", "ls"], "use -c LINE"],
       [["exec", "--insecure", RAW, "-c", ""], "-c needs a line"],
       [["exec", "--insecure", RAW], "exec needs a command"],
@@ -219,6 +223,17 @@ describe(`frames and none, on ${THIS_RUNTIME}`, () => {
     expectOwnWords(stderr);
   });
 
+  test("a client of frames at limpet serve --raw is told in a whole line", async () => {
+    const { address } = await startRaw();
+    const { code, stdout, stderr } = await limpet(
+      ["exec", address.replace("raw:", "tcp:"), "--", "ls"],
+      { env: TOKEN },
+    );
+    expect({ code, stdout }).toEqual({ code: 255, stdout: "" });
+    expect(stderr).toContain('use raw://, not tcp://.\\n"');
+    expectOwnWords(stderr);
+  });
+
   test("a client of frames at a server that says nothing", async () => {
     const port = await greeter("");
     const { code, stderr } = await limpet(
@@ -276,6 +291,16 @@ describe(`shell raw:// on ${THIS_RUNTIME}`, () => {
     );
     expect({ code, stdout }).toEqual({ code: 0, stdout: "a\n" });
     expect(stderr).toMatch(/^limpet: an empty line is not sent[^\n]*\n$/);
+  });
+
+  test("exit N leaves with N", async () => {
+    const { address } = await startRaw();
+    expect(
+      await limpet(
+        ["shell", "--insecure", address],
+        { input: "echo a\n exit  259 \necho never\n" },
+      ),
+    ).toMatchObject({ code: 3, stdout: "a\n", stderr: "" });
   });
 
   test("a line that cannot be written is told, and the next one runs", async () => {

@@ -91,6 +91,12 @@ export function linesOf(runtime: CliRuntime, ours: TextCodec): Lines {
     : plainLines(runtime.stdin, ours);
 }
 
+/** The status that `exit` or `exit N` leaves with; null for any other line. */
+export function exitOf(line: string): number | null {
+  const match = /^\s*exit(?:\s+(\d+))?\s*$/.exec(line);
+  return match === null ? null : Number(match[1] ?? 0) & 0xff;
+}
+
 async function runLines(
   place: Place,
   flags: CommandFlags,
@@ -107,10 +113,8 @@ async function runLines(
     if (line === null) return 0;
     const words = line.trim().split(/\s+/);
     if (words[0] === "") continue;
-    if (words[0] === "exit" && words.length === 1) return 0;
-    if (words[0] === "exit" && words.length === 2 && /^\d+$/.test(words[1])) {
-      return Number(words[1]) & 0xff;
-    }
+    const leaving = exitOf(line);
+    if (leaving !== null) return leaving;
     const prompted = new PromptedLine(place, { ...flags, cwd });
     busy.running = true;
     try {

@@ -28,8 +28,8 @@ export function checkRawAddress(
     throw usageError(
       `${address} is not on the loopback interface (127.0.0.1, ::1, ` +
         "localhost), and the raw protocol is refused anywhere else: it knows " +
-        "no token, so whoever reaches it runs commands. Limpet's own protocol " +
-        "is tcp:// without --raw",
+        "no token, so whoever reaches it runs commands. Between machines use " +
+        "limpet serve without --raw, and tcp:// to connect to it",
     );
   }
   if (insecure) return;

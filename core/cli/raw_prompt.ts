@@ -13,7 +13,7 @@ import type { Arguments } from "./args.ts";
 import type { Translation } from "./encoding.ts";
 import { signalStatus } from "./exit_status.ts";
 import { SHELL_FLAGS } from "./flags.ts";
-import { type Lines, linesOf, Screen } from "./prompt.ts";
+import { exitOf, type Lines, linesOf, Screen } from "./prompt.ts";
 import {
   answerTimeout,
   checkRawAddress,
@@ -107,7 +107,9 @@ class RawPrompt {
     over.catch(() => {});
     for (;;) {
       const line = await Promise.race([lines.next(), over]);
-      if (line === null || line.trim() === "exit") return 0;
+      if (line === null) return 0;
+      const leaving = exitOf(line);
+      if (leaving !== null) return leaving;
       if (line === "") this.#tellOfEmpty();
       else await this.#exchange(line);
       await this.#report.flush();

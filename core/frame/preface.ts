@@ -16,7 +16,7 @@ export const CLIENT_PREFACE: Uint8Array = Uint8Array.of(...COMMON, 0x43);
 export const SERVER_PREFACE: Uint8Array = Uint8Array.of(...COMMON, 0x53);
 
 /** So much of what was sent instead is looked at and shown, in bytes. */
-const SHOWN_BYTES = 48;
+const SHOWN_BYTES = 64;
 
 /** How much a transport may print before the preface, and who wants to see it. */
 export interface Noise {
@@ -142,7 +142,10 @@ function describe(bytes: Uint8Array, fromServer: boolean): string {
 /** What is text as text, anything else in hexadecimal. */
 function quote(bytes: Uint8Array): string {
   // The last character may have been cut, by us or on the way.
-  const text = new TextDecoder().decode(bytes).replace(/\ufffd$/, "");
+  let text = new TextDecoder().decode(bytes).replace(/\ufffd$/, "");
+  // Whole lines, if we had to stop somewhere and there is one.
+  const end = text.lastIndexOf("\n") + 1;
+  if (bytes.byteLength >= SHOWN_BYTES && end > 0) text = text.slice(0, end);
   // deno-lint-ignore no-control-regex -- control characters are no text
   if (text !== "" && !/[\ufffd\x00-\x08\x0e-\x1a\x7f]/.test(text)) {
     return `the text ${printable(JSON.stringify(text))}`;

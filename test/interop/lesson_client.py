@@ -45,4 +45,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except ConnectionError as error:
+        sys.exit(f"no connection: {error}")
