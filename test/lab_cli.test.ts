@@ -116,7 +116,7 @@ describe(`on ${THIS_RUNTIME}`, () => {
     expect(stdout).toContain("缓冲区");
     expect(stdout.match(/✓ 已观察到：/g)).toHaveLength(NAMES.length);
     for (const name of NAMES) {
-      expect(stdout).toMatch(new RegExp(`^${name} +✓ +✓ +\\S`, "m"));
+      expect(stdout).toMatch(new RegExp(`^${name} +✓ +✓\\s+\\S`, "m"));
     }
   });
 
