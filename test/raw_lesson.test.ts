@@ -157,8 +157,8 @@ describe(`core/raw/README.md on ${THIS_RUNTIME}, as it stands`, () => {
       ? serving.complains("listening on ")
       : serving.says("listening on "));
     const port = /listening on \S*:(\d+)/.exec(listens())?.[1];
-    const there = client.includes(":8090")
-      ? client.replace(":8090", `:${port}`)
+    const there = client.includes("8090")
+      ? client.replace("8090", `${port}`)
       : `${client} 127.0.0.1 ${port}`;
     const outcome = await startShell(there, bin, {
       cwd: ROOT,
@@ -170,12 +170,20 @@ describe(`core/raw/README.md on ${THIS_RUNTIME}, as it stands`, () => {
   }
 
   test("its two pairs of commands", async () => {
-    expect(commands).toHaveLength(4);
-    for (const [server, client] of [commands.slice(0, 2), commands.slice(2)]) {
+    expect(commands).toHaveLength(5);
+    const pairs = [commands.slice(0, 2), commands.slice(2, 4)];
+    for (const [server, client] of pairs) {
       const { code, stdout, stderr } = await run(server, client);
       expect({ code, stderr }, server).toEqual({ code: 0, stderr: "" });
       expect(stdout, server).toContain("hi there\n");
     }
+  });
+
+  test("its two lines that are sent at once", async () => {
+    const { code, stdout, stderr } = await run(commands[0], commands[4]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    // Nothing guarantees that one `recv` brings both.
+    expect(stdout).toMatch(/^b'a(echo b)?\\n'\n$/);
   });
 
   test("its links", () => {
