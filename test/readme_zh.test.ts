@@ -54,6 +54,12 @@ describe("the README in Chinese says what the one in English says:", () => {
     expect(codeOf(ZH)).toEqual(codeOf(EN));
   });
 
+  test("the same size of a client", () => {
+    const size = (page: string) =>
+      /([\d.]+)\s+kB（?|([\d.]+) kB/.exec(page)?.[0];
+    expect(parseFloat(size(ZH) ?? "")).toBe(parseFloat(size(EN) ?? "?"));
+  });
+
   test("the same sections and as many points", () => {
     expect(levelsOf(ZH)).toEqual(levelsOf(EN));
     expect(itemsOf(ZH)).toBe(itemsOf(EN));
