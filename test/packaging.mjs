@@ -23,8 +23,8 @@ const DENO = process.env.LIMPET_TEST_DENO;
 
 /** What may be in the package. */
 const ALLOWED = [
-  /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|core\/PROTOCOL\.md)$/,
-  /^dist\/(limpet|mod|iconv|iconv-[A-Z0-9]+|node|deno|shared-[A-Z0-9]+)\.js$/,
+  /^(package\.json|README(\.zh-CN)?\.md|LICENSE|CHANGELOG\.md|core\/PROTOCOL\.md)$/,
+  /^dist\/(limpet|mod|iconv|node|deno|shared-[A-Z0-9]+)\.js$/,
   /^dist\/types\/(core|adapters)\/[\w/]+\.d\.ts$/,
 ];
 
