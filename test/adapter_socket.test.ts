@@ -391,7 +391,8 @@ describe("a Unix socket's file", () => {
     await expect(again()).rejects.toMatchObject({
       code: "connection_failed",
       message: `Cannot listen on unix:${second}: address already in use ` +
-        "(EADDRINUSE)",
+        "(EADDRINUSE). Another program has it: end that one, or choose another " +
+        "path",
     });
     // What asked whether somebody is there is a connection too.
     drop(await accepted(listener));

@@ -124,7 +124,8 @@ describe("TCP", () => {
     await expect(labSockets.listen(port)).rejects.toMatchObject({
       code: "connection_failed",
       message: `Cannot listen on tcp://127.0.0.1:${port}: ` +
-        "address already in use (EADDRINUSE)",
+        "address already in use (EADDRINUSE). Another program has it: end " +
+        "that one, or choose another port (0 takes a free one)",
     });
     listener.close();
     await expect(labSockets.dial(listener.address)).rejects.toMatchObject({
