@@ -3,11 +3,8 @@ import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { CLIENT_PREFACE } from "../core/frame/preface.ts";
 import { LimpetError } from "../core/errors.ts";
-import {
-  type RawServeOptions,
-  RawServer,
-  type RawServerEvent,
-} from "../core/raw/server.ts";
+import type { RawServeOptions, RawServerEvent } from "../core/raw/options.ts";
+import { RawServer } from "../core/raw/server.ts";
 import { adapter } from "./support/adapter.ts";
 import { seqBytes } from "./support/bytes.ts";
 import {

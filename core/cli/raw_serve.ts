@@ -4,7 +4,8 @@
  * @module
  */
 
-import { RawServer, type RawServerEvent } from "../raw/server.ts";
+import type { RawServerEvent } from "../raw/options.ts";
+import { RawServer } from "../raw/server.ts";
 import { DEFAULT_PORT, formatTarget, parseAddress } from "../target.ts";
 import { type Arguments, usageError } from "./args.ts";
 import { servedPlatform } from "./encoding.ts";
