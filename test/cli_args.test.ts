@@ -283,6 +283,7 @@ test("the help has every flag, and none that is refused", () => {
     exec: tables.EXEC_FLAGS,
     shell: tables.SHELL_FLAGS,
     demo: tables.DEMO_FLAGS,
+    lab: tables.LAB_FLAGS,
   };
   for (const [topic, flags] of Object.entries(topics)) {
     const help = helpText(topic) ?? "";

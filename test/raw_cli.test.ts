@@ -273,12 +273,17 @@ describe(`shell raw:// on ${THIS_RUNTIME}`, () => {
     expect(shell.stdout()).toBe("");
     writeFileSync(gate, "");
     const started = join(folder, "second");
-    shell.child.stdin!.write(`touch ${started}; sleep 0.5; echo next\n`);
+    const second = join(folder, "second gate");
+    shell.child.stdin!.write(
+      `touch ${started}; until [ -e '${second}' ]; do sleep 0.01; done; ` +
+        "echo next\n",
+    );
     await shell.says("late\n");
     // Else the server could take the next line for a part of this one.
     await eventually(() => existsSync(started), () => "the line runs");
     expect(shell.stdout()).toBe("late\n");
     shell.child.stdin!.end("true\n");
+    writeFileSync(second, "");
     const { code, stdout } = await shell.outcome;
     expect({ code, stdout }).toEqual({ code: 0, stdout: "late\nnext\n" });
   });

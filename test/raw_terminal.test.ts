@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { temporaryFolder } from "./support/cli.ts";
@@ -35,11 +35,15 @@ test(`shell raw:// in a terminal, on ${THIS_RUNTIME}`, async () => {
 
   // Ctrl-C gives up waiting; what the line prints after all comes later.
   const file = join(folder, "started");
-  await terminal.enter(`touch ${file}; sleep 1; echo late`);
+  const gate = join(folder, "gate");
+  await terminal.enter(
+    `touch ${file}; until [ -e ${gate} ]; do sleep 0.01; done; echo late`,
+  );
   await eventually(() => existsSync(file), () => "the line runs");
   terminal.press("C-c");
   await terminal.shows(/\^C\nlimpet: not waiting any longer[^>]*\n>>:$/);
   await terminal.enter("echo next");
+  writeFileSync(gate, "");
   await terminal.shows(`\nlate${PROMPT}`);
   terminal.press("C-d");
   await terminal.shows("\nleft with 0");

@@ -178,7 +178,7 @@ export const LAB_FLAGS: readonly Flag[] = [
   {
     name: "size",
     value: "BYTES",
-    help: "datagram: of the one cut, 1025-65507 (default 3000)",
+    help: "datagram: of the long one, 1025 to 65507 (3000)",
   },
   HELP,
 ];

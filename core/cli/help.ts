@@ -110,8 +110,8 @@ Without a NAME they are listed; "all" runs all of them.
 
 const LAB_STATUS = `
 Exit status: 0 if everything was observed and cured, 1 if not; 125 for a mistake
-on the command line, or what this machine cannot do; 255 if a socket failed, such
-as for a --port that is taken.
+on the command line, or what this machine cannot do; 255 if a socket failed,
+such as for a --port that is taken.
 `;
 
 const TOKEN = `Who may connect
