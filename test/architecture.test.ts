@@ -28,7 +28,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 };
 
 /** The modules of core/ that stand below everything. */
-const BASE = /^core\/(deferred|errors|limits|nearest|ports|printable)\.ts$/;
+const BASE =
+  /^core\/(deferred|errors|identity|limits|nearest|ports|printable)\.ts$/;
 
 /** Packages that core may use, each by this name alone. */
 const CORE_PACKAGES = ["@std/streams", "iconv-lite"];

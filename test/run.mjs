@@ -17,7 +17,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync } from "node:fs";
 import { readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import process from "node:process";
 import { build, install, root } from "../adapters/node/setup.mjs";
 
@@ -32,7 +32,12 @@ process.on("exit", () => rmSync(temporary, { recursive: true, force: true }));
 let interrupted = false;
 process.on("SIGINT", () => interrupted = true);
 
-/** @type {{ name: string, passed: number, failed: number, skipped: number, seconds: number }[]} */
+/**
+ * `failures`: what failed and why, for the summary: an automatic log may keep
+ * the end alone.
+ *
+ * @type {{ name: string, passed: number, failed: number, skipped: number, failures?: string[], seconds: number }[]}
+ */
 const results = [];
 
 try {
@@ -227,21 +232,30 @@ async function suite(runtime, command) {
  */
 function counts(path, code) {
   let passed = 0, failed = 0, skipped = 0;
+  const failures = [];
   if (existsSync(path)) {
     const report = JSON.parse(readFileSync(path, "utf8"));
-    for (const file of report.testResults) {
-      if (file.status === "failed" && file.assertionResults.length === 0) {
+    for (const { name, status, message, assertionResults } of report.testResults) {
+      const file = relative(root, name);
+      if (status === "failed" && assertionResults.length === 0) {
         failed++;
+        failures.push(`${file}: ${message}`);
       }
-      for (const { status } of file.assertionResults) {
+      for (const { status, fullName, failureMessages } of assertionResults) {
         if (status === "passed") passed++;
         else if (status === "failed") failed++;
         else skipped++;
+        if (status === "failed") {
+          failures.push(`${file}: ${fullName}\n${failureMessages.join("\n")}`);
+        }
       }
     }
   }
-  if (failed === 0 && (code !== 0 || passed === 0)) failed = 1;
-  return { passed, failed, skipped };
+  if (failed === 0 && (code !== 0 || passed === 0)) {
+    failed = 1;
+    failures.push(`No test failed, but vitest ended with exit code ${code}`);
+  }
+  return { passed, failed, skipped, failures };
 }
 
 function summary() {
@@ -256,6 +270,9 @@ function summary() {
         `${result.passed} passed, ${result.failed} failed${skipped} ` +
         `(${result.seconds.toFixed(1)} s)`,
     );
+    for (const failure of result.failures ?? []) {
+      console.log(failure.slice(0, 2_000).replaceAll(/^/gm, "       "));
+    }
   }
   if (interrupted) {
     failed++;
