@@ -235,7 +235,9 @@ function counts(path, code) {
   const failures = [];
   if (existsSync(path)) {
     const report = JSON.parse(readFileSync(path, "utf8"));
-    for (const { name, status, message, assertionResults } of report.testResults) {
+    for (
+      const { name, status, message, assertionResults } of report.testResults
+    ) {
       const file = relative(root, name);
       if (status === "failed" && assertionResults.length === 0) {
         failed++;
