@@ -20,7 +20,17 @@ export interface FileContents {
   readonly mode: number | null;
 }
 
-/** The files Limpet touches by itself: the token's, and nothing else yet. */
+/** Who may change a file or what is in a folder, and which version it is. */
+export interface FileStatus {
+  /** Permission bits such as 0o1755; null where the system has none. */
+  readonly mode: number | null;
+  /** Null where the system does not say. */
+  readonly owner: "self" | "root" | "other" | null;
+  /** Another one as soon as the file is another one or has been changed. */
+  readonly version: string;
+}
+
+/** The files Limpet touches by itself: the token's, and a server's own. */
 export interface Files {
   /** Null when there is no such file. Rejects with the OS's error otherwise. */
   read(path: string): Promise<FileContents | null>;
@@ -30,6 +40,16 @@ export interface Files {
    * finds the file finds all of it.
    */
   createPrivate(path: string, text: string): Promise<boolean>;
+  /**
+   * Writes a file of mode 0600 in the place of whatever is there: whoever reads
+   * it finds all of the old one or all of the new one, after a power failure
+   * too. Its owner stays, where we may see to that. A symbolic link stays one.
+   */
+  replacePrivate(path: string, text: string): Promise<void>;
+  /** Null when there is nothing. Rejects with the OS's error otherwise. */
+  status(path: string): Promise<FileStatus | null>;
+  /** Removes a file; false when there is none. */
+  remove(path: string): Promise<boolean>;
 }
 
 /** See the module's description. */

@@ -5,7 +5,7 @@
  */
 
 import { asLimpetError, LimpetError } from "./errors.ts";
-import type { Machine } from "./machine.ts";
+import type { Files, Machine } from "./machine.ts";
 import { makeToken } from "./session/proof.ts";
 
 /** A token and where it came from, for messages. Never print `token`. */
@@ -17,7 +17,10 @@ export interface FoundToken {
   readonly made: boolean;
 }
 
-type Place = Pick<Machine, "env" | "files" | "isWindows">;
+type Surroundings = Pick<Machine, "env" | "isWindows">;
+type Place = Surroundings & {
+  readonly files: Pick<Files, "read" | "createPrivate">;
+};
 
 /**
  * The token: from `path` if given, else from the file that `LIMPET_TOKEN_FILE`
@@ -68,7 +71,7 @@ export async function findOrMakeToken(
  * `$XDG_CONFIG_HOME/limpet`, else `~/.config/limpet`; on Windows
  * `%APPDATA%\limpet`.
  */
-export function configDirectory({ env, isWindows }: Place): string {
+export function configDirectory({ env, isWindows }: Surroundings): string {
   const own = env("LIMPET_CONFIG");
   if (own) return own;
   if (isWindows) {

@@ -1,11 +1,13 @@
 import {
   chmodSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,7 +19,7 @@ import { THIS_RUNTIME } from "./support/runtimes.ts";
 const { machine }: { machine: Machine } = THIS_RUNTIME === "deno"
   ? await import("../adapters/deno/machine.ts")
   : await import("../adapters/node/machine.ts");
-const { read, createPrivate } = machine.files;
+const { read, createPrivate, replacePrivate, status, remove } = machine.files;
 
 const folder = mkdtempSync(join(tmpdir(), "limpet-files-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -68,4 +70,48 @@ test("no file is null; anything else that is wrong is an error", async () => {
   writeFileSync(join(folder, "file"), "");
   await expect(createPrivate(join(folder, "file", "token"), "x"))
     .rejects.toBeDefined();
+});
+
+test("what replaces a file is private and whole, and links stay links", async () => {
+  const path = join(folder, "replaced");
+  writeFileSync(path, "old");
+  chmodSync(path, 0o644);
+  await replacePrivate(path, "new");
+  expect(await read(path)).toEqual({ text: "new", mode: 0o600 });
+  const link = join(folder, "link");
+  symlinkSync(path, link);
+  await replacePrivate(link, "newer");
+  expect(readFileSync(path, "utf8")).toBe("newer");
+  expect(lstatSync(link).isSymbolicLink()).toBe(true);
+  const fresh = join(folder, "fresh");
+  await replacePrivate(fresh, "first");
+  expect(await read(fresh)).toEqual({ text: "first", mode: 0o600 });
+  const texts = Array.from({ length: 20 }, (_, i) => `${i} `.repeat(10_000));
+  await Promise.all(texts.map(async (text) => {
+    await replacePrivate(fresh, text);
+    expect(texts).toContain((await read(fresh))?.text);
+  }));
+  await expect(replacePrivate(join(folder, "no", "where"), "x"))
+    .rejects.toBeDefined();
+  // Nothing half done is left.
+  expect(readdirSync(folder).filter((name) => name.includes("."))).toEqual([]);
+});
+
+test("the status tells whose a file is, and one version from another", async () => {
+  const path = join(folder, "versions");
+  expect(await status(path)).toBeNull();
+  writeFileSync(path, "one");
+  chmodSync(path, 0o640);
+  const first = await status(path);
+  expect(first).toMatchObject({ mode: 0o640, owner: "self" });
+  expect(await status(path)).toEqual(first);
+  await replacePrivate(path, "two");
+  const second = await status(path);
+  expect(second?.version).not.toBe(first?.version);
+  writeFileSync(path, "three");
+  expect((await status(path))?.version).not.toBe(second?.version);
+  expect(["self", "root"]).toContain((await status("/"))?.owner);
+  expect(await remove(path)).toBe(true);
+  expect(await remove(path)).toBe(false);
+  expect(await status(path)).toBeNull();
 });

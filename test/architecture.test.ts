@@ -20,7 +20,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   raw: ["base", "text", "frame", "exec"],
   api: ["base", "text", "frame", "link", "session", "channel", "exec"],
   lab: ["base", "frame", "session", "raw", "api"],
-  cli: ["base", "text", "session", "exec", "raw", "api", "lab"],
+  config: ["base", "session", "api"],
+  cli: ["base", "text", "session", "exec", "raw", "api", "lab", "config"],
   // What both adapters need, such as reading an address.
   adapter: ["base", "text"],
   "adapters/node": ["base", "text", "api", "lab", "cli", "adapter"],
@@ -29,10 +30,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 
 /** The modules of core/ that stand below everything. */
 const BASE =
-  /^core\/(deferred|errors|identity|limits|nearest|ports|printable)\.ts$/;
+  /^core\/(deferred|duration|errors|identity|limits|nearest|ports|printable)\.ts$/;
 
 /** Packages that core may use, each by this name alone. */
-const CORE_PACKAGES = ["@std/streams", "iconv-lite"];
+const CORE_PACKAGES = ["@std/streams", "iconv-lite", "jsonc-parser"];
 
 /** What the top level of the repository may hold. */
 const TOP_LEVEL = [
@@ -69,7 +70,9 @@ function sources(...directories: string[]): Map<string, string> {
 /** Path → paths of the modules it imports. */
 function graphOf(files: Map<string, string>): Map<string, string[]> {
   return new Map([...files].map(([path, source]) => {
-    const relative = importsOf(source).filter((name) => name.startsWith("."));
+    const relative = importsOf(source).filter((name) =>
+      name.startsWith(".") && !name.endsWith(".json")
+    );
     return [path, relative.map((name) => posix.join(dirname(path), name))];
   }));
 }

@@ -284,6 +284,7 @@ test("the help has every flag, and none that is refused", () => {
     shell: tables.SHELL_FLAGS,
     demo: tables.DEMO_FLAGS,
     lab: tables.LAB_FLAGS,
+    config: tables.CONFIG_FLAGS,
   };
   for (const [topic, flags] of Object.entries(topics)) {
     const help = helpText(topic) ?? "";

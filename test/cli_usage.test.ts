@@ -24,7 +24,13 @@ async function dry(args: readonly string[], env: Record<string, string> = {}) {
     env: (name) => env[name],
     environment: never,
     isWindows: false,
-    files: { read: never, createPrivate: never },
+    files: {
+      read: never,
+      createPrivate: never,
+      replacePrivate: never,
+      status: never,
+      remove: never,
+    },
     dial: never,
     listen: never,
     spawner: never,
@@ -102,6 +108,11 @@ describe("a mistake is 125 and says what to do", () => {
     [["lab", "datagram", "--port", "1"], "--port is not for the experi", true],
     [["lab", "sticky", "--lang", "zhCN"], "--lang zhCN is none of", true],
     [["lab", "--json"], "--json needs an experiment, or all", true],
+    [["config"], "config needs one of check and schema", true],
+    [["config", "chek"], 'no "config chek". Did you mean check?', true],
+    [["config", "show"], 'no "config show": there are check and', true],
+    [["config", "check", "a", "b"], "takes one FILE at most", true],
+    [["config", "schema", "a"], "config schema takes no FILE", true],
   ])("%j: %s", async (args, message, isUsage) => {
     const { code, stdout, stderr } = await dry(args, {
       LIMPET_TOKEN: "0123456789abcdef",
@@ -154,7 +165,7 @@ describe("help", () => {
     expect(overview).toMatchObject({ code: 0, stderr: "" });
     expect(await dry(["--help"])).toEqual(overview);
     expect(await dry(["-h"])).toEqual(overview);
-    for (const name of ["serve", "exec", "shell", "demo", "lab"]) {
+    for (const name of ["serve", "exec", "shell", "demo", "lab", "config"]) {
       const help = await dry(["help", name]);
       expect(help).toMatchObject({ code: 0, stderr: "" });
       expect(help.stdout).toMatch(new RegExp(`^Usage: limpet ${name}`));

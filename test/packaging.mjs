@@ -24,6 +24,7 @@ const DENO = process.env.LIMPET_TEST_DENO;
 /** What may be in the package. */
 const ALLOWED = [
   /^(package\.json|README(\.zh-CN)?\.md|LICENSE|CHANGELOG\.md|core\/PROTOCOL\.md)$/,
+  /^core\/config\/server\.schema\.json$/,
   /^dist\/(limpet|mod|iconv|node|deno|shared-[A-Z0-9]+)\.js$/,
   /^dist\/types\/(core|adapters)\/[\w/]+\.d\.ts$/,
 ];
@@ -35,6 +36,7 @@ const REQUIRED = [
   "LICENSE",
   "CHANGELOG.md",
   "core/PROTOCOL.md",
+  "core/config/server.schema.json",
   "dist/limpet.js",
   "dist/mod.js",
   "dist/iconv.js",
@@ -66,7 +68,7 @@ try {
   const consumer = join(temporary, "consumer");
   const installed = join(consumer, "node_modules", "limpet");
   mkdirSync(installed, { recursive: true });
-  for (const name of ["iconv-lite", "safer-buffer"]) {
+  for (const name of ["iconv-lite", "safer-buffer", "jsonc-parser"]) {
     symlinkSync(
       join(root, "node_modules", name),
       join(consumer, "node_modules", name),
@@ -143,7 +145,9 @@ function agree(npm, deno) {
     ...Object.keys(npm.exports),
     ...Object.keys(deno.exports),
   ]);
-  names.delete("./package.json"); // npm's alone
+  // npm's alone
+  names.delete("./package.json");
+  names.delete("./server.schema.json");
   for (const name of names) {
     const source = deno.exports[name];
     const types = npm.exports[name]?.types;
@@ -169,7 +173,9 @@ async function size() {
   if (!(Math.abs(Number(said) * 1000 - gzipped) < 150)) {
     problems.push(`A client is ${gzipped} bytes, the README says ${said} kB`);
   }
-  if (/iconv-lite"/.test(text)) problems.push("iconv-lite is in a client");
+  for (const name of ["iconv-lite", "jsonc-parser"]) {
+    if (text.includes(`${name}"`)) problems.push(`${name} is in a client`);
+  }
   return problems;
 }
 

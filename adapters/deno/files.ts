@@ -1,16 +1,23 @@
 /**
  * The few files Limpet touches by itself.
  *
- * Permissions: `--allow-read` of the token file; to make it, `--allow-read` and
- * `--allow-write` of its folder.
+ * Permissions: `--allow-read` of the token file and of the configuration file; to
+ * make or change them, `--allow-read` and `--allow-write` of their folder. To see
+ * whose the configuration file is, `--allow-sys=uid`.
  *
  * @module
  */
 
-import type { FileContents, Files } from "../../core/machine.ts";
+import type { FileContents, Files, FileStatus } from "../../core/machine.ts";
 
 /** See {@linkcode Files}. */
-export const files: Files = { read, createPrivate };
+export const files: Files = {
+  read,
+  createPrivate,
+  replacePrivate,
+  status,
+  remove,
+};
 
 async function read(path: string): Promise<FileContents | null> {
   try {
@@ -28,8 +35,8 @@ async function read(path: string): Promise<FileContents | null> {
 }
 
 async function createPrivate(path: string, text: string): Promise<boolean> {
-  const folder = path.replace(/[/\\][^/\\]*$/, "");
-  if (folder !== path && folder !== "") {
+  const folder = folderOf(path);
+  if (folder !== "") {
     await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
   }
   // Whole under another name first, then there at once: a link, unlike a
@@ -45,4 +52,82 @@ async function createPrivate(path: string, text: string): Promise<boolean> {
   } finally {
     await Deno.remove(draft);
   }
+}
+
+async function replacePrivate(path: string, text: string): Promise<void> {
+  const target = await Deno.realPath(path).catch(() => path);
+  const before = await Deno.stat(target).catch(() => null);
+  const draft = `${target}.${crypto.randomUUID()}`;
+  const open = { write: true, createNew: true, mode: 0o600 };
+  const file = await Deno.open(draft, open);
+  try {
+    const bytes = new TextEncoder().encode(text);
+    for (let rest = bytes; rest.byteLength > 0;) {
+      rest = rest.subarray(await file.write(rest));
+    }
+    // Root may write the file of the user whom the server runs as.
+    if (before !== null && before.uid !== ownUid()) {
+      await Deno.chown(draft, before.uid, before.gid).catch(() => {});
+    }
+    await file.sync();
+    await Deno.rename(draft, target);
+  } catch (error) {
+    await Deno.remove(draft);
+    throw error;
+  } finally {
+    file.close();
+  }
+  await syncFolder(folderOf(target) || ".");
+}
+
+/** So that a renaming is on the disk, where a system has that. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await Deno.open(path).catch(() => null);
+  await folder?.sync().catch(() => {});
+  folder?.close();
+}
+
+async function status(path: string): Promise<FileStatus | null> {
+  try {
+    const { ino, size, mtime, ctime, mode, uid } = await Deno.stat(path);
+    const version = [ino, size, mtime?.getTime(), ctime?.getTime()].join(" ");
+    const own = ownUid();
+    const owner = uid === 0 && own !== 0
+      ? "root"
+      : uid === null || own === null
+      ? null
+      : uid === own
+      ? "self"
+      : "other";
+    return { mode: mode === null ? null : mode & 0o7777, owner, version };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+async function remove(path: string): Promise<boolean> {
+  try {
+    await Deno.remove(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Null where we may not know who we are. */
+function ownUid(): number | null {
+  try {
+    return Deno.uid();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return null;
+    throw error;
+  }
+}
+
+/** The folder that a path is in; nothing for a bare name. */
+function folderOf(path: string): string {
+  const at = Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\"));
+  return path.slice(0, Math.max(at, 0));
 }

@@ -35,8 +35,8 @@ const common = {
   format: "esm",
   target: "node20.19",
   plugins: [streams()],
-  // A dependency of the package, loaded by those alone who need it.
-  external: ["node:*", "iconv-lite"],
+  // Dependencies of the package, loaded by those alone who need them.
+  external: ["node:*", "iconv-lite", "jsonc-parser"],
   legalComments: "none",
   logLevel: "warning",
   // The licence of what is bundled asks for its notice.

@@ -4,14 +4,28 @@
  * @module
  */
 
-import { link, mkdir, open, unlink } from "node:fs/promises";
+import {
+  link,
+  mkdir,
+  open,
+  realpath,
+  rename,
+  stat,
+  unlink,
+} from "node:fs/promises";
 import { dirname } from "node:path";
 import process from "node:process";
-import type { FileContents, Files } from "../../core/machine.ts";
+import type { FileContents, Files, FileStatus } from "../../core/machine.ts";
 import { codeOf } from "./errors.ts";
 
 /** See {@linkcode Files}. */
-export const files: Files = { read, createPrivate };
+export const files: Files = {
+  read,
+  createPrivate,
+  replacePrivate,
+  status,
+  remove,
+};
 
 async function read(path: string): Promise<FileContents | null> {
   try {
@@ -49,5 +63,65 @@ async function createPrivate(path: string, text: string): Promise<boolean> {
   } finally {
     await file.close();
     await unlink(draft);
+  }
+}
+
+async function replacePrivate(path: string, text: string): Promise<void> {
+  const target = await realpath(path).catch(() => path);
+  const before = await stat(target).catch(() => null);
+  const draft = `${target}.${crypto.randomUUID()}`;
+  const file = await open(draft, "wx", 0o600);
+  try {
+    await file.writeFile(text);
+    // Root may write the file of the user whom the server runs as.
+    if (before !== null && before.uid !== process.getuid?.()) {
+      await file.chown(before.uid, before.gid).catch(() => {});
+    }
+    await file.sync();
+    await rename(draft, target);
+  } catch (error) {
+    await unlink(draft);
+    throw error;
+  } finally {
+    await file.close();
+  }
+  await syncFolder(dirname(target));
+}
+
+/** So that a renaming is on the disk, where a system has that. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path).catch(() => null);
+  await folder?.sync().catch(() => {});
+  await folder?.close();
+}
+
+async function status(path: string): Promise<FileStatus | null> {
+  try {
+    const found = await stat(path, { bigint: true });
+    const version = [found.ino, found.size, found.mtimeNs, found.ctimeNs]
+      .join(" ");
+    if (process.platform === "win32") {
+      return { mode: null, owner: null, version };
+    }
+    const uid = Number(found.uid);
+    const owner = uid === process.getuid?.()
+      ? "self"
+      : uid === 0
+      ? "root"
+      : "other";
+    return { mode: Number(found.mode) & 0o7777, owner, version };
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+async function remove(path: string): Promise<boolean> {
+  try {
+    await unlink(path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return false;
+    throw error;
   }
 }

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { readDuration } from "../duration.ts";
 import { LimpetError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
 
@@ -137,12 +138,8 @@ function unknown(shown: string, flags: readonly Flag[]): LimpetError {
 
 /** `30s`, `500ms`, `2m`, `1h`, `1.5s`, as milliseconds. */
 export function parseDuration(text: string, flag: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
-  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-  const ms = match === null
-    ? NaN
-    : Math.round(Number(match[1]) * unit[match[2] as keyof typeof unit]);
-  if (ms <= 0x7fff_ffff) return ms;
+  const ms = readDuration(text);
+  if (ms !== null) return ms;
   throw usageError(
     `${flag} ${text} is no time: write 500ms, 30s, 2m or 1h, 24 days at most`,
   );

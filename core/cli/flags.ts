@@ -182,3 +182,6 @@ export const LAB_FLAGS: readonly Flag[] = [
   },
   HELP,
 ];
+
+/** `limpet config` */
+export const CONFIG_FLAGS: readonly Flag[] = [HELP];

@@ -6,6 +6,7 @@
 
 import type { Flag } from "./args.ts";
 import {
+  CONFIG_FLAGS,
   DEMO_FLAGS,
   EXEC_FLAGS,
   LAB_FLAGS,
@@ -22,6 +23,7 @@ Usage:
   limpet shell [FLAGS] TARGET               a prompt, one command a line
   limpet demo                               a server and a prompt, right here
   limpet lab [FLAGS] [NAME|all]             see what goes wrong without frames
+  limpet config check [FILE]                is the server's file right?
   limpet help SUBCOMMAND                    flags and examples
   limpet help token                         who may connect, and how
   limpet --version
@@ -133,6 +135,39 @@ machine, carry it over ssh:
   limpet exec 'cmd:ssh box limpet serve --stdio' -- uname -a
 `;
 
+const CONFIG = `Usage: limpet config check [FILE]
+       limpet config schema
+
+check tells whether the server's configuration FILE is right, and who may do
+what by it; if not, every mistake in it with its line. schema prints the JSON
+Schema of the file, for editors: save it, and name it in the file's "$schema".
+The default FILE is server.json where the token is (limpet help token).
+
+FILE is JSON. Everything in it may be left out:
+  {
+    "identities": [
+      { "name": "ci", "token": "...", "from": ["10.0.0.0/8"] },
+      { "name": "ann", "publicKey": "ed25519:...",
+        "expires": "2027-01-31T00:00:00Z" }
+    ],
+    "limits": { "maxCommands": 100, "handshakeTimeoutMs": "10s" }
+  }
+
+identities  who may connect: a name for each, and their token or public key;
+            the names are what logs say. "expires" is when that ends. "from" is
+            where they may come from: addresses, ranges, unix, stdio
+limits      what clients may make the server hold, by the names that the schema
+            lists, with what each is by default
+
+The file, and the folder that it is in, must belong to whoever runs the server,
+or to root, and be changed by nobody else. If there are tokens in it, nobody
+else may read it either (mode 0600).
+`;
+
+const CONFIG_STATUS = `
+Exit status: 0 if it is right, 125 if not, or if there is none.
+`;
+
 const EXAMPLES: Readonly<Record<string, string>> = {
   serve: `
 Examples:
@@ -181,6 +216,8 @@ export function helpText(topic: string | undefined): string | null {
       return DEMO + table(DEMO_FLAGS) + EXAMPLES.demo;
     case "lab":
       return LAB + table(LAB_FLAGS) + LAB_STATUS + EXAMPLES.lab;
+    case "config":
+      return CONFIG + table(CONFIG_FLAGS) + CONFIG_STATUS;
     case "token":
       return TOKEN;
     default:
@@ -195,6 +232,7 @@ export const TOPICS = [
   "shell",
   "demo",
   "lab",
+  "config",
   "token",
 ] as const;
 

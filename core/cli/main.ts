@@ -29,6 +29,9 @@ const COMMANDS: Readonly<
   shell: shellCommand,
   demo: demoCommand,
   lab: labCommand,
+  // Rarely wanted, and not worth the others' starting time.
+  config: async (runtime, words) =>
+    await (await import("./config.ts")).configCommand(runtime, words),
 };
 
 /** Runs the program to its end; `runtime.exit` is called by the adapter. */

@@ -1,0 +1,57 @@
+/**
+ * A mistake in a configuration file, and how it is told.
+ *
+ * @module
+ */
+
+import { printable } from "../printable.ts";
+
+/** Where in a document something is: keys of objects, indices of lists. */
+export type Path = readonly (string | number)[];
+
+/** One mistake. */
+export interface Problem {
+  /** Where it is in the text, from its beginning; null for the file as such. */
+  readonly offset: number | null;
+  readonly path: Path;
+  /** What is wrong and what to write; safe to print. */
+  readonly message: string;
+}
+
+/** `identities[2].expires`; nothing for the whole. */
+export function pathText(path: Path): string {
+  return path.map((step, i) => {
+    if (typeof step === "number") return `[${step}]`;
+    const plain = /^[A-Za-z_$][\w$]*$/.test(step);
+    if (!plain) return `[${shown(step)}]`;
+    return i === 0 ? step : `.${step}`;
+  }).join("");
+}
+
+/** A value as it would stand in the file, cut if it is long. */
+export function shown(value: unknown): string {
+  const text = printable(JSON.stringify(value) ?? String(value));
+  return text.length <= 80 ? text : `${text.slice(0, 79)}…`;
+}
+
+/**
+ * `server.json:12:5: identities[2].expires: …`, in the order of the lines. Lines
+ * and columns count from 1, columns in characters as editors do.
+ */
+export function formatProblems(
+  file: string,
+  text: string,
+  problems: readonly Problem[],
+): string[] {
+  const place = (offset: number) => {
+    const lines = text.slice(0, offset).split(/\r\n|\r|\n/);
+    return `:${lines.length}:${[...lines[lines.length - 1]].length + 1}`;
+  };
+  return [...problems]
+    .sort((a, b) => (a.offset ?? -1) - (b.offset ?? -1))
+    .map(({ offset, path, message }) => {
+      const where = path.length === 0 ? "" : `${pathText(path)}: `;
+      const at = offset === null ? "" : place(offset);
+      return `${printable(file)}${at}: ${where}${message}`;
+    });
+}

@@ -1,0 +1,79 @@
+/**
+ * From the text of a configuration file to what it says.
+ *
+ * @module
+ */
+
+import type { Node } from "jsonc-parser";
+import { readDuration } from "../duration.ts";
+import type { Limits } from "../limits.ts";
+import { parseDocument } from "./document.ts";
+import type { Path, Problem } from "./problem.ts";
+import { SERVER_SCHEMA } from "./schema.ts";
+import type { IdentityEntry, ServerConfig } from "./types.ts";
+import { validate } from "./validate.ts";
+
+/** What the text says, or everything that is wrong with it. */
+export type Read =
+  | { readonly config: ServerConfig; readonly problems: readonly [] }
+  | { readonly config: null; readonly problems: readonly Problem[] };
+
+/** Reads and checks the text of a configuration file. */
+export async function readConfig(text: string): Promise<Read> {
+  const { root, problem } = await parseDocument(text);
+  if (root === null) return { config: null, problems: [problem] };
+  const problems = validate(root, SERVER_SCHEMA);
+  problems.push(...repeated(root, "name"), ...repeated(root, "token"));
+  if (problems.length > 0) return { config: null, problems };
+  return { config: configOf(JSON.parse(text)), problems: [] };
+}
+
+/** The file's object, as validated. */
+interface Written {
+  readonly identities?: readonly IdentityEntry[];
+  readonly limits?: Readonly<Record<string, number | string>>;
+}
+
+function configOf({ identities = [], limits = {} }: Written): ServerConfig {
+  return { identities, limits: limitsOf(limits) };
+}
+
+function limitsOf(written: NonNullable<Written["limits"]>): Partial<Limits> {
+  return Object.fromEntries(
+    Object.entries(written).map(([name, value]) => [
+      name,
+      typeof value === "string" ? readDuration(value) : value,
+    ]),
+  );
+}
+
+/** Identities that have what only one may have. Never shows a token. */
+function repeated(root: Node, key: "name" | "token"): Problem[] {
+  const problems: Problem[] = [];
+  const first = new Map<unknown, Path>();
+  const identities = property(root, "identities")?.children ?? [];
+  identities.forEach((identity, i) => {
+    const node = property(identity, key);
+    if (node === undefined) return;
+    const before = first.get(node.value);
+    const path = ["identities", i, key];
+    if (before === undefined) first.set(node.value, path);
+    else {
+      problems.push({
+        offset: node.offset,
+        path,
+        message: `identities[${before[1]}] has the same ${key}`,
+      });
+    }
+  });
+  return problems;
+}
+
+/** The value of an object's key, if it is an object and has it. */
+function property(node: Node, key: string): Node | undefined {
+  if (node.type !== "object") return undefined;
+  const found = node.children?.find(({ children }) =>
+    children?.[0].value === key
+  );
+  return found?.children?.[1];
+}

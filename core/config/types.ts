@@ -1,0 +1,27 @@
+/**
+ * The configuration of a server, as its file has it.
+ *
+ * @module
+ */
+
+import type { Limits } from "../limits.ts";
+
+/** Somebody who may connect: exactly one of `token` and `publicKey`. */
+export interface IdentityEntry {
+  readonly name: string;
+  /** The secret that they share with the server. */
+  readonly token?: string;
+  /** `ed25519:` and the 32 bytes in base64url. */
+  readonly publicKey?: string;
+  /** RFC 3339; from then on they may not connect. Default: never. */
+  readonly expires?: string;
+  /** Ranges as `10.0.0.0/8`, `unix`, `stdio`. Default: from everywhere. */
+  readonly from?: readonly string[];
+}
+
+/** What `server.json` says; `server.schema.json` has the same for editors. */
+export interface ServerConfig {
+  /** None: everyone who has the token of the token file. */
+  readonly identities: readonly IdentityEntry[];
+  readonly limits: Partial<Limits>;
+}
