@@ -24,7 +24,7 @@ import { TokenKey } from "./session/proof.ts";
 import type { OutputOptions, SpawnOptions } from "./options.ts";
 import { printable } from "./printable.ts";
 import { type ShellCommand, shellTag } from "./shell.ts";
-import { type Encodings, findCodec, type TextCodec } from "./text/mod.ts";
+import { codecNamed, type Encodings, type TextCodec } from "./text/mod.ts";
 
 /** How to connect. */
 export interface ConnectOptions {
@@ -35,8 +35,9 @@ export interface ConnectOptions {
   /** Gives up waiting for the connection. The session, once there, stays. */
   readonly signal?: AbortSignal;
   /**
-   * Knows the encodings that `TextDecoder` does not, or cannot write: `iconv` of
-   * `limpet/iconv`. Not needed for servers that speak UTF-8.
+   * Knows the encodings that `TextDecoder` does not, or cannot write, and more
+   * names for those that it does: `iconv` of `limpet/iconv`. Not needed for
+   * servers that speak UTF-8.
    */
   readonly encodings?: Encodings;
   /** For servers on the stdio of a program that prints something first. */
@@ -135,10 +136,10 @@ export class Session implements AsyncDisposable {
    * `encodings` knows, and `unsupported` if that is the server's.
    */
   codec(encoding?: string): TextCodec {
-    if (encoding !== undefined) return findCodec(encoding, this.#encodings);
+    if (encoding !== undefined) return codecNamed(encoding, this.#encodings);
     const { encoding: spoken } = this.platform;
     try {
-      return findCodec(spoken, this.#encodings);
+      return codecNamed(spoken, this.#encodings);
     } catch (cause) {
       const shown = printable(spoken);
       throw new LimpetError(

@@ -16,7 +16,7 @@ import {
   parseTarget,
   type Target,
 } from "./target.ts";
-import { findCodec } from "./text/mod.ts";
+import { findCodec, standardEncodings } from "./text/mod.ts";
 import { findOrMakeToken, findToken } from "./token_file.ts";
 
 /** Noise on the stdio of a program that is skipped at most, in bytes. */
@@ -67,10 +67,15 @@ export async function connectTo(
   to: string | Duplex | Dialler,
   options: ConnectToOptions = {},
 ): Promise<Session> {
+  const encodings = standardEncodings(options.encodings);
   const findOurs = async () =>
     options.token ?? (await findToken(machine)).token;
   if (typeof to !== "string") {
-    return await connect(to, { ...options, token: await findOurs() });
+    return await connect(to, {
+      ...options,
+      encodings,
+      token: await findOurs(),
+    });
   }
   const target = parseTarget(to);
   const dial = diallerOf(machine, target);
@@ -78,6 +83,7 @@ export async function connectTo(
   const noise = options.noise ?? { maxBytes: MAX_NOISE_BYTES, show: () => {} };
   return await connect(dial, {
     ...options,
+    encodings,
     token,
     noise: target.kind === "command" ? noise : undefined,
   });

@@ -16,7 +16,12 @@ import { oneByteReads } from "./support/faults.ts";
 import { pair } from "./support/pair.ts";
 import { untilGone } from "./support/processes.ts";
 import { jsonFrame, RawPeer } from "./support/raw_peer.ts";
+import { THIS_RUNTIME } from "./support/runtimes.ts";
 import { PLATFORM, type Serving, serving, TOKEN } from "./support/serving.ts";
+
+const adapter = THIS_RUNTIME === "deno"
+  ? await import("../adapters/deno/mod.ts")
+  : await import("../adapters/node/mod.ts");
 
 /** A server whose console speaks this. */
 function speaking(encoding: string, encodings = true): Promise<Serving> {
@@ -401,6 +406,22 @@ describe("where limpet/iconv is missing", () => {
     });
     await other.close();
     await gbk.server.close();
+  });
+
+  test("a client of the core alone has TextDecoder's names and no others", async () => {
+    await using served = await speaking("gbk");
+    await using session = await served.connect();
+    expect(session.codec("GB2312").name).toBe("gbk");
+    expect(session.codec("utf8").name).toBe("utf-8");
+    expect(() => session.codec("cp936")).toThrow(
+      'There is no encoding "cp936". limpet/iconv knows more',
+    );
+    await using other = await served.connect({ encodings: iconv });
+    expect(other.codec("cp936").name).toBe("gbk");
+    const duplex = await served.dial();
+    await using addressed = await adapter.connect(duplex, { token: TOKEN });
+    expect(addressed.codec("cp936").name).toBe("gbk");
+    expect(() => addressed.codec("gkb")).toThrow("Did you mean gbk?");
   });
 
   test("a console cannot speak what has no ASCII", async () => {

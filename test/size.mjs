@@ -1,7 +1,8 @@
 /**
  * How large the core is for those who embed it: what a bundler makes of one
- * import, minified and gzipped. Prints a table; `npm test` compares it with the
- * README.
+ * import, minified and gzipped, in one file: what it would load later, by
+ * `import()`, counts as well. Prints a table; `npm test` compares it with the
+ * README, which names a bound, so that not every change has to touch it.
  *
  *     npm run size
  *

@@ -1,16 +1,14 @@
 /**
- * Encodings by name: the platform's `TextDecoder` first, and what it lacks from
- * whoever supplies it (`limpet/iconv`).
+ * What an encoding is, and encodings by name: from whoever supplies them, or as
+ * the platform's `TextDecoder` has them. Every client carries this; what is
+ * known of names besides is in `find.ts`.
  *
  * @module
  */
 
 import { LimpetError } from "../errors.ts";
-import { nearest } from "../nearest.ts";
 import { printable } from "../printable.ts";
-import { COMMON_NAMES, standardName } from "./names.ts";
 import { nativeReader, type TextReader } from "./native.ts";
-import { gb18030UnitAt, unitReader } from "./units.ts";
 
 export type { TextReader };
 
@@ -34,17 +32,23 @@ export interface TextCodec {
 export interface Encodings {
   /** Null for a name it does not know. Spelling and case are lenient. */
   find(label: string): TextCodec | null;
-  /** The names it knows, for a hint. */
+  /** The names it knows. */
   readonly names: readonly string[];
+  /** What to tell somebody who gave a name it does not know: a sentence. */
+  hint?(label: string): string;
 }
 
+/** Where there are more encodings than these. */
+export const MORE_ENCODINGS =
+  "limpet/iconv knows more: connect(…, { encodings: iconv })";
+
 /**
- * The encoding of that name. `more` knows what `TextDecoder` does not, and how
- * to write what `TextDecoder` can only read.
+ * The encoding of that name: as `encodings` have it, else `TextDecoder`, whose
+ * names are https://encoding.spec.whatwg.org/#names-and-labels
  *
- * @throws {LimpetError} `invalid_argument`, with the nearest known names.
+ * @throws {LimpetError} `invalid_argument` for a name that neither knows.
  */
-export function findCodec(label: string, more?: Encodings): TextCodec {
+export function codecNamed(label: string, encodings?: Encodings): TextCodec {
   // Types are gone at run time.
   if (typeof label !== "string") {
     throw new LimpetError(
@@ -52,39 +56,38 @@ export function findCodec(label: string, more?: Encodings): TextCodec {
       `The name of an encoding is a string, not ${typeof label}`,
     );
   }
-  const other = more?.find(label) ?? null;
-  // A name that only they know may still mean what TextDecoder can read.
-  const name = standardName(label) ?? standardName(other?.name ?? label);
-  if (name === "utf-8") return UTF_8;
-  if (name === null) return other ?? unknown(label, more);
-  const same = () => more?.find(name) ?? null;
-  return {
-    name,
-    reader: () => readerOf(name, same),
-    writer: () => same()?.writer() ?? null,
-  };
+  const codec = encodings?.find(label) ?? nativeCodec(label);
+  if (codec !== null) return codec;
+  const hint = encodings?.hint?.(label) ?? MORE_ENCODINGS;
+  throw new LimpetError(
+    "invalid_argument",
+    `There is no encoding "${printable(label)}". ${hint}`,
+  );
 }
 
-/**
- * Where ICU's decoders, which Node has, part from the standard. `limpet/iconv`
- * puts them right; without it they are as they are.
- */
-const ICU_DIFFERS =
-  /^(big5|euc-..|shift_jis|ibm866|koi8-u|windows-(874|125[235]))$/;
-
-function readerOf(name: string, same: () => TextCodec | null): TextReader {
-  // By the standard GBK is read as GB 18030; ICU knows more of it than there is.
-  if (/^gb/.test(name)) return unitReader("gb18030", gb18030UnitAt);
-  const other = ICU_DIFFERS.test(name) ? same() : null;
-  return other?.reader() ?? nativeReader(name);
-}
-
-/** A codec as it is, or the one of that name that `TextDecoder` knows. */
+/** A codec as it is, or the one that `TextDecoder` has under that name. */
 export function toCodec(encoding: string | TextCodec): TextCodec {
-  return typeof encoding === "string" ? findCodec(encoding) : encoding;
+  return typeof encoding === "string" ? codecNamed(encoding) : encoding;
 }
 
-const UTF_8: TextCodec = {
+/** What `TextDecoder` calls an encoding; null if it does not know it. */
+export function nativeName(label: string): string | null {
+  try {
+    return new TextDecoder(label).encoding;
+  } catch {
+    return null;
+  }
+}
+
+function nativeCodec(label: string): TextCodec | null {
+  const name = nativeName(label);
+  if (name === null) return null;
+  if (name === "utf-8") return UTF_8;
+  return { name, reader: () => nativeReader(name), writer: () => null };
+}
+
+/** The one encoding that every platform can write. */
+export const UTF_8: TextCodec = {
   name: "utf-8",
   reader: () => nativeReader("utf-8"),
   writer: () => {
@@ -95,18 +98,3 @@ const UTF_8: TextCodec = {
     };
   },
 };
-
-function unknown(label: string, more: Encodings | undefined): never {
-  const names = [...COMMON_NAMES, ...more?.names ?? []];
-  const near = nearest(label.toLowerCase(), [...new Set(names)]).slice(0, 3);
-  const hint = near.length > 0
-    ? `Did you mean ${near.join(" or ")}?`
-    : "Some of those that are known: utf-8, gbk, big5, shift_jis, windows-1252";
-  const where = more === undefined
-    ? " without limpet/iconv (connect(…, { encodings: iconv }))"
-    : "";
-  throw new LimpetError(
-    "invalid_argument",
-    `There is no encoding "${printable(label)}"${where}. ${hint}`,
-  );
-}

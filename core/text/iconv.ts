@@ -17,6 +17,7 @@
 
 import untyped from "iconv-lite";
 import type { Encodings, TextCodec, TextReader, TextWriter } from "./codec.ts";
+import { standardEncodings } from "./find.ts";
 import { standardReader } from "./icu.ts";
 import { wholeCharacters } from "./native.ts";
 
@@ -48,8 +49,8 @@ const SPELLINGS: ReadonlyMap<string, string> = new Map([
   ["x-mac-cyrillic", "maccyrillic"],
 ]);
 
-/** See the module's description. */
-export const iconv: Encodings = {
+/** What iconv-lite has, under the names that it has for it. */
+const library: Encodings = {
   find(label) {
     const name = resolve(SPELLINGS.get(label) ?? label);
     return name === null ? null : codec(name, label);
@@ -64,6 +65,9 @@ export const iconv: Encodings = {
       .map(([name]) => name);
   },
 };
+
+/** See the module's description. */
+export const iconv: Encodings = standardEncodings(library);
 
 /** What iconv-lite calls it, aliases followed. Null if it does not know it. */
 function resolve(label: string): string | null {

@@ -4,8 +4,9 @@
  * @module
  */
 
-export { findCodec } from "./codec.ts";
+export { codecNamed } from "./codec.ts";
 export type { Encodings, TextCodec, TextReader, TextWriter } from "./codec.ts";
+export { findCodec, standardEncodings } from "./find.ts";
 export {
   decodeLines,
   decodeStream,

@@ -4,8 +4,10 @@
  * @module
  */
 
+import { nativeName } from "./codec.ts";
+
 /** The names that a hint offers first: what `TextDecoder` knows everywhere. */
-export const COMMON_NAMES: readonly string[] = (
+export const COMMON_NAMES: readonly string[] = /* @__PURE__ */ (
   "utf-8 gbk gb18030 big5 shift_jis euc-jp euc-kr iso-2022-jp utf-16le " +
   "utf-16be windows-1250 windows-1251 windows-1252 windows-1253 " +
   "windows-1254 windows-1255 windows-1256 windows-1257 windows-1258 " +
@@ -62,12 +64,4 @@ export function standardName(label: string): string | null {
 
 function plainName(label: string): string {
   return label.toLowerCase().replace(/[^a-z0-9]/g, "");
-}
-
-function nativeName(label: string): string | null {
-  try {
-    return new TextDecoder(label).encoding;
-  } catch {
-    return null;
-  }
 }
