@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Credential } from "./auth/credential.ts";
+import { TokenKey } from "./auth/token.ts";
 import { asLimpetError, LimpetError } from "./errors.ts";
 import { RemoteCommand } from "./exec/client.ts";
 import { collectOutput, type Output, rawInput } from "./exec/output.ts";
@@ -20,7 +22,6 @@ import type { Dialler, Duplex, Platform } from "./ports.ts";
 import { within } from "./session/deadline.ts";
 import { clientHandshake, turnAway } from "./session/handshake.ts";
 import { Mux } from "./session/mux.ts";
-import { TokenKey } from "./session/proof.ts";
 import type { OutputOptions, SpawnOptions } from "./options.ts";
 import { printable } from "./printable.ts";
 import { type ShellCommand, shellTag } from "./shell.ts";
@@ -29,7 +30,9 @@ import { codecNamed, type Encodings, type TextCodec } from "./text/mod.ts";
 /** How to connect. */
 export interface ConnectOptions {
   /** The secret shared with the server, at least 16 bytes. Never sent. */
-  readonly token: string;
+  readonly token?: string;
+  /** What to prove instead of a token: `KeyCredential` for a key pair. */
+  readonly credential?: Credential;
   /** Bounds on what the server can make us hold; see `Limits`. */
   readonly limits?: Partial<Limits>;
   /** Gives up waiting for the connection. The session, once there, stays. */
@@ -65,7 +68,8 @@ export async function connect(
   options: ConnectOptions,
 ): Promise<Session> {
   const limits = resolveLimits(options.limits);
-  const token = await TokenKey.from(options.token);
+  const credential = options.credential ??
+    await TokenKey.from(options.token ?? "");
   if (options.signal?.aborted) throw cancelled(options.signal);
   const duplex = typeof to === "function"
     ? await to(options.signal).catch((error) => {
@@ -78,7 +82,7 @@ export async function connect(
     signal: options.signal,
     doing: `Handshake with ${link.peer}`,
   };
-  const shaking = clientHandshake(link, token, limits, options.noise);
+  const shaking = clientHandshake(link, credential, limits, options.noise);
   const handshake = await within(shaking, deadline).catch(async (thrown) => {
     const error = asLimpetError(thrown, "protocol_error", "Handshake");
     await turnAway(link, error);

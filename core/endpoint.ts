@@ -31,8 +31,11 @@ export interface ConnectToOptions extends Omit<ConnectOptions, "token"> {
 /** How to serve at an address. */
 export interface ServeAtOptions
   extends
-    Partial<Pick<ServeOptions, "token" | "environment" | "platform">>,
-    Pick<ServeOptions, "encodings" | "limits" | "onEvent"> {}
+    Partial<Pick<ServeOptions, "environment" | "platform">>,
+    Pick<
+      ServeOptions,
+      "token" | "authenticator" | "encodings" | "limits" | "onEvent"
+    > {}
 
 /** A server that listens at one address. */
 export interface RunningServer extends AsyncDisposable {
@@ -69,7 +72,9 @@ export async function connectTo(
 ): Promise<Session> {
   const encodings = standardEncodings(options.encodings);
   const findOurs = async () =>
-    options.token ?? (await findToken(machine)).token;
+    options.credential === undefined
+      ? options.token ?? (await findToken(machine)).token
+      : undefined;
   if (typeof to !== "string") {
     return await connect(to, {
       ...options,
@@ -109,7 +114,9 @@ export async function serveAt(
   address: string,
   options: ServeAtOptions = {},
 ): Promise<RunningServer> {
-  const token = options.token ?? (await findOrMakeToken(machine)).token;
+  const token = options.authenticator === undefined
+    ? options.token ?? (await findOrMakeToken(machine)).token
+    : options.token;
   const platform = options.platform ?? machine.platform();
   const server = new Server({
     spawner: machine.spawner,

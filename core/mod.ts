@@ -10,6 +10,24 @@
  * @module
  */
 
+export { tokenAuthenticator } from "./auth/authenticator.ts";
+export type {
+  Admission,
+  Authenticator,
+  Claim,
+  Denial,
+} from "./auth/authenticator.ts";
+export type {
+  ClientProof,
+  Credential,
+  ServerClaim,
+} from "./auth/credential.ts";
+export { Identities } from "./auth/identities.ts";
+export type { KnownIdentity } from "./auth/identities.ts";
+export { KeyCredential } from "./auth/key_credential.ts";
+export type { HostKeyCheck } from "./auth/key_credential.ts";
+export { KeyPair, makeKeyPair } from "./auth/key_pair.ts";
+export { makeToken } from "./auth/token.ts";
 export { connect, Session } from "./client.ts";
 export type { ConnectOptions } from "./client.ts";
 export { ERROR_CODES, LimpetError } from "./errors.ts";
@@ -21,6 +39,7 @@ export type { Input, Output } from "./exec/output.ts";
 export { SIGNALS } from "./exec/signals.ts";
 export type { Signal } from "./exec/signals.ts";
 export type { Noise } from "./frame/preface.ts";
+export type { Identity } from "./identity.ts";
 export { DEFAULT_LIMITS } from "./limits.ts";
 export type { Limits } from "./limits.ts";
 export type { OutputOptions, SpawnOptions } from "./options.ts";
@@ -35,10 +54,10 @@ export type {
   ProcessHandle,
   SocketTarget,
   Spawner,
+  TlsInfo,
 } from "./ports.ts";
 export { Server } from "./server.ts";
 export type { ServeOptions, ServerEvent } from "./server.ts";
-export { makeToken } from "./session/proof.ts";
 export { quote, ShellCommand } from "./shell.ts";
 export {
   decodeLines,

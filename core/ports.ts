@@ -33,6 +33,19 @@ export interface Duplex {
   writev?(chunks: readonly Uint8Array[]): Promise<void>;
   /** Where the other end is, for messages: `127.0.0.1:40312`, `unix`, `stdio`. */
   readonly peer?: string;
+  /** There if the bytes go over TLS, after its handshake. */
+  readonly tls?: TlsInfo;
+}
+
+/** What is known of a TLS connection beneath a {@linkcode Duplex}. */
+export interface TlsInfo {
+  /** SHA-256 of the server's certificate (DER), 32 bytes; the same on both ends. */
+  readonly serverCertificateHash: Uint8Array;
+  /**
+   * Keying material of this one connection (RFC 8446 section 7.5, with an empty
+   * context); the same on both ends. Only where the runtime can tell.
+   */
+  readonly exporter?: (label: string, length: number) => Uint8Array;
 }
 
 /** Makes a new connection to the same place each time it is called. */

@@ -4,28 +4,40 @@
  * @module
  */
 
+import {
+  type Authenticator,
+  tokenAuthenticator,
+} from "./auth/authenticator.ts";
 import { asLimpetError, type ErrorCode, LimpetError } from "./errors.ts";
 import type { ExecEvent } from "./exec/events.ts";
 import { ExecServer } from "./exec/server.ts";
+import type { Identity } from "./identity.ts";
 import { type Limits, resolveLimits } from "./limits.ts";
 import { PlainLink } from "./link/plain_link.ts";
 import type { Duplex, Listener, Platform, Spawner } from "./ports.ts";
+import { printable } from "./printable.ts";
 import { within } from "./session/deadline.ts";
 import { serverHandshake, turnAway } from "./session/handshake.ts";
 import { Mux } from "./session/mux.ts";
-import { TokenKey } from "./session/proof.ts";
 import type { Encodings } from "./text/mod.ts";
 
 /** Something that happened on a server. `session` numbers its connections. */
 export type ServerEvent =
-  & { readonly session: number; readonly peer: string }
+  & {
+    readonly session: number;
+    readonly peer: string;
+    /** Name of the identity; null before it is known. */
+    readonly identity: string | null;
+  }
   & (
     | { readonly type: "connected" }
+    /** The client is known, as `identity` from here on. */
     | { readonly type: "authenticated" }
     /** The connection is over; `closed` is the ordinary end. */
     | {
       readonly type: "disconnected";
       readonly code: ErrorCode;
+      /** For the log: it may say more than the client was told. */
       readonly message: string;
       /** Whether it had been authenticated. */
       readonly authenticated: boolean;
@@ -35,8 +47,13 @@ export type ServerEvent =
 
 /** How to serve. */
 export interface ServeOptions {
-  /** The secret shared with the clients, at least 16 bytes. */
-  readonly token: string;
+  /**
+   * The secret shared with the clients, at least 16 bytes; who has it is the
+   * identity `default`. Either this or `authenticator`.
+   */
+  readonly token?: string;
+  /** Who may connect, where there are several: `Identities`. */
+  readonly authenticator?: Authenticator;
   readonly spawner: Spawner;
   /** What commands inherit; variables named `LIMPET_*` are taken out. */
   readonly environment: () => Record<string, string>;
@@ -58,7 +75,7 @@ export interface ServeOptions {
 export class Server implements AsyncDisposable {
   readonly #options: ServeOptions;
   readonly #limits: Limits;
-  readonly #token: Promise<TokenKey>;
+  readonly #authenticator: Promise<Authenticator>;
   readonly #connections = new Set<Connection>();
   readonly #listeners = new Set<Listener>();
   #count = 0;
@@ -68,13 +85,13 @@ export class Server implements AsyncDisposable {
   constructor(options: ServeOptions) {
     this.#options = options;
     this.#limits = resolveLimits(options.limits);
-    this.#token = TokenKey.from(options.token);
-    this.#token.catch(() => {});
+    this.#authenticator = authenticatorOf(options);
+    this.#authenticator.catch(() => {});
   }
 
   /** Rejects with `invalid_argument` if the token is too short. */
   async ready(): Promise<void> {
-    await this.#token;
+    await this.#authenticator;
   }
 
   /** Connections that are open, authenticated or not. */
@@ -100,7 +117,7 @@ export class Server implements AsyncDisposable {
     );
     this.#connections.add(connection);
     if (this.#closing !== null) connection.close();
-    await connection.run(this.#token);
+    await connection.run(this.#authenticator);
     this.#connections.delete(connection);
   }
 
@@ -122,6 +139,18 @@ export class Server implements AsyncDisposable {
     await this.close();
   }
 
+  /**
+   * Ends every session of the identities that `gone` names, commands included,
+   * as when they had closed it: for one that was revoked. Settles when they are
+   * over.
+   */
+  async endSessions(gone: (identity: Identity) => boolean): Promise<void> {
+    const connections = [...this.#connections].filter(({ identity }) =>
+      identity !== null && gone(identity)
+    );
+    await Promise.all(connections.map((each) => each.revoke()));
+  }
+
   async #stopListening(): Promise<void> {
     await Promise.all([...this.#listeners].map((listener) => listener.close()));
   }
@@ -134,6 +163,7 @@ class Connection {
   readonly #options: ServeOptions;
   readonly #limits: Limits;
   readonly #exec: ExecServer;
+  #identity: Identity | null = null;
   #mux: Mux | null = null;
   #over: Promise<void> | null = null;
 
@@ -157,9 +187,22 @@ class Connection {
     });
   }
 
-  run(token: Promise<TokenKey>): Promise<void> {
-    this.#over = this.#run(token);
+  run(authenticator: Promise<Authenticator>): Promise<void> {
+    this.#over = this.#run(authenticator);
     return this.#over;
+  }
+
+  /** Null until it is known who is there. */
+  get identity(): Identity | null {
+    return this.#identity;
+  }
+
+  /** Its identity is no longer let in. */
+  async revoke(): Promise<void> {
+    this.#mux?.fail(
+      new LimpetError("unauthenticated", "Identity was revoked"),
+    );
+    await this.#over;
   }
 
   async close(graceMs?: number): Promise<void> {
@@ -174,11 +217,11 @@ class Connection {
     await this.#over;
   }
 
-  async #run(token: Promise<TokenKey>): Promise<void> {
+  async #run(authenticator: Promise<Authenticator>): Promise<void> {
     this.#report({ type: "connected" });
     let mux: Mux;
     try {
-      mux = await this.#handshake(await token);
+      mux = await this.#handshake(await authenticator);
     } catch (thrown) {
       const error = asLimpetError(thrown, "protocol_error", "Handshake");
       await turnAway(this.#link, error);
@@ -192,14 +235,15 @@ class Connection {
     this.#disconnected(error, true);
   }
 
-  async #handshake(token: TokenKey): Promise<Mux> {
+  async #handshake(authenticator: Authenticator): Promise<Mux> {
     const { platform } = this.#options;
     const link = this.#link;
     const limits = this.#limits;
-    const peerLimits = await within(
-      serverHandshake(link, token, limits, platform),
+    const { identity, peerLimits } = await within(
+      serverHandshake(link, authenticator, limits, platform),
       { ms: limits.handshakeTimeoutMs, doing: "Handshake" },
     );
+    this.#identity = identity;
     this.#mux = new Mux({
       link,
       limits,
@@ -212,7 +256,11 @@ class Connection {
   }
 
   #disconnected(error: LimpetError, authenticated: boolean): void {
-    const { code, message } = error;
+    const { code, cause } = error;
+    // Why somebody was not let in is told here and nowhere else.
+    const message = code === "unauthenticated" && typeof cause === "string"
+      ? `${error.message}: ${printable(cause)}`
+      : error.message;
     this.#report({ type: "disconnected", code, message, authenticated });
   }
 
@@ -221,7 +269,12 @@ class Connection {
   ): void {
     const { onEvent } = this.#options;
     try {
-      onEvent?.({ session: this.#id, peer: this.#link.peer, ...event });
+      onEvent?.({
+        session: this.#id,
+        peer: this.#link.peer,
+        identity: this.#identity?.name ?? null,
+        ...event,
+      });
     } catch {
       // It was told not to throw, and a command is not to pay for it.
     }
@@ -229,5 +282,16 @@ class Connection {
 }
 
 type ServerEventBody = ServerEvent extends infer E
-  ? E extends unknown ? Omit<E, "session" | "peer"> : never
+  ? E extends unknown ? Omit<E, "session" | "peer" | "identity"> : never
   : never;
+
+async function authenticatorOf(options: ServeOptions): Promise<Authenticator> {
+  const { token, authenticator } = options;
+  if ((token === undefined) === (authenticator === undefined)) {
+    throw new LimpetError(
+      "invalid_argument",
+      "A server needs either a token or an authenticator",
+    );
+  }
+  return authenticator ?? await tokenAuthenticator(token!);
+}

@@ -4,9 +4,9 @@
  * @module
  */
 
+import { makeToken } from "./auth/token.ts";
 import { asLimpetError, LimpetError } from "./errors.ts";
 import type { Files, Machine } from "./machine.ts";
-import { makeToken } from "./session/proof.ts";
 
 /** A token and where it came from, for messages. Never print `token`. */
 export interface FoundToken {

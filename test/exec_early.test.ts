@@ -10,7 +10,7 @@ import { pair } from "./support/pair.ts";
 import { untilGone } from "./support/processes.ts";
 import { jsonFrame, RawPeer, serverProofFrame } from "./support/raw_peer.ts";
 import { readProof } from "../core/session/hello.ts";
-import { TokenKey } from "../core/session/proof.ts";
+import { TokenKey } from "../core/auth/token.ts";
 import { decodeControl } from "../core/frame/control.ts";
 import { serving, TOKEN } from "./support/serving.ts";
 

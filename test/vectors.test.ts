@@ -12,9 +12,13 @@ import {
   PrefaceMatcher,
   SERVER_PREFACE,
 } from "../core/frame/preface.ts";
-import { readProof } from "../core/session/hello.ts";
+import { readKey, readProof } from "../core/session/hello.ts";
 import { PartAssembler } from "../core/session/parts.ts";
-import { TokenKey, transcriptOf } from "../core/session/proof.ts";
+import { Identities } from "../core/auth/identities.ts";
+import { KeyCredential } from "../core/auth/key_credential.ts";
+import { KeyPair } from "../core/auth/key_pair.ts";
+import { transcriptOf } from "../core/auth/proof.ts";
+import { TokenKey } from "../core/auth/token.ts";
 import {
   bytesOf,
   cutAt,
@@ -107,8 +111,12 @@ test.each(handshakeVectors.cases)("handshake: $name", async (vector) => {
   const transcript = await transcriptOf(
     bytes(vector.clientHello),
     bytes(vector.serverHello),
+    bytes(vector.binding),
   );
   expect(toHex(transcript)).toBe(vector.transcript);
+  if (vector.wrong !== "client") {
+    expect(await key.id()).toBe(vector.tokenId);
+  }
   const theirs = bytes(vector.clientProof);
   const ours = bytes(vector.serverProof ?? "");
   const clientFits = await key.verifyClient(theirs, transcript);
@@ -131,6 +139,53 @@ test.each(handshakeVectors.cases)("handshake: $name", async (vector) => {
     expect(readProof(decodeControl(frame, "PROOF"))).toEqual(proof);
   }
 });
+
+test.each(handshakeVectors.keyPairs)("key pair: $name", async (vector) => {
+  const { clientKey, hostKey, wrong } = vector;
+  const client = await KeyPair.fromPem(pemOf(vector.clientSeed));
+  const host = await KeyPair.fromPem(pemOf(vector.hostSeed));
+  expect([client.publicKey, host.publicKey]).toEqual([clientKey, hostKey]);
+  const transcript = await transcriptOf(
+    bytes(vector.clientHello),
+    bytes(vector.serverHello),
+  );
+  expect(toHex(transcript)).toBe(vector.transcript);
+  const theirs = bytes(vector.clientProof);
+  const ours = bytes(vector.serverProof);
+  const asClient = new KeyCredential(client, hostKey);
+  const { proof, verifyServer } = await asClient.prove(transcript, {
+    hostKey,
+    peer: "the vectors",
+  });
+  // Ed25519 has one signature for a key and a message.
+  expect(toHex(proof) === vector.clientProof).toBe(wrong !== "client");
+  const known = [{ name: "it", publicKey: clientKey }];
+  const asServer = await Identities.from(known, host);
+  const answer = await asServer.authenticate({
+    key: clientKey,
+    proof: theirs,
+    transcript,
+    peer: "the vectors",
+  });
+  expect("identity" in answer).toBe(wrong !== "client");
+  if ("identity" in answer) {
+    expect(toHex(answer.proof) === vector.serverProof).toBe(
+      wrong === undefined,
+    );
+    expect(await verifyServer(ours)).toBe(wrong === undefined);
+  }
+  const frame = fromHex(vector.clientProofFrame).subarray(HEADER_BYTES);
+  const fields = decodeControl(frame, "PROOF");
+  expect(readProof(fields)).toEqual(theirs);
+  expect(readKey(fields, "key")).toBe(clientKey);
+});
+
+/** PKCS #8 of a private key: RFC 8410 section 7. */
+function pemOf(seed: string): string {
+  const der = fromHex(`302e020100300506032b657004220420${seed}`);
+  const body = btoa(String.fromCharCode(...der));
+  return `-----BEGIN PRIVATE KEY-----\n${body}\n-----END PRIVATE KEY-----\n`;
+}
 
 /** What these bytes say, as the vectors write it. */
 function messagesOf(chunks: Uint8Array[], frame: number, control: number) {

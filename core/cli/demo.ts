@@ -5,7 +5,7 @@
  */
 
 import { connectTo, serveAt } from "../endpoint.ts";
-import { makeToken } from "../session/proof.ts";
+import { makeToken } from "../auth/token.ts";
 import { parseArguments, usageError } from "./args.ts";
 import { commandFlags } from "./connection.ts";
 import { servedPlatform } from "./encoding.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 
+import { readPublicKey } from "../auth/key_pair.ts";
 import { readDuration } from "../duration.ts";
-import { fromBase64Url } from "../session/proof.ts";
 import { readSource } from "./source.ts";
 
 /** Whether a text is of a format. */
@@ -28,11 +28,4 @@ export function readTime(text: string): number | null {
   return Number(day) >= 1 && Number(day) <= days && !Number.isNaN(ms)
     ? ms
     : null;
-}
-
-/** The 32 bytes of `ed25519:…`; null if it is no public key. */
-export function readPublicKey(text: string): Uint8Array<ArrayBuffer> | null {
-  const prefix = "ed25519:";
-  if (!text.startsWith(prefix)) return null;
-  return fromBase64Url(text.slice(prefix.length), 32);
 }

@@ -15,7 +15,7 @@ import {
 } from "../endpoint.ts";
 import { LimpetError } from "../errors.ts";
 import type { Machine } from "../machine.ts";
-import { makeToken } from "../session/proof.ts";
+import { makeToken } from "../auth/token.ts";
 import { concat } from "./bytes.ts";
 import type {
   LabAddress,

@@ -9,7 +9,7 @@ import { Decoder } from "../frame/decoder.ts";
 import { encodeFrames, type Frame } from "../frame/frame.ts";
 import { type Noise, PrefaceMatcher } from "../frame/preface.ts";
 import { MAX_HANDSHAKE_FRAME_BYTES } from "../limits.ts";
-import type { Duplex } from "../ports.ts";
+import type { Duplex, TlsInfo } from "../ports.ts";
 import type { Link, LinkReceiver } from "./link.ts";
 
 /** How long a peer may take to end its side after we ended ours. */
@@ -22,6 +22,8 @@ const CLOSE_TIMEOUT_MS = 1_000;
  */
 export class PlainLink implements Link {
   readonly peer: string;
+  /** What TLS says of the connection, where it is one. */
+  readonly tls: TlsInfo | undefined;
   dismissed = false;
   readonly #duplex: Duplex;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
@@ -35,6 +37,7 @@ export class PlainLink implements Link {
 
   constructor(duplex: Duplex) {
     this.peer = duplex.peer ?? "peer";
+    this.tls = duplex.tls;
     this.#duplex = duplex;
     this.#reader = duplex.readable.getReader();
     this.#writer = duplex.writable.getWriter();

@@ -4,7 +4,12 @@
  * @module
  */
 
+import type { Authenticator } from "../auth/authenticator.ts";
+import { toBase64Url } from "../auth/base64url.ts";
+import type { Credential } from "../auth/credential.ts";
+import { makeNonce, transcriptOf } from "../auth/proof.ts";
 import { type ErrorCode, LimpetError } from "../errors.ts";
+import type { Identity } from "../identity.ts";
 import { printable } from "../printable.ts";
 import { decodeControl, type Fields } from "../frame/control.ts";
 import {
@@ -22,23 +27,19 @@ import {
 import type { Limits } from "../limits.ts";
 import type { PlainLink } from "../link/plain_link.ts";
 import type { Platform } from "../ports.ts";
+import { bindingOf, chooseBinding, offeredBindings } from "./binding.ts";
 import { within } from "./deadline.ts";
 import {
   chooseVersion,
   helloFrame,
   type PeerLimits,
   readHello,
+  readKey,
   readPlatform,
   readProof,
   sessionFrame,
   VERSION,
 } from "./hello.ts";
-import {
-  makeNonce,
-  toBase64Url,
-  type TokenKey,
-  transcriptOf,
-} from "./proof.ts";
 
 /** The client's half-way point: it may send, and must not yet believe. */
 export interface ClientHandshake {
@@ -55,12 +56,15 @@ export interface ClientHandshake {
 /** Runs the client's side up to the server's HELLO. */
 export async function clientHandshake(
   link: PlainLink,
-  token: TokenKey,
+  credential: Credential,
   limits: Limits,
   noise?: Noise,
 ): Promise<ClientHandshake> {
+  const { peer, tls } = link;
+  const bindings = offeredBindings(tls);
+  const features = credential.features ?? [];
   const hello = helloFrame(
-    { min: VERSION, max: VERSION },
+    { min: VERSION, max: VERSION, features, bindings },
     makeNonce(),
     limits,
   );
@@ -71,22 +75,31 @@ export async function clientHandshake(
   const fields = decodeControl(answer.payload, "HELLO");
   fields.integer("version", { min: VERSION, max: VERSION });
   const peerLimits = readHello(fields);
+  const hostKey = readKey(fields, "hostKey");
+  const binding = readKey(fields, "binding");
+  if (binding !== undefined && !bindings.includes(binding)) {
+    throw fields.wrong("binding", "one of those offered");
+  }
   const transcript = await transcriptOf(
     encodeFrame(hello),
     encodeFrame(answer),
+    bindingOf(tls, binding),
   );
-  const proof = await token.clientProof(transcript);
+  const { key, proof, verifyServer } = await credential.prove(transcript, {
+    hostKey,
+    peer,
+  });
   return {
     peerLimits,
-    proof: proofFrame(proof),
+    proof: proofFrame({ key, proof: toBase64Url(proof) }),
     verify: async () => {
       const frame = await expectFrame(link, FrameType.PROOF);
       const fields = decodeControl(frame.payload, "PROOF");
-      const theirs = readProof(fields);
-      if (!(await token.verifyServer(theirs, transcript, proof))) {
+      if (!(await verifyServer(readProof(fields)))) {
         throw new LimpetError(
           "unauthenticated",
-          `Server at ${link.peer} could not prove that it has the token`,
+          `Server at ${peer} could not prove that it has the ` +
+            (hostKey === undefined ? "token" : "token or the key it showed"),
         );
       }
       link.maxPayload = limits.maxFrameBytes;
@@ -95,35 +108,59 @@ export async function clientHandshake(
   };
 }
 
+/** The client as the server knows it after the handshake. */
+export interface KnownClient {
+  readonly identity: Identity;
+  readonly peerLimits: PeerLimits;
+}
+
 /** Runs the server's side to its end; afterwards the client is known. */
 export async function serverHandshake(
   link: PlainLink,
-  token: TokenKey,
+  authenticator: Authenticator,
   limits: Limits,
   platform: Platform,
-): Promise<PeerLimits> {
+): Promise<KnownClient> {
   await link.receivePreface(CLIENT_PREFACE);
   link.sendPreface(SERVER_PREFACE);
   const clientHello = await expectFrame(link, FrameType.HELLO);
   const fields = decodeControl(clientHello.payload, "HELLO");
   const version = chooseVersion(fields);
   const peerLimits = readHello(fields);
-  const hello = helloFrame({ version }, makeNonce(), limits);
+  const signs = fields.texts("features").includes("ed25519");
+  const offered = fields.has("bindings") ? fields.texts("bindings") : [];
+  const binding = chooseBinding(link.tls, offered);
+  const hostKey = signs ? authenticator.hostKey : undefined;
+  const hello = helloFrame({ version, hostKey, binding }, makeNonce(), limits);
   await link.send([hello]);
   const transcript = await transcriptOf(
     encodeFrame(clientHello),
     encodeFrame(hello),
+    bindingOf(link.tls, binding),
   );
-  const proofPayload = await expectFrame(link, FrameType.PROOF);
-  const theirs = readProof(decodeControl(proofPayload.payload, "PROOF"));
-  if (!(await token.verifyClient(theirs, transcript))) {
-    throw new LimpetError("unauthenticated", "Authentication failed");
+  const proofFields = decodeControl(
+    (await expectFrame(link, FrameType.PROOF)).payload,
+    "PROOF",
+  );
+  const admission = await authenticator.authenticate({
+    key: readKey(proofFields, "key"),
+    proof: readProof(proofFields),
+    transcript,
+    peer: link.peer,
+  });
+  if ("denied" in admission) {
+    throw new LimpetError("unauthenticated", AUTHENTICATION_FAILED, {
+      cause: admission.denied,
+    });
   }
   link.maxPayload = limits.maxFrameBytes;
-  const ours = await token.serverProof(transcript, theirs);
-  await link.send([proofFrame(ours, platform)]);
-  return peerLimits;
+  const { identity, proof } = admission;
+  await link.send([proofFrame({ proof: toBase64Url(proof), platform })]);
+  return { identity, peerLimits };
 }
+
+/** All that a client learns, whatever the reason was. */
+const AUTHENTICATION_FAILED = "Authentication failed";
 
 /** Codes of a failed handshake that are for the peer to know. */
 const TOLD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -171,10 +208,11 @@ export function readClose(payload: Uint8Array, peer: string): LimpetError {
   const fields: Fields = decodeControl(payload, "CLOSE");
   const code = fields.text("code", 100);
   const message = fields.message("message");
-  if (code === "unauthenticated") {
+  if (code === "unauthenticated" && message === AUTHENTICATION_FAILED) {
     return new LimpetError(
       "unauthenticated",
-      `${peer} did not accept the proof of the token: it has another one`,
+      `${peer} did not accept our proof: it has another token, or does not ` +
+        "let this identity in",
     );
   }
   return new LimpetError(
@@ -212,9 +250,6 @@ export function isSessionFrame(frame: Frame, type: number): boolean {
   return frame.type === type && frame.channel === 0 && frame.stream === 0;
 }
 
-function proofFrame(proof: Uint8Array, platform?: Platform): Frame {
-  return sessionFrame(FrameType.PROOF, {
-    proof: toBase64Url(proof),
-    platform,
-  });
+function proofFrame(fields: object): Frame {
+  return sessionFrame(FrameType.PROOF, fields);
 }

@@ -5,17 +5,13 @@
  * @module
  */
 
+import { type Bytes, fromBase64Url, toBase64Url } from "../auth/base64url.ts";
+import { NONCE_BYTES } from "../auth/proof.ts";
 import { LimpetError } from "../errors.ts";
 import { encodeControl, type Fields } from "../frame/control.ts";
 import { type Frame, FrameType } from "../frame/frame.ts";
 import { type Limits, MIN_FRAME_BYTES } from "../limits.ts";
 import type { Platform } from "../ports.ts";
-import {
-  type Bytes,
-  fromBase64Url,
-  NONCE_BYTES,
-  toBase64Url,
-} from "./proof.ts";
 
 /** The one version there is. */
 export const VERSION = 1;
@@ -23,7 +19,9 @@ export const VERSION = 1;
 /** What is written into HELLO's `software`. */
 export const SOFTWARE = "limpet/0.1.0";
 
-const PROOF_BYTES = 32;
+/** Of a token (HMAC-SHA-256) and of a key pair (Ed25519). */
+const PROOF_BYTES = [32, 64];
+const MAX_KEY_TEXT = 64;
 const MAX_PLATFORM_TEXT = 4_096;
 
 /** What the peer accepts, from its HELLO. */
@@ -41,21 +39,35 @@ export function sessionFrame(type: number, fields: object): Frame {
   return { type, stream: 0, channel: 0, payload: encodeControl(fields) };
 }
 
-/** A HELLO frame: the client's names versions, the server's has chosen one. */
+/** What only one side's HELLO has. */
+export type HelloFields =
+  | {
+    readonly min: number;
+    readonly max: number;
+    readonly features: readonly string[];
+    readonly bindings: readonly string[];
+  }
+  | {
+    readonly version: number;
+    readonly hostKey: string | undefined;
+    readonly binding: string | undefined;
+  };
+
+/** A HELLO frame: the client's offers, the server's has chosen. */
 export function helloFrame(
-  versions: { min: number; max: number } | { version: number },
+  own: HelloFields,
   nonce: Uint8Array,
   limits: Limits,
 ): Frame {
   return sessionFrame(FrameType.HELLO, {
-    ...versions,
+    features: [],
+    ...own,
     nonce: toBase64Url(nonce),
     limits: {
       frame: limits.maxFrameBytes,
       control: Math.min(limits.maxControlBytes, Number.MAX_SAFE_INTEGER),
       window: limits.windowBytes,
     },
-    features: [],
     software: SOFTWARE,
   });
 }
@@ -86,13 +98,19 @@ export function chooseVersion(hello: Fields): number {
   );
 }
 
-/** The proof in a PROOF frame. */
+/** The proof in a PROOF frame: 32 or 64 bytes. */
 export function readProof(fields: Fields): Bytes {
-  const proof = fromBase64Url(fields.text("proof", 64), PROOF_BYTES);
-  if (proof === null) {
-    throw fields.wrong("proof", `base64url of ${PROOF_BYTES} bytes`);
+  const text = fields.text("proof", 100);
+  for (const length of PROOF_BYTES) {
+    const proof = fromBase64Url(text, length);
+    if (proof !== null) return proof;
   }
-  return proof;
+  throw fields.wrong("proof", `base64url of ${PROOF_BYTES.join(" or ")} bytes`);
+}
+
+/** Whose proof it is, if PROOF says so; whose key the server has, in HELLO. */
+export function readKey(fields: Fields, name: string): string | undefined {
+  return fields.has(name) ? fields.text(name, MAX_KEY_TEXT) : undefined;
 }
 
 /** What the server says of its machine. */

@@ -6,7 +6,7 @@
 
 import { FrameType } from "../../core/frame/frame.ts";
 import { CLIENT_PREFACE, SERVER_PREFACE } from "../../core/frame/preface.ts";
-import { toBase64Url } from "../../core/session/proof.ts";
+import { toBase64Url } from "../../core/auth/base64url.ts";
 import type { Role } from "../support/vectors.ts";
 import { mutateBytes, mutateFrames, randomFrame } from "./mutate.ts";
 import type { Prng } from "./prng.ts";

@@ -16,11 +16,9 @@ import { CLIENT_PREFACE, SERVER_PREFACE } from "../../core/frame/preface.ts";
 import { LimpetError } from "../../core/errors.ts";
 import { MAX_HANDSHAKE_FRAME_BYTES } from "../../core/limits.ts";
 import type { Duplex } from "../../core/ports.ts";
-import {
-  toBase64Url,
-  TokenKey,
-  transcriptOf,
-} from "../../core/session/proof.ts";
+import { toBase64Url } from "../../core/auth/base64url.ts";
+import { transcriptOf } from "../../core/auth/proof.ts";
+import { TokenKey } from "../../core/auth/token.ts";
 import type { Role } from "../support/vectors.ts";
 import { joined } from "./mutate.ts";
 import { unclean } from "./problems.ts";

@@ -247,6 +247,12 @@ def from_base64(text):
     return data
 
 
+def token_id(token):
+    """Tells a server that has several tokens which one is meant."""
+    digest = hmac.new(token, b"limpet/1 token id\0", hashlib.sha256).digest()
+    return "token:" + to_base64(digest[:12])
+
+
 def proof(token, side, *parts):
     return hmac.new(token, b"\x00".join([f"limpet/1 {side} proof".encode(), b"".join(parts)]),
                     hashlib.sha256).digest()
@@ -326,7 +332,7 @@ class Session:
         request = to_json(request)
         if len(request) > max(self.peer_limits["frame"], self.peer_limits["control"]):
             raise Failure(125, "limit_exceeded: the command is too long for this server")
-        self.send(encode(PROOF, {"proof": to_base64(mine)}),
+        self.send(encode(PROOF, {"key": token_id(token), "proof": to_base64(mine)}),
                   encode(OPEN, request, self.CHANNEL, 0, self.peer_limits["frame"]))
         theirs = from_base64(parse(self.expect(PROOF, deadline))["proof"])
         if not hmac.compare_digest(theirs, proof(token, "server", transcript, mine)):

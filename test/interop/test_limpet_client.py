@@ -174,7 +174,8 @@ class Handshake(unittest.TestCase):
         for case in load("handshake.json")["cases"]:
             with self.subTest(case["name"]):
                 token = case["token"].encode("utf-8")
-                hellos = bytes.fromhex(case["clientHello"] + case["serverHello"])
+                hellos = bytes.fromhex(case["clientHello"] + case["serverHello"]
+                                       + case["binding"])
                 transcript = limpet.hashlib.sha256(hellos).digest()
                 mine = limpet.proof(token, "client", transcript)
                 theirs = limpet.proof(token, "server", transcript, mine)
@@ -183,7 +184,8 @@ class Handshake(unittest.TestCase):
                 self.assertEqual(mine.hex() == case["clientProof"], wrong != "client")
                 if wrong != "client":
                     self.assertEqual(theirs.hex() == case["serverProof"], wrong != "server")
-                    frame = limpet.encode(limpet.PROOF, {"proof": limpet.to_base64(mine)})
+                    frame = limpet.encode(limpet.PROOF, {
+                        "key": limpet.token_id(token), "proof": limpet.to_base64(mine)})
                     self.assertEqual(frame.hex(), case["clientProofFrame"])
                 for side, nonce in case["nonces"].items():
                     hello = json.loads(bytes.fromhex(case[side + "Hello"])[10:])

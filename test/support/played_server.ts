@@ -7,7 +7,8 @@
 import { encodeFrame, type Frame, FrameType } from "../../core/frame/frame.ts";
 import { SERVER_PREFACE } from "../../core/frame/preface.ts";
 import type { Duplex } from "../../core/ports.ts";
-import { TokenKey, transcriptOf } from "../../core/session/proof.ts";
+import { transcriptOf } from "../../core/auth/proof.ts";
+import { TokenKey } from "../../core/auth/token.ts";
 import { splitControl } from "../../core/session/parts.ts";
 import { decode, fromHex } from "./frames.ts";
 import { jsonFrame, RawPeer, serverProofFrame } from "./raw_peer.ts";

@@ -11,12 +11,9 @@ import { CLIENT_PREFACE, SERVER_PREFACE } from "../../core/frame/preface.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../core/limits.ts";
 import type { Duplex, Platform } from "../../core/ports.ts";
 import { helloFrame, readProof } from "../../core/session/hello.ts";
-import {
-  makeNonce,
-  toBase64Url,
-  TokenKey,
-  transcriptOf,
-} from "../../core/session/proof.ts";
+import { toBase64Url } from "../../core/auth/base64url.ts";
+import { makeNonce, transcriptOf } from "../../core/auth/proof.ts";
+import { TokenKey } from "../../core/auth/token.ts";
 import { join } from "./frames.ts";
 import { PLATFORM, TOKEN } from "./serving.ts";
 
@@ -109,10 +106,14 @@ export class RawPeer {
 
   /** The client's handshake up to the server's HELLO: what PROOF is made of. */
   async greetServer(limits: Partial<Limits> = {}, token: string = TOKEN) {
-    const hello = helloFrame({ min: 1, max: 1 }, makeNonce(), {
-      ...DEFAULT_LIMITS,
-      ...limits,
-    });
+    const hello = helloFrame(
+      { min: 1, max: 1, features: [], bindings: [] },
+      makeNonce(),
+      {
+        ...DEFAULT_LIMITS,
+        ...limits,
+      },
+    );
     await this.write(CLIENT_PREFACE, hello);
     const answer = await this.expect(FrameType.HELLO);
     return await this.#handshake(
@@ -135,10 +136,14 @@ export class RawPeer {
   /** The server's handshake up to its HELLO: what PROOF is made of. */
   async greetClient(limits: Partial<Limits> = {}, token: string = TOKEN) {
     const theirs = await this.expect(FrameType.HELLO);
-    const hello = helloFrame({ version: 1 }, makeNonce(), {
-      ...DEFAULT_LIMITS,
-      ...limits,
-    });
+    const hello = helloFrame(
+      { version: 1, hostKey: undefined, binding: undefined },
+      makeNonce(),
+      {
+        ...DEFAULT_LIMITS,
+        ...limits,
+      },
+    );
     await this.write(SERVER_PREFACE, hello);
     return await this.#handshake(
       encodeFrame(theirs),

@@ -17,7 +17,7 @@ import {
   type Session,
 } from "../../core/client.ts";
 import type { Duplex } from "../../core/ports.ts";
-import { makeToken } from "../../core/session/proof.ts";
+import { makeToken } from "../../core/auth/token.ts";
 import { parseAddress } from "../../core/target.ts";
 import { adapter } from "./adapter.ts";
 import { eventually } from "./leaks.ts";

@@ -43,6 +43,8 @@ export interface FrameCase {
 export interface HandshakeCase {
   readonly name: string;
   readonly token: string;
+  readonly tokenId: string;
+  readonly binding: string;
   readonly clientHello: string;
   readonly serverHello: string;
   readonly transcript: string;
@@ -53,6 +55,21 @@ export interface HandshakeCase {
   readonly serverProofFrame: string | null;
   readonly serverCloseFrame?: string;
   readonly verifies: boolean;
+  readonly wrong?: Role;
+}
+
+export interface KeyPairCase {
+  readonly name: string;
+  readonly clientSeed: string;
+  readonly hostSeed: string;
+  readonly clientKey: string;
+  readonly hostKey: string;
+  readonly clientHello: string;
+  readonly serverHello: string;
+  readonly transcript: string;
+  readonly clientProof: string;
+  readonly serverProof: string;
+  readonly clientProofFrame: string;
   readonly wrong?: Role;
 }
 
@@ -105,6 +122,7 @@ export const frameVectors = read<{
 export const handshakeVectors = read<{
   labels: Record<string, string>;
   cases: HandshakeCase[];
+  keyPairs: KeyPairCase[];
 }>("handshake");
 
 export const sessionVectors = read<{

@@ -438,23 +438,117 @@ def mac(token, *parts):
     return hmac.new(token.encode("utf-8"), b"".join(parts), hashlib.sha256).digest()
 
 
+def token_id(token):
+    return "token:" + b64(mac(token, b"limpet/1 token id\0")[:12])
+
+
 class Handshake:
     """Both HELLO frames and what follows from them."""
 
-    def __init__(self, label, token=TOKEN, client=None, server=None, server_token=None):
+    def __init__(self, label, token=TOKEN, client=None, server=None, server_token=None,
+                 binding=b""):
         self.token, self.server_token = token, token if server_token is None else server_token
         self.nonces = {CLIENT: nonce(f"client, {label}"), SERVER: nonce(f"server, {label}")}
         self.client = client or frame("HELLO", hello(CLIENT, self.nonces[CLIENT]))
         self.server = server or frame("HELLO", hello(SERVER, self.nonces[SERVER]))
-        self.transcript = hashlib.sha256(self.client + self.server).digest()
+        self.binding = binding
+        self.transcript = hashlib.sha256(self.client + self.server + binding).digest()
         self.client_proof = mac(token, b"limpet/1 client proof\0", self.transcript)
         self.server_proof = mac(self.server_token, b"limpet/1 server proof\0", self.transcript,
                                 self.client_proof)
 
     def proofs(self):
-        return ({"proof": b64(self.client_proof)}, {"proof": b64(self.server_proof), "platform": {
+        return ({"key": token_id(self.token), "proof": b64(self.client_proof)}, {"proof": b64(self.server_proof), "platform": {
             "os": "linux", "arch": "x86_64", "shell": "/bin/sh", "encoding": "utf-8",
             "cwd": "/srv", "runtime": "vectors"}})
+
+
+# Ed25519, RFC 8032 section 5.1, in affine coordinates: slow, and short enough to check.
+P = 2 ** 255 - 19
+ORDER = 2 ** 252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, -1, P) % P
+
+
+def add(a, b):
+    product = D * a[0] * b[0] * a[1] * b[1]
+    return ((a[0] * b[1] + b[0] * a[1]) * pow(1 + product, -1, P) % P,
+            (a[1] * b[1] + a[0] * b[0]) * pow(1 - product, -1, P) % P)
+
+
+def multiply(number, point):
+    result = (0, 1)
+    for bit in bin(number)[2:]:
+        result = add(result, result)
+        if bit == "1":
+            result = add(result, point)
+    return result
+
+
+def base_point():
+    y = 4 * pow(5, -1, P) % P
+    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if x * x % P != square:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    return (P - x if x & 1 else x, y)
+
+
+def packed(point):
+    return (point[1] | (point[0] & 1) << 255).to_bytes(32, "little")
+
+
+class Signer:
+    def __init__(self, seed):
+        self.seed, digest = seed, hashlib.sha512(seed).digest()
+        self.prefix = digest[32:]
+        self.scalar = int.from_bytes(digest[:32], "little") & (2 ** 254 - 8) | 2 ** 254
+        self.public = packed(multiply(self.scalar, base_point()))
+        self.text = "ed25519:" + b64(self.public)
+
+    def sign(self, message):
+        def number(*parts):
+            return int.from_bytes(hashlib.sha512(b"".join(parts)).digest(), "little") % ORDER
+        secret = number(self.prefix, message)
+        first = packed(multiply(secret, base_point()))
+        second = (secret + number(first, self.public, message) * self.scalar) % ORDER
+        return first + second.to_bytes(32, "little")
+
+
+# RFC 8032 section 7.1, TEST 2: if this is wrong, so is all that is signed here.
+RFC8032 = Signer(bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"))
+assert RFC8032.public.hex() == "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"
+assert RFC8032.sign(b"r").hex() == (
+    "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+    "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00")
+
+
+def key_pair_cases():
+    """Handshakes of clients that have a key pair."""
+    cases = []
+    alice, host, other = (Signer(hashlib.sha256(name).digest())
+                          for name in (b"alice", b"host", b"another host"))
+
+    def case(name, wrong=None, signer=alice, server_signer=host, over=None):
+        label = f"key pair, {name}"
+        client = hello(CLIENT, nonce(f"client, {label}"), features=["ed25519"])
+        server = hello(SERVER, nonce(f"server, {label}"), hostKey=host.text)
+        hellos = frame("HELLO", client) + frame("HELLO", server)
+        transcript = hashlib.sha256(hellos).digest()
+        mine = signer.sign(b"limpet/1 client proof\0" + (over or transcript))
+        theirs = server_signer.sign(b"limpet/1 server proof\0" + transcript + mine)
+        cases.append({
+            "name": name, "clientSeed": alice.seed.hex(), "hostSeed": host.seed.hex(),
+            "clientKey": alice.text, "hostKey": host.text,
+            "clientHello": frame("HELLO", client).hex(), "serverHello": frame("HELLO", server).hex(),
+            "transcript": transcript.hex(), "clientProof": mine.hex(), "serverProof": theirs.hex(),
+            "clientProofFrame": frame("PROOF", {"key": alice.text, "proof": b64(mine)}).hex(),
+            **({"wrong": wrong} if wrong else {})})
+
+    case("the usual")
+    case("the client has another key", CLIENT, signer=other)
+    case("the client signed another transcript", CLIENT, over=bytes(32))
+    case("the server has another key", SERVER, server_signer=other)
+    return cases
 
 
 def handshake_file():
@@ -463,8 +557,8 @@ def handshake_file():
     def case(name, shake, result=None):
         client, server = shake.proofs()
         cases.append({
-            "name": name, "token": shake.token,
-            "nonces": {side: value.hex() for side, value in shake.nonces.items()},
+            "name": name, "token": shake.token, "tokenId": token_id(shake.token),
+            "binding": shake.binding.hex(), "nonces": {side: value.hex() for side, value in shake.nonces.items()},
             "clientHello": shake.client.hex(), "serverHello": shake.server.hex(),
             "transcript": shake.transcript.hex(),
             "clientProof": shake.client_proof.hex(), "serverProof": shake.server_proof.hex(),
@@ -488,12 +582,25 @@ def handshake_file():
         label, client=frame("HELLO", hello(CLIENT, nonce(f"client, {label}"), limits)),
         server=frame("HELLO", hello(SERVER, nonce(f"server, {label}"), limits))))
 
+    for name in ("tls-exporter", "tls-server-certificate"):
+        label = f"bound to {name}"
+        case(label, Handshake(
+            label, binding=hashlib.sha256(name.encode()).digest(),
+            client=frame("HELLO", hello(CLIENT, nonce(f"client, {label}"), bindings=[name])),
+            server=frame("HELLO", hello(SERVER, nonce(f"server, {label}"), binding=name))))
+    label = "another connection"
+    shake = Handshake(label, binding=bytes(32))
+    shake.server_proof = Handshake(label, binding=bytes([1] * 32)).server_proof
+    case("the server's proof is bound to another connection", shake,
+         {"verifies": False, "wrong": SERVER})
+
     close = {"code": "unauthenticated", "message": "Authentication failed"}
     shake = Handshake("wrong token")
     wrong = Handshake("wrong token", "not the token of the server", shake.client, shake.server)
     case("the client has a wrong token", shake, {
         "verifies": False, "wrong": CLIENT, "clientProof": wrong.client_proof.hex(),
-        "clientProofFrame": frame("PROOF", wrong.proofs()[0]).hex(), "serverProof": None,
+        "clientProofFrame": frame("PROOF", wrong.proofs()[0]).hex(),
+        "serverProof": None,
         "serverProofFrame": None, "serverCloseFrame": frame("CLOSE", close).hex()})
     shake = Handshake("wrong server", server_token="not the token of the client")
     case("the server has a wrong token", shake, {"verifies": False, "wrong": SERVER})
@@ -507,7 +614,8 @@ def handshake_file():
         shake.server_proof = proof
         case(name, shake, {"verifies": False, "wrong": SERVER})
     return {"labels": {CLIENT: b"limpet/1 client proof\0".hex(),
-                       SERVER: b"limpet/1 server proof\0".hex()}, "cases": cases}
+                       SERVER: b"limpet/1 server proof\0".hex()}, "cases": cases,
+            "keyPairs": key_pair_cases()}
 
 
 # ---- sessions.json ---------------------------------------------------------------------
@@ -700,7 +808,7 @@ def sessions_file():
     wrong = Handshake("x", "another token, of another server", talk.shake.client,
                       talk.shake.server)
     talk.out["clientToken"] = wrong.token
-    talk.client(("PROOF", {"proof": b64(wrong.client_proof)}), ("OPEN", run("true"), 1)).server(
+    talk.client(("PROOF", wrong.proofs()[0]), ("OPEN", run("true"), 1)).server(
         ("CLOSE", {"code": "unauthenticated", "message": "Authentication failed"}))
     done(talk, 255, unclosed=True)
     talk = C("version mismatch", "The server has no version in common with the client.",

@@ -1,0 +1,62 @@
+/**
+ * How a server finds out who a client is.
+ *
+ * @module
+ */
+
+import type { Identity } from "../identity.ts";
+import type { Bytes } from "./base64url.ts";
+import { TokenKey } from "./token.ts";
+
+/** What a client says of itself, and what it has to be true of. */
+export interface Claim {
+  /** `token:…` or `ed25519:…`; undefined if the client names none. */
+  readonly key: string | undefined;
+  /** 32 bytes for a token, 64 for a key pair: not checked yet. */
+  readonly proof: Bytes;
+  readonly transcript: Bytes;
+  /** Where the client is, as `Duplex.peer` has it. */
+  readonly peer: string;
+}
+
+/** The client is who it says, and this is the server's own proof. */
+export interface Admission {
+  readonly identity: Identity;
+  readonly proof: Bytes;
+}
+
+/** It is not; the reason is for the server's log, and never told the client. */
+export interface Denial {
+  readonly denied: string;
+}
+
+/**
+ * Decides about claims. A claim that is denied takes as long as one that is
+ * not, so that nobody can find out in that way who is known.
+ */
+export interface Authenticator {
+  /**
+   * The server's own public key (`ed25519:…`), which it shows to clients that
+   * have a key pair. Without one they cannot come.
+   */
+  readonly hostKey?: string;
+  authenticate(claim: Claim): Promise<Admission | Denial>;
+}
+
+/** Who has the one token is `default`. Rejects if the token is too short. */
+export async function tokenAuthenticator(
+  token: string,
+): Promise<Authenticator> {
+  const key = await TokenKey.from(token);
+  return {
+    async authenticate({ proof, transcript }) {
+      if (!(await key.verifyClient(proof, transcript))) {
+        return { denied: "the proof of the token is wrong" };
+      }
+      return {
+        identity: { name: "default" },
+        proof: await key.serverProof(transcript, proof),
+      };
+    },
+  };
+}

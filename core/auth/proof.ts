@@ -1,0 +1,56 @@
+/**
+ * What a proof is made over. PROTOCOL.md, "Handshake".
+ *
+ * @module
+ */
+
+import type { Bytes } from "./base64url.ts";
+
+/** Bytes of a nonce. */
+export const NONCE_BYTES = 32;
+
+const encoder = new TextEncoder();
+
+/**
+ * SHA-256 over both HELLO frames, headers included, and what binds the proofs
+ * to the connection beneath, if anything does.
+ */
+export async function transcriptOf(
+  clientHello: Uint8Array,
+  serverHello: Uint8Array,
+  binding: Uint8Array = new Uint8Array(0),
+): Promise<Bytes> {
+  const whole = join(clientHello, serverHello, binding);
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", whole));
+}
+
+/** Fresh random bytes for a HELLO. */
+export function makeNonce(): Bytes {
+  return crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
+}
+
+/** What the client proves that it can sign. */
+export function clientMessage(transcript: Bytes): Bytes {
+  return message("client proof", transcript);
+}
+
+/** What the server proves that it can sign. */
+export function serverMessage(transcript: Bytes, clientProof: Bytes): Bytes {
+  return message("server proof", transcript, clientProof);
+}
+
+/** What is signed for one purpose can never be taken for another. */
+export function message(purpose: string, ...parts: Uint8Array[]): Bytes {
+  return join(encoder.encode(`limpet/1 ${purpose}\0`), ...parts);
+}
+
+function join(...parts: Uint8Array[]): Bytes {
+  const length = parts.reduce((sum, part) => sum + part.byteLength, 0);
+  const whole = new Uint8Array(length);
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.byteLength;
+  }
+  return whole;
+}

@@ -1,0 +1,93 @@
+/**
+ * Tokens: secrets that a client and its server share.
+ *
+ * @module
+ */
+
+import { LimpetError } from "../errors.ts";
+import { type Bytes, toBase64Url } from "./base64url.ts";
+import type { ClientProof, Credential } from "./credential.ts";
+import { clientMessage, message, serverMessage } from "./proof.ts";
+
+/** Shortest token accepted, in bytes: fewer can be guessed offline. */
+export const MIN_TOKEN_BYTES = 16;
+
+/** Bytes of a token's digest that name it to the server. */
+const ID_BYTES = 12;
+
+const encoder = new TextEncoder();
+
+/** A shared secret, ready for proving; its bytes cannot be read out again. */
+export class TokenKey implements Credential {
+  readonly #key: CryptoKey;
+
+  private constructor(key: CryptoKey) {
+    this.#key = key;
+  }
+
+  /** Throws `invalid_argument` for a token that is too short. Never shows it. */
+  static async from(token: string): Promise<TokenKey> {
+    const bytes = encoder.encode(token);
+    if (bytes.byteLength < MIN_TOKEN_BYTES) {
+      throw new LimpetError(
+        "invalid_argument",
+        `Token has ${bytes.byteLength} bytes, at least ${MIN_TOKEN_BYTES} ` +
+          "are needed",
+      );
+    }
+    const algorithm = { name: "HMAC", hash: "SHA-256" };
+    const key = await crypto.subtle.importKey("raw", bytes, algorithm, false, [
+      "sign",
+      "verify",
+    ]);
+    return new TokenKey(key);
+  }
+
+  /** Tells a server with several tokens which it is, and nobody what it is. */
+  async id(): Promise<string> {
+    const digest = await this.#sign(message("token id"));
+    return `token:${toBase64Url(digest.subarray(0, ID_BYTES))}`;
+  }
+
+  async prove(transcript: Bytes): Promise<ClientProof> {
+    const proof = await this.clientProof(transcript);
+    return {
+      key: await this.id(),
+      proof,
+      verifyServer: (theirs) => this.verifyServer(theirs, transcript, proof),
+    };
+  }
+
+  clientProof(transcript: Bytes): Promise<Bytes> {
+    return this.#sign(clientMessage(transcript));
+  }
+
+  serverProof(transcript: Bytes, clientProof: Bytes): Promise<Bytes> {
+    return this.#sign(serverMessage(transcript, clientProof));
+  }
+
+  // WebCrypto's HMAC verify compares in constant time.
+
+  verifyClient(proof: Bytes, transcript: Bytes): Promise<boolean> {
+    const signed = clientMessage(transcript);
+    return crypto.subtle.verify("HMAC", this.#key, proof, signed);
+  }
+
+  verifyServer(
+    proof: Bytes,
+    transcript: Bytes,
+    clientProof: Bytes,
+  ): Promise<boolean> {
+    const signed = serverMessage(transcript, clientProof);
+    return crypto.subtle.verify("HMAC", this.#key, proof, signed);
+  }
+
+  async #sign(bytes: Bytes): Promise<Bytes> {
+    return new Uint8Array(await crypto.subtle.sign("HMAC", this.#key, bytes));
+  }
+}
+
+/** A fresh token of 256 bits, in base64url. */
+export function makeToken(): string {
+  return toBase64Url(crypto.getRandomValues(new Uint8Array(32)));
+}
