@@ -211,8 +211,8 @@ export function readClose(payload: Uint8Array, peer: string): LimpetError {
   if (code === "unauthenticated" && message === AUTHENTICATION_FAILED) {
     return new LimpetError(
       "unauthenticated",
-      `${peer} did not accept our proof: it has another token, or does not ` +
-        "let this identity in",
+      `${peer} did not accept our proof: it knows no such token or key, or ` +
+        "does not let it in from here, or not any more",
     );
   }
   return new LimpetError(
