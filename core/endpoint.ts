@@ -58,10 +58,20 @@ export function diallerOf(machine: Machine, target: Target): Dialler {
         "sessions. limpet shell and limpet exec speak it; programs use tcp://",
     );
   }
+  refuseTls(target);
   return (signal) =>
     target.kind === "command"
       ? commandDuplex(machine.spawner, target.line, machine.environment())
       : machine.dial(target, signal);
+}
+
+function refuseTls(target: Target): void {
+  if (target.kind !== "tls") return;
+  throw new LimpetError(
+    "unsupported",
+    `Address "${formatTarget(target)}" cannot be used: this version does not ` +
+      "speak tls:// yet",
+  );
 }
 
 /** Connects to an address, as text or as a byte stream that is there. */
@@ -126,7 +136,9 @@ export async function serveAt(
     token,
   });
   await server.ready();
-  const listener = await machine.listen(parseAddress(address));
+  const target = parseAddress(address);
+  refuseTls(target);
+  const listener = await machine.listen(target);
   const serving = server.listen(listener);
   const close = async (graceMs?: number) => {
     await server.close(graceMs);

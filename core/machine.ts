@@ -12,6 +12,7 @@ import type {
   SocketTarget,
   Spawner,
 } from "./ports.ts";
+import type { TlsDialOptions, TlsListenOptions } from "./tls/options.ts";
 
 /** A small file and who may read it. */
 export interface FileContents {
@@ -61,8 +62,13 @@ export interface Machine {
   /** Windows has other paths, quoting and signals. */
   readonly isWindows: boolean;
   readonly files: Files;
-  dial(target: SocketTarget, signal?: AbortSignal): Promise<Duplex>;
-  listen(target: SocketTarget): Promise<Listener>;
+  /** `tls` is what a target `tls://` needs and no other. */
+  dial(
+    target: SocketTarget,
+    signal?: AbortSignal,
+    tls?: TlsDialOptions,
+  ): Promise<Duplex>;
+  listen(target: SocketTarget, tls?: TlsListenOptions): Promise<Listener>;
   readonly spawner: Spawner;
   /** What a server tells its clients. */
   platform(): Platform;

@@ -33,11 +33,15 @@ export interface Duplex {
   writev?(chunks: readonly Uint8Array[]): Promise<void>;
   /** Where the other end is, for messages: `127.0.0.1:40312`, `unix`, `stdio`. */
   readonly peer?: string;
-  /** There if the bytes go over TLS, after its handshake. */
+  /** There if the bytes go over TLS. */
   readonly tls?: TlsInfo;
 }
 
-/** What is known of a TLS connection beneath a {@linkcode Duplex}. */
+/**
+ * What is known of a TLS connection beneath a {@linkcode Duplex}. A listener may
+ * give its connections out before their TLS handshake: then all of this but
+ * `serverCertificateHash` is true only once something has been read.
+ */
 export interface TlsInfo {
   /** SHA-256 of the server's certificate (DER), 32 bytes; the same on both ends. */
   readonly serverCertificateHash: Uint8Array;
@@ -46,6 +50,16 @@ export interface TlsInfo {
    * context); the same on both ends. Only where the runtime can tell.
    */
   readonly exporter?: (label: string, length: number) => Uint8Array;
+  /** At a server, if the client has shown one and it was accepted. */
+  readonly clientCertificate?: ClientCertificate;
+}
+
+/** Who a client is by its certificate. */
+export interface ClientCertificate {
+  /** SHA-256 of the certificate (DER), 32 bytes. */
+  readonly hash: Uint8Array;
+  /** The common name of its subject; empty without one. The client's own words. */
+  readonly commonName: string;
 }
 
 /** Makes a new connection to the same place each time it is called. */
@@ -145,5 +159,9 @@ export interface Platform {
 
 /** Where a socket connects to or listens on. */
 export type SocketTarget =
-  | { readonly kind: "tcp"; readonly hostname: string; readonly port: number }
+  | {
+    readonly kind: "tcp" | "tls";
+    readonly hostname: string;
+    readonly port: number;
+  }
   | { readonly kind: "unix"; readonly path: string };

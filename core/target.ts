@@ -23,12 +23,13 @@ export type Target =
   | RawTarget
   | { readonly kind: "command"; readonly line: string };
 
-const TARGET_FORMS = "host, host:port, tcp://host:port, unix:PATH, " +
-  "cmd:COMMAND LINE or raw://127.0.0.1:port";
+const TARGET_FORMS = "host, host:port, tcp://host:port, tls://host:port, " +
+  "unix:PATH, cmd:COMMAND LINE or raw://127.0.0.1:port";
 
-const ADDRESS_FORMS = "host, host:port, tcp://host:port or unix:PATH";
+const ADDRESS_FORMS =
+  "host, host:port, tcp://host:port, tls://host:port or unix:PATH";
 
-/** Reads a target. Throws `invalid_argument`, or `unsupported` for `tls://`. */
+/** Reads a target. Throws `invalid_argument`. */
 export function parseTarget(text: string): Target {
   if (text.startsWith("cmd:")) {
     const line = text.slice(4).trim();
@@ -55,6 +56,9 @@ function readAddress(text: string, forms: string): SocketTarget {
     return { kind: "unix", path };
   }
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1].toLowerCase();
+  if (scheme === "tls") {
+    return { ...parseHost(text, text.slice(6), forms), kind: "tls" };
+  }
   if (scheme !== undefined && scheme !== "tcp") {
     if (scheme === "raw") {
       throw invalid(
@@ -62,13 +66,6 @@ function readAddress(text: string, forms: string): SocketTarget {
         "raw:// is for those who connect; to serve the raw protocol, write " +
           "--raw tcp://host:port",
         forms,
-      );
-    }
-    if (scheme === "tls") {
-      throw new LimpetError(
-        "unsupported",
-        `Address "${text}" cannot be used: this version does not speak ` +
-          `${scheme}:// yet`,
       );
     }
     throw invalid(text, `it has the unknown scheme ${scheme}://`, forms);
@@ -80,7 +77,7 @@ function parseHost(
   whole: string,
   text: string,
   forms: string,
-): SocketTarget & { readonly kind: "tcp" } {
+): { readonly kind: "tcp"; readonly hostname: string; readonly port: number } {
   const match = /^\[([^\]]*)\](?::(.*))?$/.exec(text) ??
     // More than one colon and no brackets: an IPv6 address without a port.
     (text.split(":").length > 2
@@ -120,6 +117,7 @@ export function formatTarget(target: Target): string {
     case "unix":
       return `unix:${target.path}`;
     case "tcp":
+    case "tls":
     case "raw": {
       const { kind, hostname, port } = target;
       const host = hostname.includes(":") ? `[${hostname}]` : hostname;
@@ -130,7 +128,7 @@ export function formatTarget(target: Target): string {
 
 /** Whether only this machine can reach the address. */
 export function isLocal(target: Target): boolean {
-  if (target.kind !== "tcp" && target.kind !== "raw") return true;
+  if (target.kind === "unix" || target.kind === "command") return true;
   return isLoopback(target.hostname) ||
     target.hostname.toLowerCase().endsWith(".localhost");
 }

@@ -15,6 +15,7 @@ import type { Duplex, Listener, SocketTarget } from "../core/ports.ts";
 import { parseAddress } from "../core/target.ts";
 import { adapter } from "./support/adapter.ts";
 import { chunksOf, digest, receive, textOf } from "./support/bytes.ts";
+import { selfSigned, TRUST_ALL } from "./support/certificates.ts";
 import {
   checkLeaks,
   descriptors,
@@ -22,12 +23,16 @@ import {
   type LeakCheck,
 } from "./support/leaks.ts";
 
-const { dial, listen } = adapter;
+const identity = await selfSigned();
+
+const dial = (target: SocketTarget, signal?: AbortSignal) =>
+  adapter.dial(target, signal, TRUST_ALL);
+const listen = (target: SocketTarget) => adapter.listen(target, { identity });
 
 const folder = mkdtempSync(join(tmpdir(), "limpet-socket-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const LOOPBACK: SocketTarget = { kind: "tcp", hostname: "127.0.0.1", port: 0 };
+const LOOPBACK = { kind: "tcp", hostname: "127.0.0.1", port: 0 } as const;
 let sockets = 0;
 
 /** A path that no other test uses. */
@@ -35,8 +40,11 @@ function path(): string {
   return join(folder, `${sockets++}.sock`);
 }
 
-function target(kind: "tcp" | "unix"): SocketTarget {
-  return kind === "tcp" ? LOOPBACK : { kind, path: path() };
+const KINDS = ["tcp", "unix", "tls"] as const;
+type Kind = typeof KINDS[number];
+
+function target(kind: Kind): SocketTarget {
+  return kind === "unix" ? { kind, path: path() } : { ...LOOPBACK, kind };
 }
 
 async function accepted(listener: Listener): Promise<Duplex> {
@@ -46,7 +54,7 @@ async function accepted(listener: Listener): Promise<Duplex> {
 }
 
 /** Both ends of a connection. */
-async function pair(kind: "tcp" | "unix"): Promise<[Duplex, Duplex]> {
+async function pair(kind: Kind): Promise<[Duplex, Duplex]> {
   const listener = await listen(target(kind));
   const ends = await Promise.all([
     dial(parseAddress(listener.address)),
@@ -80,17 +88,18 @@ const failure = { name: "LimpetError", code: "connection_lost" };
 // Runtimes open descriptors of their own at the first use of this and that.
 let noLeaks: LeakCheck;
 beforeAll(async () => {
-  for (const kind of ["tcp", "unix"] as const) {
+  for (const kind of KINDS) {
     for (const end of await pair(kind)) drop(end);
   }
   noLeaks = checkLeaks();
 });
 afterEach(() => noLeaks());
 
-describe.each(["tcp", "unix"] as const)("a %s connection", (kind) => {
+describe.each(KINDS)("a %s connection", (kind) => {
   test("carries bytes unchanged both ways at once", async () => {
     const [a, b] = await pair(kind);
-    const total = 48 * 1024 * 1024;
+    // Encrypting on two cores takes its time.
+    const total = (kind === "tls" ? 8 : 48) * 1024 * 1024;
     const gathered = async ({ writable, writev }: Duplex) => {
       const writer = writable.getWriter();
       const batch: Uint8Array[] = [];
@@ -202,7 +211,7 @@ describe.each(["tcp", "unix"] as const)("a %s connection", (kind) => {
       const [a, b] = await pair(kind);
       const before = descriptors().length;
       const writer = a.writable.getWriter();
-      const chunk = new Uint8Array(64 << 20);
+      const chunk = new Uint8Array((kind === "tls" ? 16 : 64) << 20);
       const writing = how === "write"
         ? writer.write(chunk)
         : a.writev?.([chunk]);

@@ -13,19 +13,31 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   base: [],
   auth: ["base"],
   text: ["base"],
+  tls: ["base"],
   frame: ["base"],
   link: ["base", "frame"],
   channel: ["base", "frame"],
   session: ["base", "auth", "frame", "link", "channel"],
   exec: ["base", "text", "frame", "channel"],
   raw: ["base", "text", "frame", "exec"],
-  api: ["base", "auth", "text", "frame", "link", "session", "channel", "exec"],
+  api: [
+    "base",
+    "auth",
+    "text",
+    "tls",
+    "frame",
+    "link",
+    "session",
+    "channel",
+    "exec",
+  ],
   lab: ["base", "auth", "frame", "session", "raw", "api"],
   config: ["base", "auth", "api"],
   cli: [
     "base",
     "auth",
     "text",
+    "tls",
     "session",
     "exec",
     "raw",
@@ -35,8 +47,28 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   // What both adapters need, such as reading an address.
   adapter: ["base", "text"],
-  "adapters/node": ["base", "text", "api", "lab", "cli", "adapter"],
-  "adapters/deno": ["base", "text", "api", "lab", "cli", "adapter"],
+  "adapters/node": [
+    "base",
+    "text",
+    "tls",
+    "api",
+    "lab",
+    "cli",
+    "adapter",
+    "adapters/tls",
+  ],
+  "adapters/deno": [
+    "base",
+    "text",
+    "tls",
+    "api",
+    "lab",
+    "cli",
+    "adapter",
+    "adapters/tls",
+  ],
+  // Over node:tls, which every runtime has, and Node's streams.
+  "adapters/tls": ["base", "tls", "api", "adapter", "adapters/node"],
 };
 
 /** The modules of core/ that stand below everything. */
@@ -44,7 +76,13 @@ const BASE =
   /^core\/(deferred|duration|errors|identity|limits|nearest|ports|printable)\.ts$/;
 
 /** Packages that core may use, each by this name alone. */
-const CORE_PACKAGES = ["@std/streams", "iconv-lite", "jsonc-parser"];
+const CORE_PACKAGES = [
+  "@std/streams",
+  "iconv-lite",
+  "jsonc-parser",
+  "pkijs",
+  "asn1js",
+];
 
 /** What the top level of the repository may hold. */
 const TOP_LEVEL = [

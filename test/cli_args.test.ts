@@ -173,17 +173,17 @@ describe("parseTarget", () => {
     expect(() => parseTarget(text)).toThrow(why);
   });
 
-  test("tls:// is for a later version, and nobody listens on a command", () => {
-    expect(() => parseTarget("tls://box")).toThrow(
-      expect.objectContaining({
-        code: "unsupported",
-        message: expect.stringContaining("does not speak tls:// yet"),
-      }),
-    );
+  test("of tls:// are read, and nobody listens on a command", () => {
+    expect(parseTarget("TLS://[::1]")).toEqual({
+      kind: "tls",
+      hostname: "::1",
+      port: 8090,
+    });
+    expect(formatTarget(parseAddress("tls://box:1"))).toBe("tls://box:1");
     expect(() => parseAddress("cmd:true")).toThrow('"true" is no port');
     for (const text of ["cmd:true", "raw://127.0.0.1:1", "unix:", "a@b", ""]) {
       expect(() => parseAddress(text), text).toThrow(
-        /\. Write host, host:port, tcp:\/\/host:port or unix:PATH$/,
+        /\. Write host, host:port, tcp:.*, tls:\/\/host:port or unix:PATH$/,
       );
     }
     for (const text of ["cmd:", "raw://", "unix:", "a@b", "", "xyz://b"]) {

@@ -22,7 +22,7 @@ type DenoListener = Deno.TcpListener | Deno.UnixListener;
  * Listens. Rejects with a `LimpetError` `connection_failed`. A Unix socket gets
  * mode 0600; one that nobody answers on any more is replaced.
  */
-export async function listen(target: SocketTarget): Promise<Listener> {
+export async function listenPlain(target: SocketTarget): Promise<Listener> {
   let listener: DenoListener;
   try {
     try {
@@ -54,7 +54,7 @@ export async function listen(target: SocketTarget): Promise<Listener> {
 }
 
 function bind(target: SocketTarget): DenoListener {
-  return target.kind === "tcp"
+  return target.kind !== "unix"
     ? Deno.listen({
       hostname: target.hostname,
       port: target.port,

@@ -9,24 +9,33 @@
  */
 
 import { connectError } from "../../core/adapter/os_error.ts";
-import type { Duplex, SocketTarget } from "../../core/ports.ts";
+import { LimpetError } from "../../core/errors.ts";
+import type { Duplex, Listener, SocketTarget } from "../../core/ports.ts";
 import { formatTarget } from "../../core/target.ts";
+import type {
+  TlsDialOptions,
+  TlsListenOptions,
+} from "../../core/tls/options.ts";
 import { duplexOf } from "./connection.ts";
 import { osError } from "./errors.ts";
-
-export { listen } from "./listener.ts";
+import { listenPlain } from "./listener.ts";
 
 /**
- * Connects. Rejects with a `LimpetError` `connection_failed`, or with the
- * signal's reason.
+ * Connects. Rejects with a `LimpetError` `connection_failed`, with another code
+ * for what is TLS's own, or with the signal's reason.
  */
 export async function dial(
   target: SocketTarget,
   signal?: AbortSignal,
+  tls?: TlsDialOptions,
 ): Promise<Duplex> {
   signal?.throwIfAborted();
+  if (target.kind === "tls") {
+    const { dialTls } = await import("./tls.ts");
+    return await dialTls(target, required(tls), signal);
+  }
   try {
-    const conn = target.kind === "tcp"
+    const conn = target.kind !== "unix"
       ? await Deno.connect({
         hostname: target.hostname,
         port: target.port,
@@ -41,4 +50,19 @@ export async function dial(
     }
   }
   throw signal.reason;
+}
+
+/** Listens. Rejects with a `LimpetError` `connection_failed`. */
+export async function listen(
+  target: SocketTarget,
+  tls?: TlsListenOptions,
+): Promise<Listener> {
+  if (target.kind !== "tls") return await listenPlain(target);
+  const { listenTls } = await import("./tls.ts");
+  return await listenTls(target, required(tls));
+}
+
+function required<Options>(options: Options | undefined): Options {
+  if (options !== undefined) return options;
+  throw new LimpetError("invalid_argument", "A tls:// address needs options");
 }

@@ -1,12 +1,12 @@
 /**
- * An open socket as a byte stream.
+ * Sockets, and an open one as a byte stream.
  *
  * @module
  */
 
-import type { Socket } from "node:net";
-import { lostError } from "../../core/adapter/os_error.ts";
-import type { Duplex } from "../../core/ports.ts";
+import { connect, type NetConnectOpts, type Socket } from "node:net";
+import { connectError, lostError } from "../../core/adapter/os_error.ts";
+import type { Duplex, SocketTarget } from "../../core/ports.ts";
 import { formatTarget } from "../../core/target.ts";
 import { osError } from "./errors.ts";
 import { readableOf, writableOf } from "./streams.ts";
@@ -54,7 +54,8 @@ function drop(socket: Socket): void {
   socket.destroy();
 }
 
-function peerOf({ remoteAddress, remotePort }: Socket): string {
+/** Where its other end is: `127.0.0.1:40312`. */
+export function peerOf({ remoteAddress, remotePort }: Socket): string {
   if (remoteAddress === undefined || remotePort === undefined) return "unix";
   return hostPort(remoteAddress, remotePort);
 }
@@ -62,4 +63,62 @@ function peerOf({ remoteAddress, remotePort }: Socket): string {
 /** `127.0.0.1:40312`, and an IPv6 address in brackets. */
 function hostPort(hostname: string, port: number): string {
   return formatTarget({ kind: "tcp", hostname, port }).slice("tcp://".length);
+}
+
+/**
+ * How long the first of a host's addresses may take before the next is tried
+ * as well. Node's own 250 ms also cuts off the last one on a slow network.
+ */
+const NEXT_ADDRESS_MS = 2_000;
+
+/** Connects, and makes something of the socket before anything happens on it. */
+export function connectTo<Result>(
+  target: SocketTarget,
+  use: (socket: Socket) => Result,
+  signal?: AbortSignal,
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const socket = open(target, reject);
+    if (socket === null) return;
+    const aborted = (): void => {
+      reject(signal?.reason);
+      socket.destroy();
+    };
+    const failed = (error: Error): void => {
+      signal?.removeEventListener("abort", aborted);
+      reject(connectError(formatTarget(target), osError(error)));
+    };
+    signal?.addEventListener("abort", aborted, { once: true });
+    socket.on("error", failed);
+    socket.once("connect", () => {
+      signal?.removeEventListener("abort", aborted);
+      if (signal?.aborted) return;
+      const used = use(socket);
+      socket.off("error", failed);
+      resolve(used);
+    });
+  });
+}
+
+/** Null if Node refused the address itself, e.g. port 70000. */
+function open(
+  target: SocketTarget,
+  reject: (error: unknown) => void,
+): Socket | null {
+  const options: NetConnectOpts = target.kind !== "unix"
+    ? {
+      ...SOCKET_OPTIONS,
+      host: target.hostname,
+      port: target.port,
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
+    }
+    : { path: target.path, allowHalfOpen: true };
+  try {
+    return connect(options);
+  } catch (error) {
+    reject(connectError(formatTarget(target), osError(error)));
+    return null;
+  }
 }

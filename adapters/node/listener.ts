@@ -5,7 +5,7 @@
  */
 
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
-import { connect, createServer, type Server } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { listenError } from "../../core/adapter/os_error.ts";
 import type { Duplex, Listener, SocketTarget } from "../../core/ports.ts";
@@ -20,10 +20,13 @@ const BACKLOG = 1_024;
  * Listens. Rejects with a `LimpetError` `connection_failed`. A Unix socket gets
  * mode 0600; one that nobody answers on any more is replaced.
  */
-export async function listen(target: SocketTarget): Promise<Listener> {
+export async function listenPlain(
+  target: SocketTarget,
+  toDuplex: (socket: Socket) => Duplex = duplexOf,
+): Promise<Listener> {
   const queue = new Queue();
   const server = createServer(SOCKET_OPTIONS, (socket) => {
-    queue.push(duplexOf(socket));
+    queue.push(toDuplex(socket));
   });
   try {
     try {
@@ -57,7 +60,7 @@ function bind(server: Server, target: SocketTarget): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(
-      target.kind === "tcp"
+      target.kind !== "unix"
         ? { host: target.hostname, port: target.port, backlog: BACKLOG }
         : { path: target.path, backlog: BACKLOG },
       () => {
@@ -103,7 +106,7 @@ function addressOf(server: Server, target: SocketTarget): string {
     return formatTarget(target);
   }
   return formatTarget({
-    kind: "tcp",
+    kind: target.kind === "tls" ? "tls" : "tcp",
     hostname: address.address,
     port: address.port,
   });

@@ -4,71 +4,40 @@
  * @module
  */
 
-import { connect, type NetConnectOpts, type Socket } from "node:net";
-import { connectError } from "../../core/adapter/os_error.ts";
-import type { Duplex, SocketTarget } from "../../core/ports.ts";
-import { formatTarget } from "../../core/target.ts";
-import { duplexOf, SOCKET_OPTIONS } from "./connection.ts";
-import { osError } from "./errors.ts";
-
-export { listen } from "./listener.ts";
-
-/**
- * How long the first of a host's addresses may take before the next is tried
- * as well. Node's own 250 ms also cuts off the last one on a slow network.
- */
-const NEXT_ADDRESS_MS = 2_000;
+import { LimpetError } from "../../core/errors.ts";
+import type { Duplex, Listener, SocketTarget } from "../../core/ports.ts";
+import type {
+  TlsDialOptions,
+  TlsListenOptions,
+} from "../../core/tls/options.ts";
+import { connectTo, duplexOf } from "./connection.ts";
+import { listenPlain } from "./listener.ts";
 
 /**
- * Connects. Rejects with a `LimpetError` `connection_failed`, or with the
- * signal's reason.
+ * Connects. Rejects with a `LimpetError` `connection_failed`, with another code
+ * for what is TLS's own, or with the signal's reason.
  */
-export function dial(
+export async function dial(
   target: SocketTarget,
   signal?: AbortSignal,
+  tls?: TlsDialOptions,
 ): Promise<Duplex> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const socket = open(target, reject);
-    if (socket === null) return;
-    const aborted = (): void => {
-      reject(signal?.reason);
-      socket.destroy();
-    };
-    const failed = (error: Error): void => {
-      signal?.removeEventListener("abort", aborted);
-      reject(connectError(formatTarget(target), osError(error)));
-    };
-    signal?.addEventListener("abort", aborted, { once: true });
-    socket.on("error", failed);
-    socket.once("connect", () => {
-      signal?.removeEventListener("abort", aborted);
-      if (signal?.aborted) return;
-      const duplex = duplexOf(socket);
-      socket.off("error", failed);
-      resolve(duplex);
-    });
-  });
+  if (target.kind !== "tls") return await connectTo(target, duplexOf, signal);
+  const { dialTls } = await import("./tls.ts");
+  return await dialTls(target, required(tls), signal);
 }
 
-/** Null if Node refused the address itself, e.g. port 70000. */
-function open(
+/** Listens. Rejects with a `LimpetError` `connection_failed`. */
+export async function listen(
   target: SocketTarget,
-  reject: (error: unknown) => void,
-): Socket | null {
-  const options: NetConnectOpts = target.kind === "tcp"
-    ? {
-      ...SOCKET_OPTIONS,
-      host: target.hostname,
-      port: target.port,
-      autoSelectFamily: true,
-      autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
-    }
-    : { path: target.path, allowHalfOpen: true };
-  try {
-    return connect(options);
-  } catch (error) {
-    reject(connectError(formatTarget(target), osError(error)));
-    return null;
-  }
+  tls?: TlsListenOptions,
+): Promise<Listener> {
+  if (target.kind !== "tls") return await listenPlain(target);
+  const { listenTls } = await import("./tls.ts");
+  return await listenTls(target, required(tls));
+}
+
+function required<Options>(options: Options | undefined): Options {
+  if (options !== undefined) return options;
+  throw new LimpetError("invalid_argument", "A tls:// address needs options");
 }

@@ -12,48 +12,60 @@ import type { LimpetError } from "../../core/errors.ts";
 /** Turns the error of a Node stream into ours; null: it closed too early. */
 export type ErrorMap = (error: unknown) => LimpetError;
 
+/** What holds a stream up, if it is not the stream's own methods. */
+export type Flow = Pick<Readable, "isPaused"> & {
+  pause(): void;
+  resume(): void;
+};
+
 /**
- * A Node stream as a web stream. Reads only while somebody is waiting, apart
- * from the one chunk that Node had under way.
+ * A Node stream as a web stream, or one that is still to come. Reads only while
+ * somebody is waiting, apart from the one chunk that Node had under way.
  */
-export function readableOf(
-  source: Readable,
+export function readableOf<Source extends Readable>(
+  source: Source | Promise<Source>,
   map: ErrorMap,
   cancel: () => void,
+  flowOf: (source: Source) => Flow = (source) => source,
 ): ReadableStream<Uint8Array> {
   let over = false;
+  let flow: Flow;
   return new ReadableStream<Uint8Array>({
-    start(controller): void {
-      // Paused before there is a listener, which would start the flow. The
-      // listener is there from the start, because Node drains what nobody
-      // listens to when a process ends.
-      source.pause();
-      source.on("data", (chunk: Uint8Array) => {
-        if (over) return;
-        controller.enqueue(plain(chunk));
-        // Nobody was waiting for it. As long as somebody is, no pause: the
-        // next read comes before Node's next.
-        if ((controller.desiredSize ?? 0) < 0) source.pause();
-      });
-      source.once("end", () => {
-        if (over) return;
-        over = true;
-        controller.close();
-      });
-      const fail = (error: unknown): void => {
-        if (over) return;
-        over = true;
-        controller.error(map(error));
+    start(controller): void | Promise<void> {
+      const attach = (source: Source): void => {
+        flow = flowOf(source);
+        // Paused before there is a listener, which would start the flow. The
+        // listener is there from the start, because Node drains what nobody
+        // listens to when a process ends.
+        flow.pause();
+        source.on("data", (chunk: Uint8Array) => {
+          if (over) return;
+          controller.enqueue(plain(chunk));
+          // Nobody was waiting for it. As long as somebody is, no pause: the
+          // next read comes before Node's next.
+          if ((controller.desiredSize ?? 0) < 0) flow.pause();
+        });
+        source.once("end", () => {
+          if (over) return;
+          over = true;
+          controller.close();
+        });
+        const fail = (error: unknown): void => {
+          if (over) return;
+          over = true;
+          controller.error(map(error));
+        };
+        source.on("error", fail);
+        source.once("close", () => fail(null));
       };
-      source.on("error", fail);
-      source.once("close", () => fail(null));
+      return source instanceof Promise ? source.then(attach) : attach(source);
     },
     pull(): void {
-      if (source.isPaused()) source.resume();
+      if (flow.isPaused()) flow.resume();
     },
     cancel(): void {
       over = true;
-      source.pause();
+      flow?.pause();
       cancel();
     },
   }, { highWaterMark: 0 });
@@ -66,12 +78,16 @@ export interface WritableSide {
   writev(chunks: readonly Uint8Array[]): Promise<void>;
 }
 
-/** A Node stream as a web stream whose writes settle when the OS has the bytes. */
+/**
+ * A Node stream, or one that is still to come, as a web stream whose writes
+ * settle when the OS has the bytes.
+ */
 export function writableOf(
-  sink: Writable,
+  stream: Writable | Promise<Writable>,
   map: ErrorMap,
   abort: () => void,
 ): WritableSide {
+  let sink: Writable;
   let failure: LimpetError | null = null;
   let reject: ((error: LimpetError) => void) | null = null;
 
@@ -98,15 +114,18 @@ export function writableOf(
   }
 
   const writable = new WritableStream<Uint8Array>({
-    start(controller): void {
-      const fail = (error: unknown): void => {
-        if (failure !== null || sink.writableFinished) return;
-        failure = map(error);
-        controller.error(failure);
-        reject?.(failure);
+    start(controller): void | Promise<void> {
+      const attach = (stream: Writable): void => {
+        sink = stream;
+        const fail = (error: unknown): void => {
+          if (failure !== null || sink.writableFinished) return;
+          failure = map(error);
+          controller.error(failure);
+          reject?.(failure);
+        };
+        sink.on("error", fail);
+        sink.once("close", () => fail(null));
       };
-      sink.on("error", fail);
-      sink.once("close", () => fail(null));
       // Not the method `abort`, which waits for a write that may never end.
       controller.signal.addEventListener("abort", () => {
         // The stream is being errored already: telling its controller so now
@@ -115,6 +134,7 @@ export function writableOf(
         reject?.(failure);
         abort();
       });
+      return stream instanceof Promise ? stream.then(attach) : attach(stream);
     },
     write(chunk): Promise<void> {
       return once((done) => writeLast(chunk, done));
@@ -124,21 +144,26 @@ export function writableOf(
     },
   });
 
+  function writev(chunks: readonly Uint8Array[]): Promise<void> {
+    return once((done) => {
+      // Uncorking hands everything to one writev(2).
+      sink.cork();
+      const last = chunks.length - 1;
+      chunks.forEach((chunk, index) => {
+        if (index < last) sink.write(chunk);
+        else writeLast(chunk, done);
+      });
+      sink.uncork();
+      if (last < 0) done();
+    });
+  }
+
   return {
     writable,
-    writev(chunks): Promise<void> {
-      return once((done) => {
-        // Uncorking hands everything to one writev(2).
-        sink.cork();
-        const last = chunks.length - 1;
-        chunks.forEach((chunk, index) => {
-          if (index < last) sink.write(chunk);
-          else writeLast(chunk, done);
-        });
-        sink.uncork();
-        if (last < 0) done();
-      });
-    },
+    writev: (chunks) =>
+      stream instanceof Promise
+        ? stream.then(() => writev(chunks))
+        : writev(chunks),
   };
 }
 

@@ -1,0 +1,73 @@
+/**
+ * TLS on Deno. Loaded when a `tls://` address is used.
+ *
+ * By `node:tls`, not by Deno's own API, which shows no peer's certificate, asks
+ * no client for one, and so can neither pin nor do mutual TLS.
+ *
+ * @module
+ */
+
+import type { Socket } from "node:net";
+import type { Duplex, Listener, SocketTarget } from "../../core/ports.ts";
+import type {
+  TlsDialOptions,
+  TlsListenOptions,
+} from "../../core/tls/options.ts";
+import { dial, type TlsTarget } from "../tls/dial.ts";
+import { listen } from "../tls/listen.ts";
+import type { Flow, TlsRuntime } from "../tls/runtime.ts";
+
+const runtime: TlsRuntime = {
+  async systemRoots(): Promise<readonly string[]> {
+    const tls = await import("node:tls") as unknown as NewerTls;
+    // Named, never left to the default: connections without roots of their own
+    // share their sessions by host name alone, so that the server on another
+    // port may show the certificate of the first, which then counts as trusted.
+    return tls.getCACertificates("default");
+  },
+  flow: (secure, raw): Flow => {
+    // `secure.pause()` alone stops nothing: everything would go on to be read
+    // and kept. What does is not public, and there is no other way.
+    const handle = (raw as Socket & { _handle?: Partial<Handle> })._handle;
+    return {
+      isPaused: () => secure.isPaused(),
+      pause: () => {
+        secure.pause();
+        handle?.readStop?.();
+      },
+      resume: () => {
+        handle?.readStart?.();
+        secure.resume();
+      },
+    };
+  },
+  canExport: false,
+};
+
+/** What the types of our oldest Node do not have yet. */
+interface NewerTls {
+  getCACertificates(which: "default"): string[];
+}
+
+/** What is under a socket of `node:net`. */
+interface Handle {
+  readStart(): void;
+  readStop(): void;
+}
+
+/** Connects over TLS. */
+export function dialTls(
+  target: TlsTarget,
+  options: TlsDialOptions,
+  signal?: AbortSignal,
+): Promise<Duplex> {
+  return dial(runtime, target, options, signal);
+}
+
+/** Listens for TLS connections. */
+export function listenTls(
+  target: SocketTarget,
+  options: TlsListenOptions,
+): Promise<Listener> {
+  return listen(runtime, target, options);
+}

@@ -1,0 +1,147 @@
+/**
+ * Connecting over TLS.
+ *
+ * @module
+ */
+
+import { isIP, type Socket } from "node:net";
+import type { ConnectionOptions, TLSSocket } from "node:tls";
+import { connectError } from "../../core/adapter/os_error.ts";
+import { LimpetError } from "../../core/errors.ts";
+import type { Duplex, SocketTarget } from "../../core/ports.ts";
+import { formatTarget } from "../../core/target.ts";
+import { clientTlsError, problemOf } from "../../core/tls/failure.ts";
+import type {
+  ShownCertificate,
+  TlsDialOptions,
+} from "../../core/tls/options.ts";
+import { codeOf, osError } from "../node/errors.ts";
+import { connectTo } from "../node/connection.ts";
+import { exporterOf, tlsDuplex } from "./connection.ts";
+import type { TlsRuntime } from "./runtime.ts";
+
+/** Where a TLS server is. */
+export type TlsTarget = Exclude<SocketTarget, { kind: "unix" }>;
+
+/**
+ * Connects and has the server judged. Rejects with what the judge throws, with
+ * a `LimpetError`, or with the signal's reason.
+ */
+export async function dial(
+  runtime: TlsRuntime,
+  target: TlsTarget,
+  options: TlsDialOptions,
+  signal?: AbortSignal,
+): Promise<Duplex> {
+  const { connect } = await import("node:tls");
+  const { hostname } = target;
+  const roots = options.roots ?? await runtime.systemRoots();
+  const address = formatTarget(target);
+  const common = {
+    host: hostname,
+    servername: isIP(hostname) === 0 ? hostname : undefined,
+    minVersion: "TLSv1.3",
+    // Not among Node's types, but an option of every runtime's.
+    allowHalfOpen: true,
+    ca: roots === undefined ? undefined : [...roots],
+    cert: options.identity?.certificate,
+    key: options.identity?.key,
+    // Judged below, with all there is to know, before anything is sent.
+    rejectUnauthorized: false,
+  } as const;
+  const { raw, socket } = await connectTo(target, (raw) => {
+    // Whatever befalls it is told by the socket on top.
+    raw.on("error", () => {});
+    const socket = connect({ socket: raw, ...common } as ConnectionOptions);
+    return { raw, socket };
+  }, signal);
+  await handshake(address, raw, socket, signal);
+  let serverCertificateHash: Uint8Array;
+  try {
+    serverCertificateHash = await judged(socket, options);
+  } catch (error) {
+    drop(raw, socket);
+    throw error;
+  }
+  return tlsDuplex({
+    raw,
+    secure: socket,
+    info: {
+      serverCertificateHash,
+      ...exporterOf(() => socket, runtime.canExport),
+    },
+    explain: (error) => clientTlsError(address, error),
+  }, runtime);
+}
+
+function handshake(
+  address: string,
+  raw: Socket,
+  socket: TLSSocket,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (error: unknown): void => {
+      signal?.removeEventListener("abort", aborted);
+      socket.off("secureConnect", done).off("close", closed);
+      if (error === undefined) return resolve();
+      drop(raw, socket);
+      reject(error);
+    };
+    const done = (): void => settle(undefined);
+    const aborted = (): void => settle(signal?.reason);
+    const closed = (): void => failed(new Error("closed by peer"));
+    const failed = (error: Error): void => {
+      const known = osError(error);
+      settle(clientTlsError(address, known) ?? connectError(address, known));
+    };
+    // Stays: there is always somebody to tell, and later the streams do.
+    socket.on("error", failed);
+    socket.once("secureConnect", done).once("close", closed);
+    if (signal?.aborted) aborted();
+    else signal?.addEventListener("abort", aborted, { once: true });
+  });
+}
+
+/** Resolves to the hash of the server's certificate if the judge is content. */
+async function judged(
+  socket: TLSSocket,
+  { judge }: TlsDialOptions,
+): Promise<Uint8Array> {
+  const { raw, valid_from, valid_to } = socket.getPeerCertificate();
+  // A resumed session shows the certificate of an earlier connection, and Deno
+  // calls that authorized. We never ask for one.
+  if (raw === undefined || socket.isSessionReused()) {
+    throw new LimpetError(
+      "connection_failed",
+      "The server's certificate cannot be seen on this connection",
+    );
+  }
+  const { createHash } = await import("node:crypto");
+  const hash = Uint8Array.from(createHash("sha256").update(raw).digest());
+  judge(shown(socket, hash, {
+    notBefore: Date.parse(valid_from),
+    notAfter: Date.parse(valid_to),
+  }));
+  return hash;
+}
+
+function shown(
+  { authorized, authorizationError: error }: TLSSocket,
+  hash: Uint8Array,
+  validity: { notBefore: number; notAfter: number },
+): ShownCertificate {
+  if (authorized) return { hash, problem: null, detail: "" };
+  // A code alone on Node, an error with one on the others.
+  const code = typeof error === "string" ? error : codeOf(error);
+  return {
+    hash,
+    problem: problemOf(code, validity, Date.now()),
+    detail: code ?? "not authorized",
+  };
+}
+
+function drop(raw: Socket, socket: TLSSocket): void {
+  socket.destroy();
+  raw.destroy();
+}

@@ -1,0 +1,168 @@
+/**
+ * Listening for TLS connections.
+ *
+ * @module
+ */
+
+import type { Socket } from "node:net";
+import type { Server, TLSSocket } from "node:tls";
+import { lostError } from "../../core/adapter/os_error.ts";
+import { LimpetError } from "../../core/errors.ts";
+import type {
+  ClientCertificate,
+  Duplex,
+  Listener,
+  SocketTarget,
+} from "../../core/ports.ts";
+import { serverTlsError } from "../../core/tls/failure.ts";
+import type { TlsListenOptions } from "../../core/tls/options.ts";
+import { osError } from "../node/errors.ts";
+import { listenPlain } from "../node/listener.ts";
+import { exporterOf, tlsDuplex } from "./connection.ts";
+import type { TlsRuntime } from "./runtime.ts";
+
+/** SHA-256. */
+type Hash = (bytes: Uint8Array) => Uint8Array;
+
+/**
+ * Listens. Connections are given out when they are accepted, so that whoever
+ * takes them can count them and put an end to a handshake that takes too long:
+ * reading waits for the handshake, and fails if that does.
+ */
+export async function listen(
+  runtime: TlsRuntime,
+  target: SocketTarget,
+  options: TlsListenOptions,
+): Promise<Listener> {
+  const { createHash, X509Certificate } = await import("node:crypto");
+  const { createServer } = await import("node:tls");
+  const hash: Hash = (bytes) =>
+    Uint8Array.from(createHash("sha256").update(bytes).digest());
+  const { certificate, key } = options.identity;
+  let server: Server;
+  let serverCertificateHash: Uint8Array;
+  try {
+    serverCertificateHash = hash(new X509Certificate(certificate).raw);
+    server = createServer({
+      cert: certificate,
+      key,
+      minVersion: "TLSv1.3",
+      // The deadline is the one of whoever takes the connection.
+      handshakeTimeout: 0x7fff_ffff,
+      ...(options.clientRoots === undefined ? {} : {
+        ca: [...options.clientRoots],
+        requestCert: true,
+        rejectUnauthorized: true,
+      }),
+    });
+  } catch (cause) {
+    throw new LimpetError(
+      "invalid_argument",
+      "The certificate and its key cannot be used for TLS: " +
+        (cause instanceof Error ? cause.message : String(cause)),
+      { cause },
+    );
+  }
+  const handshakes = new Handshakes(server);
+  return await listenPlain(target, (raw): Duplex => {
+    const { secure, socket } = handshakes.begin(raw);
+    const info = {
+      serverCertificateHash,
+      ...exporterOf(socket, runtime.canExport),
+      get clientCertificate(): ClientCertificate | undefined {
+        return clientOf(socket(), hash);
+      },
+    };
+    return tlsDuplex({ raw, secure, info, explain: serverTlsError }, runtime);
+  });
+}
+
+function clientOf(
+  socket: TLSSocket | null,
+  hash: Hash,
+): ClientCertificate | undefined {
+  const shown = socket?.authorized ? socket.getPeerCertificate() : undefined;
+  if (shown?.raw === undefined) return undefined;
+  const { CN } = shown.subject ?? {};
+  return { hash: hash(shown.raw), commonName: String(CN ?? "") };
+}
+
+/** A connection whose handshake is under way. */
+interface Pending {
+  readonly raw: Socket;
+  done(socket: TLSSocket): void;
+  failed(error: LimpetError): void;
+}
+
+/** What a handshake will come to. */
+interface Handshake {
+  readonly secure: Promise<TLSSocket>;
+  /** Null until then. */
+  readonly socket: () => TLSSocket | null;
+}
+
+/** Handshakes under way, by where their client is. */
+class Handshakes {
+  readonly #pending = new Map<string, Pending>();
+  readonly #server: Server;
+
+  constructor(server: Server) {
+    this.#server = server;
+    server.on("secureConnection", (socket) => this.#find(socket)?.done(socket));
+    server.on("tlsClientError", (error, socket) => {
+      const known = osError(refusal(socket) ?? error);
+      this.#find(socket)?.failed(serverTlsError(known) ?? lostError(known));
+    });
+  }
+
+  begin(raw: Socket): Handshake {
+    let socket: TLSSocket | null = null;
+    const place = placeOf(raw);
+    const secure = new Promise<TLSSocket>((resolve, reject) => {
+      const failed = (error: LimpetError): void => {
+        this.#pending.delete(place);
+        raw.destroy();
+        reject(error);
+      };
+      this.#pending.set(place, {
+        raw,
+        done: (secured) => {
+          this.#pending.delete(place);
+          raw.allowHalfOpen = true;
+          secured.allowHalfOpen = true;
+          socket = secured;
+          resolve(secured);
+        },
+        failed,
+      });
+      // What is told after it knows more.
+      raw.on("error", () => {}).once("close", () => {
+        setImmediate(() => {
+          if (socket === null) failed(lostError(null));
+        });
+      });
+    });
+    secure.catch(() => {});
+    // Half a handshake is none: a client that ends its side is gone.
+    raw.allowHalfOpen = false;
+    this.#server.emit("connection", raw);
+    return { secure, socket: () => socket };
+  }
+
+  #find(socket: TLSSocket): Pending | undefined {
+    if (socket.remotePort !== undefined) {
+      return this.#pending.get(placeOf(socket));
+    }
+    // Deno does not know any more where the client was.
+    return [...this.#pending.values()].find(({ raw }) => raw.destroyed);
+  }
+}
+
+function placeOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
+}
+
+/** Node gives a wrong client certificate away here alone. */
+function refusal({ authorizationError: error }: TLSSocket): unknown {
+  return typeof error === "string" ? { code: error } : error;
+}
