@@ -3,9 +3,11 @@
  *
  *     npm run fuzz -- --target server --cases 1000000
  *     deno task fuzz --target client --seed 7 --case 1234
+ *     bun test/fuzz/start.mjs --target raw --minutes 5
  *
  * Without `--target` it takes all of them in turn; without `--seed`, a new one.
- * The exit status is 1 if something was found.
+ * With `--minutes` it runs each for so long, unless `--cases` come first. The
+ * exit status is 1 if something was found.
  *
  * @module
  */
@@ -19,6 +21,7 @@ const { values } = parseArgs({
     target: { type: "string" },
     seed: { type: "string" },
     cases: { type: "string" },
+    minutes: { type: "string" },
     case: { type: "string" },
   },
 });
@@ -31,7 +34,10 @@ const seed = values.seed === undefined
   ? crypto.getRandomValues(new Uint32Array(1))[0]
   : count("seed", values.seed);
 const one = values.case === undefined ? null : count("case", values.case);
-const cases = one !== null ? 1 : count("cases", values.cases ?? "100000");
+const minutes = values.minutes && count("minutes", values.minutes);
+const enough = minutes ? Infinity : 100_000;
+const given = values.cases === undefined ? enough : count("cases", values.cases);
+const cases = one === null ? given : 1;
 
 let last = () => {};
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -51,11 +57,12 @@ for (const target of chosen) {
   last = say;
   process.stderr.write(`${target}: seed ${seed}\n`);
   let shown = 0;
-  const { finding, reached } = await fuzz({
+  const { finding, cases: ran, reached } = await fuzz({
     target,
     seed,
     from: one ?? 0,
     cases,
+    ms: minutes ? minutes * 60_000 : undefined,
     progress: (count) => {
       done = count;
       if (performance.now() - shown < 10_000) return;
@@ -67,12 +74,12 @@ for (const target of chosen) {
     console.log(report(finding));
     process.exit(1);
   }
-  done = cases;
+  done = ran;
   say();
   for (const [what, times] of [...reached].sort()) {
     process.stderr.write(`  ${times} × ${what}\n`);
   }
-  console.log(`${target}: ${cases} cases of seed ${seed}, nothing found`);
+  console.log(`${target}: ${ran} cases of seed ${seed}, nothing found`);
 }
 
 function count(name: string, text: string): number {

@@ -34,6 +34,8 @@ export interface Run {
   /** Number of the first case. */
   readonly from: number;
   readonly cases: number;
+  /** Fewer cases than that, if they take longer. In milliseconds. */
+  readonly ms?: number;
   /** Told now and then how many are done. */
   readonly progress?: (done: number) => void;
 }
@@ -52,6 +54,8 @@ export interface Finding {
 export interface Outcome {
   /** Null if nothing went wrong. */
   readonly finding: Finding | null;
+  /** How many were run. */
+  readonly cases: number;
   /** See `Target.reached`. */
   readonly reached: ReadonlyMap<string, number>;
 }
@@ -79,6 +83,8 @@ export async function fuzz(run: Run): Promise<Outcome> {
   using timers = countTimers();
   let target = open(run.target);
   let held: number | null = null;
+  const started = performance.now();
+  let done = 0;
   const problemsOf = async (one: Script) => {
     const problems: string[] = [];
     const pending = timers.pending;
@@ -98,7 +104,8 @@ export async function fuzz(run: Run): Promise<Outcome> {
     return problems;
   };
   try {
-    for (let number = run.from; number < run.from + run.cases; number++) {
+    for (let number = run.from; done < run.cases; number++) {
+      if (performance.now() - started > (run.ms ?? Infinity)) break;
       const one = target.make(new Prng(run.seed, number));
       const problems = await problemsOf(one);
       if (problems.length > 0) {
@@ -109,9 +116,9 @@ export async function fuzz(run: Run): Promise<Outcome> {
         });
         const { target: name, seed } = run;
         const finding = { target: name, seed, number, problems, script };
-        return { finding, reached: target.reached };
+        return { finding, cases: done, reached: target.reached };
       }
-      const done = number - run.from + 1;
+      done++;
       if (done % PROGRESS_EVERY === 0) run.progress?.(done);
       if (done === WARM_UP || (done % MEMORY_EVERY === 0)) {
         const now = await heldBytes();
@@ -124,7 +131,7 @@ export async function fuzz(run: Run): Promise<Outcome> {
         }
       }
     }
-    return { finding: null, reached: target.reached };
+    return { finding: null, cases: done, reached: target.reached };
   } finally {
     await target.close();
   }
