@@ -60,6 +60,24 @@ test("no server brings our client down, or is believed unproved", async () => {
   ) expect(reached).toContain(outcome);
 }, PATIENCE_MS);
 
+test(
+  "no raw client has a request run, or leaves a command behind",
+  async () => {
+    const reached = await survives({ target: "raw-server", cases: 300 });
+    for (const event of ["turned_away", "command_ended", "command_refused"]) {
+      expect(reached).toContain(event);
+    }
+  },
+  PATIENCE_MS,
+);
+
+test("no raw server makes its client invent or lose a byte", async () => {
+  const reached = await survives({ target: "raw-client", cases: 300 });
+  for (
+    const outcome of ["answered", "end connection_lost", "end protocol_error"]
+  ) expect(reached).toContain(outcome);
+}, PATIENCE_MS);
+
 test("the same seed makes the same cases", async () => {
   const run = { target: "server", seed: 4_711, from: 20, cases: 30 } as const;
   const [once, again] = [await fuzz(run), await fuzz(run)];

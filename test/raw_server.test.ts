@@ -552,6 +552,20 @@ describe("RawServer", () => {
     client.close();
   });
 
+  test("one that has gone behind much that nobody took counts as gone", async () => {
+    const { client, ended, server } = await serve({ silenceMs: 100 });
+    await client.send("echo on; exec sleep 1000");
+    expect(await client.text(3)).toBe("on\n");
+    // Its end stands behind more than the server reads ahead.
+    client.send(new Uint8Array(4_000_000)).catch(() => {});
+    await eventually(() => server.connectionCount === 0, () => "it is over");
+    expect(ended()).toMatchObject({
+      signal: "SIGTERM",
+      reason: "disconnected",
+    });
+    client.close();
+  });
+
   test("closing ends idle connections too", async () => {
     const { client, server, events } = await serve({});
     await client.send("echo on");

@@ -84,6 +84,7 @@ export class Connection {
       this.#hasEnded = true;
       this.#listenForSilence();
     });
+    this.#receiver.onFull = () => this.#listenForSilence();
     this.over = this.#run();
   }
 
@@ -254,17 +255,20 @@ export class Connection {
     this.#stdout?.stop();
   }
 
-  /** From now on, if the client has ended its side and a command runs. */
+  /** From now on, if a command runs whose client may have gone unseen. */
   #listenForSilence(): void {
     clearTimeout(this.#silence);
-    if (!this.#hasEnded || this.#tree === null) return;
+    const mayHaveGone = this.#hasEnded || this.#receiver.isFull;
+    if (!mayHaveGone || this.#tree === null) return;
     this.#silence = setTimeout(() => {
       // Bytes that wait to be taken will tell by themselves who is there.
       if (this.#sending > 0) return;
       this.#gone(
         new LimpetError(
           "connection_lost",
-          "Client ended its side, and its command was silent since",
+          `Client ${
+            this.#hasEnded ? "ended its side" : "sent more than is read ahead"
+          }, and its command was silent since`,
         ),
       );
     }, this.#options.silenceMs ?? 5_000);

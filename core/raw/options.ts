@@ -63,8 +63,9 @@ export interface RawServeOptions {
   readonly maxStderrBytes?: number;
   /**
    * A client that has ended its side may still read (`nc -N`), or may have gone:
-   * from here that looks the same until something is sent to it. A command that
-   * sends nothing for so long is then ended, in milliseconds. Default 5,000.
+   * from here that looks the same until something is sent to it. So does one
+   * that sent so much ahead (64 KiB) that its end would lie behind it. A command
+   * that sends nothing for so long is then ended, in milliseconds. Default 5,000.
    */
   readonly silenceMs?: number;
   /**

@@ -24,6 +24,8 @@ export class Receiver {
    * broke off. What had come before can still be taken. Never rejects.
    */
   readonly ended: Promise<LimpetError | null>;
+  /** Called when it has read ahead as far as it does: see `isFull`. */
+  onFull: () => void = () => {};
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   #chunks: Uint8Array[] = [];
   #length = 0;
@@ -41,6 +43,11 @@ export class Receiver {
   /** Bytes that are there. */
   get available(): number {
     return this.#length;
+  }
+
+  /** Whether it reads no further, so that the peer's end would not show. */
+  get isFull(): boolean {
+    return this.#length >= READ_AHEAD_BYTES && this.#end === undefined;
   }
 
   /**
@@ -110,7 +117,8 @@ export class Receiver {
         this.#chunks.push(value);
         this.#length += value.byteLength;
         this.#arrived();
-        if (this.#length < READ_AHEAD_BYTES) continue;
+        if (!this.isFull) continue;
+        this.onFull();
         await new Promise<void>((resolve) => this.#taken = resolve);
       }
     } catch (error) {
@@ -139,7 +147,7 @@ export class Receiver {
     }
     this.#chunks.splice(0, used);
     this.#length -= bytes.byteLength;
-    if (this.#length < READ_AHEAD_BYTES) this.#taken();
+    if (!this.isFull) this.#taken();
     return bytes;
   }
 }

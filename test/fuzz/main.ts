@@ -3,7 +3,7 @@
  *
  *     npm run fuzz -- --target server --cases 1000000
  *     deno task fuzz --target client --seed 7 --case 1234
- *     bun test/fuzz/start.mjs --target raw --minutes 5
+ *     bun test/fuzz/start.mjs --target raw-server --minutes 5
  *
  * Without `--target` it takes all of them in turn; without `--seed`, a new one.
  * With `--minutes` it runs each for so long, unless `--cases` come first. The
@@ -36,7 +36,9 @@ const seed = values.seed === undefined
 const one = values.case === undefined ? null : count("case", values.case);
 const minutes = values.minutes && count("minutes", values.minutes);
 const enough = minutes ? Infinity : 100_000;
-const given = values.cases === undefined ? enough : count("cases", values.cases);
+const given = values.cases === undefined
+  ? enough
+  : count("cases", values.cases);
 const cases = one === null ? given : 1;
 
 let last = () => {};

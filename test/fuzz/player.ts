@@ -22,7 +22,13 @@ import { TokenKey } from "../../core/auth/token.ts";
 import type { Role } from "../support/vectors.ts";
 import { joined } from "./mutate.ts";
 import { unclean } from "./problems.ts";
-import { type Item, jsonFrame, rawBytes, type Script } from "./script.ts";
+import {
+  type Deed,
+  jsonFrame,
+  rawBytes,
+  type Script,
+  writesOf,
+} from "./script.ts";
 
 /** The secret of everybody who is to be trusted. */
 export const TOKEN = "a-token-for-the-fuzzer";
@@ -53,9 +59,6 @@ function platform(seed: number): object {
 
 /** Turns of the event loop that bring a memory pipe and its readers to rest. */
 const TURNS = 2;
-
-/** Of one stretch of bytes, where it is cut apart. */
-const MAX_WRITES = 80;
 
 /** Waits until nothing more happens by itself. */
 export async function settle(turns = TURNS): Promise<void> {
@@ -118,7 +121,7 @@ export class Player {
     this.#read();
   }
 
-  async #act(item: Exclude<Item, { do: "bytes" }>): Promise<void> {
+  async #act(item: Deed): Promise<void> {
     switch (item.do) {
       case "settle":
         return await settle();
@@ -228,34 +231,6 @@ export class Player {
       this.problems.push(`A clean end in the wrong place: ${error}`);
     }
   }
-}
-
-/** The script's bytes as they are written, and what is done between them. */
-function writesOf({ items, chunk }: Script) {
-  const writes: (Uint8Array | Exclude<Item, { do: "bytes" }>)[] = [];
-  let run: Uint8Array[] = [];
-  const flush = () => {
-    if (run.length === 0) return;
-    if (chunk === 0) writes.push(...run);
-    else {
-      const bytes = joined(...run);
-      // Single bytes of a long script would be all that is ever done.
-      const size = Math.max(chunk, Math.ceil(bytes.byteLength / MAX_WRITES));
-      for (let at = 0; at < bytes.byteLength; at += size) {
-        writes.push(bytes.subarray(at, at + size));
-      }
-    }
-    run = [];
-  };
-  for (const item of items) {
-    if (item.do === "bytes") run.push(item.bytes);
-    else {
-      flush();
-      writes.push(item);
-    }
-  }
-  flush();
-  return writes;
 }
 
 /** The first whole HELLO frame behind eight bytes. */

@@ -13,6 +13,8 @@ import { minimise } from "./minimise.ts";
 import { settle } from "./player.ts";
 import { Prng } from "./prng.ts";
 import { Hang, watchEscapes, watchQueues } from "./problems.ts";
+import { RawClientTarget } from "./raw_client_target.ts";
+import { RawServerTarget } from "./raw_server_target.ts";
 import { describeScript, type Script } from "./script.ts";
 import { ServerTarget } from "./server_target.ts";
 import type { Target } from "./target.ts";
@@ -22,6 +24,8 @@ export const TARGETS = {
   server: () => new ServerTarget(),
   client: () => new ClientTarget(),
   decoder: () => new DecoderTarget(),
+  "raw-server": () => new RawServerTarget(),
+  "raw-client": () => new RawClientTarget(),
 } as const;
 
 /** One of {@linkcode TARGETS}. */
@@ -68,6 +72,8 @@ const MAX_QUEUED_BYTES = 2_048;
 const MEMORY_EVERY = 50_000;
 /** What may come on top of that. */
 const MAX_GROWTH_BYTES = 24 * 1_048_576;
+/** Each is waited for. */
+const MAX_HANGS = 50;
 const PROGRESS_EVERY = 500;
 
 /**
@@ -113,7 +119,7 @@ export async function fuzz(run: Run): Promise<Outcome> {
         const script = await minimise(one, async (next) => {
           const [first] = await problemsOf(next);
           return first !== undefined && kindOf(first) === kind;
-        });
+        }, kind === "Hangs" ? MAX_HANGS : undefined);
         const { target: name, seed } = run;
         const finding = { target: name, seed, number, problems, script };
         return { finding, cases: done, reached: target.reached };

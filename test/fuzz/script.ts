@@ -6,6 +6,7 @@
  */
 
 import { FrameType, HEADER_BYTES } from "../../core/frame/frame.ts";
+import { concat } from "../support/bytes.ts";
 
 /** One thing that it does. */
 export type Item =
@@ -25,6 +26,9 @@ export type Item =
   | { readonly do: "mute" }
   /** Ends its own side. */
   | { readonly do: "end" };
+
+/** What it does besides writing. */
+export type Deed = Exclude<Item, { do: "bytes" }>;
 
 /** See the module's description. */
 export interface Script {
@@ -51,6 +55,9 @@ export interface RawFrame {
   /** What its header says of the payload's length, if not the truth. */
   readonly length?: number;
 }
+
+/** Of one stretch of bytes, where it is cut apart. */
+const MAX_WRITES = 80;
 
 const encoder = new TextEncoder();
 
@@ -88,6 +95,34 @@ export function rawBytes(frame: RawFrame): Uint8Array {
   return bytes;
 }
 
+/** The script's bytes as they are written, and what is done between them. */
+export function writesOf({ items, chunk }: Script): (Uint8Array | Deed)[] {
+  const writes: (Uint8Array | Deed)[] = [];
+  let run: Uint8Array[] = [];
+  const flush = () => {
+    if (run.length === 0) return;
+    if (chunk === 0) writes.push(...run);
+    else {
+      const bytes = concat(run);
+      // Single bytes of a long script would be all that is ever done.
+      const size = Math.max(chunk, Math.ceil(bytes.byteLength / MAX_WRITES));
+      for (let at = 0; at < bytes.byteLength; at += size) {
+        writes.push(bytes.subarray(at, at + size));
+      }
+    }
+    run = [];
+  };
+  for (const item of items) {
+    if (item.do === "bytes") run.push(item.bytes);
+    else {
+      flush();
+      writes.push(item);
+    }
+  }
+  flush();
+  return writes;
+}
+
 /** For people, and for whoever turns it into a vector. */
 export function describeScript({ items, chunk }: Script): string {
   const lines = items.map((item) => {
@@ -106,6 +141,9 @@ export function describeScript({ items, chunk }: Script): string {
 }
 
 function hex(bytes: Uint8Array): string {
+  if (bytes.byteLength > 8 && bytes.every((byte) => byte === bytes[0])) {
+    return `${bytes.byteLength} times ${hex(bytes.subarray(0, 1))}`;
+  }
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"))
     .join("");
 }
