@@ -129,3 +129,9 @@ export const sessionVectors = read<{
   sessions: SessionCase[];
   broken: SessionCase[];
 }>("sessions");
+
+/** What a page in a browser can send, by the way it is sent. */
+export const browserRecordings = read<{
+  browser: string;
+  recordings: { way: string; hex: string }[];
+}>("browser");
