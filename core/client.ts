@@ -267,6 +267,7 @@ function makeRequest(command: string, options: SpawnOptions): ExecRequest {
     timeoutMs: options.timeoutMs,
     killAfterMs: options.killAfterMs ?? DEFAULT_KILL_AFTER_MS,
     drainMs: options.drainMs ?? DEFAULT_DRAIN_MS,
+    traceparent: options.traceparent,
   };
 }
 

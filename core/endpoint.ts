@@ -34,7 +34,7 @@ export interface ServeAtOptions
     Partial<Pick<ServeOptions, "environment" | "platform">>,
     Pick<
       ServeOptions,
-      "token" | "authenticator" | "encodings" | "limits" | "onEvent"
+      "token" | "authenticator" | "encodings" | "limits" | "gate" | "onEvent"
     > {}
 
 /** A server that listens at one address. */

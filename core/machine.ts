@@ -31,6 +31,16 @@ export interface FileStatus {
   readonly version: string;
 }
 
+/** A file that grows: a log. */
+export interface LogFile {
+  /**
+   * Adds to its end, in one write of the system's. Settles with how many of the
+   * bytes it took, which may be fewer than there are. Rejects with the OS's error.
+   */
+  write(bytes: Uint8Array): Promise<number>;
+  close(): Promise<void>;
+}
+
 /** The files Limpet touches by itself: the token's, and a server's own. */
 export interface Files {
   /** Null when there is no such file. Rejects with the OS's error otherwise. */
@@ -51,6 +61,8 @@ export interface Files {
   status(path: string): Promise<FileStatus | null>;
   /** Removes a file; false when there is none. */
   remove(path: string): Promise<boolean>;
+  /** Opens a file to add to; made with mode 0600 if it is not there. */
+  openLog(path: string): Promise<LogFile>;
 }
 
 /** See the module's description. */

@@ -10,6 +10,9 @@
  * @module
  */
 
+export { AuditLog } from "./audit/log.ts";
+export type { AuditLogOptions, OnAuditFailure } from "./audit/log.ts";
+export { auditLine } from "./audit/record.ts";
 export { tokenAuthenticator } from "./auth/authenticator.ts";
 export type {
   Admission,
@@ -33,7 +36,7 @@ export type { ConnectOptions } from "./client.ts";
 export { ERROR_CODES, LimpetError } from "./errors.ts";
 export type { CommandFacts, ErrorCode } from "./errors.ts";
 export { RemoteCommand } from "./exec/client.ts";
-export type { ExecEvent } from "./exec/events.ts";
+export type { CommandBytes, ExecEvent, RequestFacts } from "./exec/events.ts";
 export type { CommandStatus, TerminationReason } from "./exec/exit.ts";
 export type { Input, Output } from "./exec/output.ts";
 export { SIGNALS } from "./exec/signals.ts";
@@ -42,6 +45,7 @@ export type { Noise } from "./frame/preface.ts";
 export type { Identity } from "./identity.ts";
 export { DEFAULT_LIMITS } from "./limits.ts";
 export type { Limits } from "./limits.ts";
+export type { LogFile } from "./machine.ts";
 export type { OutputOptions, SpawnOptions } from "./options.ts";
 export type {
   Command,

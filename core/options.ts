@@ -39,6 +39,12 @@ export interface SpawnOptions {
    * (`sleep 100 & echo hi`). Default 1,000.
    */
   readonly drainMs?: number;
+  /**
+   * Where the command belongs in the caller's trace (W3C Trace Context): the
+   * command finds it in `TRACEPARENT`, the server's events and audit log have it.
+   * What does not follow the standard's grammar is dropped there.
+   */
+  readonly traceparent?: string;
   /** Ends the command as `terminate()` does. */
   readonly signal?: AbortSignal;
 }

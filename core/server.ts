@@ -21,12 +21,16 @@ import { serverHandshake, turnAway } from "./session/handshake.ts";
 import { Mux } from "./session/mux.ts";
 import type { Encodings } from "./text/mod.ts";
 
-/** Something that happened on a server. `session` numbers its connections. */
+/** Something that happened on a server. */
 export type ServerEvent =
   & {
+    /** When, in milliseconds since 1970, as `Date.now()` has it. */
+    readonly time: number;
+    /** Numbers the server's connections. */
     readonly session: number;
+    /** Where the client is: `127.0.0.1:40312`, `unix`, `stdio`. */
     readonly peer: string;
-    /** Name of the identity; null before it is known. */
+    /** Who the client has proved to be; null before. */
     readonly identity: string | null;
   }
   & (
@@ -41,6 +45,8 @@ export type ServerEvent =
       readonly message: string;
       /** Whether it had been authenticated. */
       readonly authenticated: boolean;
+      /** From the connection's begin to its end, in milliseconds. */
+      readonly durationMs: number;
     }
     | ExecEvent
   );
@@ -67,6 +73,11 @@ export interface ServeOptions {
   readonly encodings?: Encodings | (() => Promise<Encodings>);
   /** Bounds on what clients can make us hold; see `Limits`. */
   readonly limits?: Partial<Limits>;
+  /**
+   * Asked before each connection and each command is taken; rejects to refuse
+   * it. For an audit log that must be complete.
+   */
+  readonly gate?: () => Promise<void>;
   /** Told of everything that happens. Must not throw. */
   readonly onEvent?: (event: ServerEvent) => void;
 }
@@ -163,6 +174,7 @@ class Connection {
   readonly #options: ServeOptions;
   readonly #limits: Limits;
   readonly #exec: ExecServer;
+  readonly #since = performance.now();
   #identity: Identity | null = null;
   #mux: Mux | null = null;
   #over: Promise<void> | null = null;
@@ -183,6 +195,7 @@ class Connection {
       console: { ...options.platform, encodings: options.encodings },
       maxCommands: limits.maxCommands,
       shutdownGraceMs: limits.shutdownGraceMs,
+      gate: options.gate,
       report: (event) => this.#report(event),
     });
   }
@@ -244,6 +257,7 @@ class Connection {
       { ms: limits.handshakeTimeoutMs, doing: "Handshake" },
     );
     this.#identity = identity;
+    await this.#passGate();
     this.#mux = new Mux({
       link,
       limits,
@@ -255,13 +269,29 @@ class Connection {
     return this.#mux;
   }
 
+  /** Who has proved the token is told what is the matter, and nobody else. */
+  async #passGate(): Promise<void> {
+    try {
+      await this.#options.gate?.();
+    } catch (error) {
+      const { message } = asLimpetError(error, "refused", "Connecting");
+      throw new LimpetError("limit_exceeded", message, { cause: error });
+    }
+  }
+
   #disconnected(error: LimpetError, authenticated: boolean): void {
     const { code, cause } = error;
     // Why somebody was not let in is told here and nowhere else.
     const message = code === "unauthenticated" && typeof cause === "string"
       ? `${error.message}: ${printable(cause)}`
       : error.message;
-    this.#report({ type: "disconnected", code, message, authenticated });
+    this.#report({
+      type: "disconnected",
+      code,
+      message,
+      authenticated,
+      durationMs: Math.round(performance.now() - this.#since),
+    });
   }
 
   #report(
@@ -270,6 +300,7 @@ class Connection {
     const { onEvent } = this.#options;
     try {
       onEvent?.({
+        time: Date.now(),
         session: this.#id,
         peer: this.#link.peer,
         identity: this.#identity?.name ?? null,
@@ -282,7 +313,8 @@ class Connection {
 }
 
 type ServerEventBody = ServerEvent extends infer E
-  ? E extends unknown ? Omit<E, "session" | "peer" | "identity"> : never
+  ? E extends unknown ? Omit<E, "time" | "session" | "peer" | "identity">
+  : never
   : never;
 
 async function authenticatorOf(options: ServeOptions): Promise<Authenticator> {

@@ -19,7 +19,8 @@ import { THIS_RUNTIME } from "./support/runtimes.ts";
 const { machine }: { machine: Machine } = THIS_RUNTIME === "deno"
   ? await import("../adapters/deno/machine.ts")
   : await import("../adapters/node/machine.ts");
-const { read, createPrivate, replacePrivate, status, remove } = machine.files;
+const { read, createPrivate, replacePrivate, status, remove, openLog } =
+  machine.files;
 
 const folder = mkdtempSync(join(tmpdir(), "limpet-files-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -114,4 +115,27 @@ test("the status tells whose a file is, and one version from another", async () 
   expect(await remove(path)).toBe(true);
   expect(await remove(path)).toBe(false);
   expect(await status(path)).toBeNull();
+});
+
+test("a log is made for its owner alone, grows, and is left as it was found", async () => {
+  const path = join(folder, "log");
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const first = await openLog(path);
+  expect(modeOf(path)).toBe(0o600);
+  expect(await first.write(bytes("one\n"))).toBe(4);
+  const second = await openLog(path);
+  expect(await second.write(bytes("two\n"))).toBe(4);
+  expect(await first.write(bytes("three\n"))).toBe(6);
+  await Promise.all([first.close(), second.close()]);
+  expect(readFileSync(path, "utf8")).toBe("one\ntwo\nthree\n");
+
+  chmodSync(path, 0o640);
+  const again = await openLog(path);
+  await again.close();
+  expect(modeOf(path)).toBe(0o640);
+  expect(readFileSync(path, "utf8")).toBe("one\ntwo\nthree\n");
+  await expect(openLog(join(folder, "none", "log"))).rejects.toBeDefined();
+  const full = await openLog("/dev/full");
+  await expect(full.write(bytes("x"))).rejects.toBeDefined();
+  await full.close();
 });

@@ -30,7 +30,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "session",
     "channel",
     "exec",
+    "audit",
   ],
+  // Writes down what the API tells.
+  audit: ["base", "api"],
   lab: ["base", "auth", "frame", "session", "raw", "api"],
   config: ["base", "auth", "api"],
   cli: [
@@ -42,6 +45,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "exec",
     "raw",
     "api",
+    "audit",
     "lab",
     "config",
   ],

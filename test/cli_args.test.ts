@@ -315,6 +315,7 @@ describe("the token", () => {
           files[path] = { text, mode: 0o600 };
           return Promise.resolve(true);
         },
+        openLog: () => Promise.reject(new Error("Not in this test")),
       },
     };
   }

@@ -55,8 +55,13 @@ describe(`a client in Python, a server on ${THIS_RUNTIME}`, () => {
     const missing = await client([], ["--", "no-such-command"]).outcome;
     expect(missing.code).toBe(127);
     expect(missing.stderr).toContain("no such command");
-    const merged = await line("echo o; echo e >&2; echo p", "--merge");
-    expect(merged).toMatchObject({ stdout: "o\ne\np\n", stderr: "" });
+    const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const merged = await client(
+      ["--merge"],
+      ["-c", "echo o; echo e >&2; echo $TRACEPARENT"],
+      { env: { TRACEPARENT: trace } },
+    ).outcome;
+    expect(merged).toMatchObject({ stdout: `o\ne\n${trace}\n`, stderr: "" });
     const late = await line("sleep 60", "--timeout", "0.3");
     expect(late.code).toBe(124);
   });

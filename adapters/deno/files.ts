@@ -3,12 +3,18 @@
  *
  * Permissions: `--allow-read` of the token file and of the configuration file; to
  * make or change them, `--allow-read` and `--allow-write` of their folder. To see
- * whose the configuration file is, `--allow-sys=uid`.
+ * whose the configuration file is, `--allow-sys=uid`. To
+ * keep an audit log, `--allow-write` of it.
  *
  * @module
  */
 
-import type { FileContents, Files, FileStatus } from "../../core/machine.ts";
+import type {
+  FileContents,
+  Files,
+  FileStatus,
+  LogFile,
+} from "../../core/machine.ts";
 
 /** See {@linkcode Files}. */
 export const files: Files = {
@@ -17,6 +23,7 @@ export const files: Files = {
   replacePrivate,
   status,
   remove,
+  openLog,
 };
 
 async function read(path: string): Promise<FileContents | null> {
@@ -130,4 +137,13 @@ function ownUid(): number | null {
 function folderOf(path: string): string {
   const at = Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\"));
   return path.slice(0, Math.max(at, 0));
+}
+
+async function openLog(path: string): Promise<LogFile> {
+  const options = { append: true, create: true, mode: 0o600 };
+  const file = await Deno.open(path, options);
+  return {
+    write: (bytes) => file.write(bytes),
+    close: () => Promise.resolve(file.close()),
+  };
 }

@@ -15,7 +15,12 @@ import {
 } from "node:fs/promises";
 import { dirname } from "node:path";
 import process from "node:process";
-import type { FileContents, Files, FileStatus } from "../../core/machine.ts";
+import type {
+  FileContents,
+  Files,
+  FileStatus,
+  LogFile,
+} from "../../core/machine.ts";
 import { codeOf } from "./errors.ts";
 
 /** See {@linkcode Files}. */
@@ -25,6 +30,7 @@ export const files: Files = {
   replacePrivate,
   status,
   remove,
+  openLog,
 };
 
 async function read(path: string): Promise<FileContents | null> {
@@ -124,4 +130,12 @@ async function remove(path: string): Promise<boolean> {
     if (codeOf(error) === "ENOENT") return false;
     throw error;
   }
+}
+
+async function openLog(path: string): Promise<LogFile> {
+  const file = await open(path, "a", 0o600);
+  return {
+    write: async (bytes) => (await file.write(bytes)).bytesWritten,
+    close: () => file.close(),
+  };
 }

@@ -90,6 +90,8 @@ export interface CommandFlags {
   readonly merge: boolean;
   /** Undefined unless the user named one. */
   readonly encoding: string | undefined;
+  /** Of our own environment: whoever started us may be part of a trace. */
+  readonly traceparent: string | undefined;
 }
 
 /** Reads the flags that `exec` and `shell` share. */
@@ -112,6 +114,7 @@ export async function commandFlags(
     encoding: encoding === undefined
       ? undefined
       : (await loadCodec(encoding)).name,
+    traceparent: runtime.env("TRACEPARENT"),
   };
 }
 

@@ -110,6 +110,16 @@ export const SERVE_FLAGS: readonly Flag[] = [
     help: "Until the token must be proved (default 10s)",
   },
   {
+    name: "audit",
+    value: "FILE",
+    help: "Add a JSON line per event to FILE, or to stderr",
+  },
+  {
+    name: "audit-failure",
+    value: "MODE",
+    help: "If it cannot be written: stop (default), continue",
+  },
+  {
     name: "insecure",
     help: "Serve beyond this machine without encryption",
   },

@@ -45,6 +45,12 @@ Lets everyone who has the token run commands here, as the user you are. The
 token is made on first start. ADDRESS is tcp://host:port or unix:PATH (default
 tcp://127.0.0.1:8090); port 0 takes a free one, and the address is printed.
 
+With --audit FILE every connection, refusal, command, signal and end is a line
+of JSON in FILE: who, from where, what, how it ended, how long it took and how
+many bytes it moved; no input, output, token or value of a variable. While FILE
+cannot be written nobody connects and no command starts, unless --audit-failure
+says continue: what is lost is then counted.
+
 With --raw it is the lesson's server instead: what one recv brings is a command,
 and there is no token, so everybody on this machine can run commands as you. A
 teaching aid, on the loopback interface and with --insecure only.

@@ -24,6 +24,7 @@ import {
   parseDuration,
   usageError,
 } from "./args.ts";
+import { openAudit, readAuditFlags } from "./audit.ts";
 import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
 import { serveRaw } from "./raw_serve.ts";
@@ -49,19 +50,24 @@ export async function serveCommand(
   const address = args.positionals[0] ?? `tcp://127.0.0.1:${DEFAULT_PORT}`;
   if (!stdio) refuseOpenDoor(address, args);
   const limits = readLimits(args);
+  const settings = readAuditFlags(args);
   const served = await servedPlatform(runtime, args.value("encoding"), report);
   report.debug(`commands speak ${served.platform.encoding}`);
   const found = await findOrMakeToken(runtime, args.value("token-file"));
   if (found.made) report.info(`made a new token in ${found.source}`);
+  const audit = settings && await openAudit(runtime, settings, report);
   const onEvent = (event: ServerEvent) => {
+    audit?.record(event);
     const { text, important } = describeEvent(event);
     if (important) report.info(text);
     else report.debug(text);
   };
-  const options = { token: found.token, limits, onEvent, ...served };
+  const gate = audit === null ? undefined : () => audit.ready();
+  const options = { token: found.token, limits, gate, onEvent, ...served };
   const status = stdio
     ? await serveStdio(runtime, options)
     : await serveSocket(runtime, address, options, report, found.source);
+  await audit?.close();
   await report.flush();
   return status;
 }
@@ -69,6 +75,7 @@ export async function serveCommand(
 interface Options {
   readonly token: string;
   readonly limits: Partial<Limits>;
+  readonly gate: (() => Promise<void>) | undefined;
   readonly onEvent: (event: ServerEvent) => void;
   readonly platform: Platform;
   readonly encodings: () => Promise<Encodings>;
@@ -169,6 +176,11 @@ export function describeEvent(
       return {
         text: `${who} command ${event.command} refused (${event.code}): ` +
           event.message,
+        important: false,
+      };
+    case "command_signalled":
+      return {
+        text: `${who} command ${event.command} is sent ${event.signal}`,
         important: false,
       };
     case "command_ended": {

@@ -21,7 +21,8 @@ import {
 import type { Command, ConsoleText, ProcessHandle } from "../ports.ts";
 import { printable } from "../printable.ts";
 import type { ExecEvent } from "./events.ts";
-import type { TerminationReason } from "./exit.ts";
+import type { CommandStatus, TerminationReason } from "./exit.ts";
+import { factsOf } from "./facts.ts";
 import { pumpInput } from "./input_pump.ts";
 import { OutputPump } from "./output_pump.ts";
 import { ProcessTree } from "./process_tree.ts";
@@ -30,6 +31,8 @@ import { checkSignal } from "./signals.ts";
 
 /** What a job needs of the server around it. */
 export interface JobHost {
+  /** Rejects with the reason for REFUSED. */
+  gate(): Promise<void>;
   /** Starts the process, or rejects with the reason for REFUSED. */
   start(command: Command): Promise<ProcessHandle>;
   /** The environment that the request's own variables are added to. */
@@ -52,11 +55,14 @@ export class Job implements ChannelHandler {
   readonly #outputs: SendStream[] = [];
   readonly #stdout: SendStream | null;
   readonly #stderr: SendStream | null;
-  readonly #pumps: OutputPump[] = [];
+  readonly #pumps = new Map<SendStream, OutputPump>();
   #tree: ProcessTree | null = null;
   #handle: ProcessHandle | null = null;
   /** What came before the process was there to get it. */
   #beforeStart: ((tree: ProcessTree) => void)[] = [];
+  #stdinBytes = 0;
+  #startedAt = 0;
+  #ended: { status: CommandStatus; durationMs: number } | null = null;
   #exited = false;
   #finished = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -115,6 +121,12 @@ export class Job implements ChannelHandler {
       throw fields.wrong("signal", "the name of a signal");
     }
     if (this.#exited) return;
+    this.#host.report({
+      type: "command_signalled",
+      command: this.#channel.id,
+      signal,
+      terminate,
+    });
     this.#withTree((tree) => {
       if (terminate) tree.terminate("cancelled", signal, killAfterMs);
       else tree.signal(signal);
@@ -122,15 +134,17 @@ export class Job implements ChannelHandler {
   }
 
   lost(error: LimpetError): void {
-    for (const pump of this.#pumps) pump.abandon();
+    for (const pump of this.#pumps.values()) pump.abandon();
     const closing = error.code === "shutting_down";
     this.terminate(closing ? "shutting_down" : "disconnected");
   }
 
   async #run(): Promise<void> {
+    await this.#host.gate();
     const consoleText = await this.#host.consoleText(this.#request);
     const handle = await this.#host.start(this.#command(consoleText));
     this.#handle = handle;
+    this.#startedAt = performance.now();
     const request = this.#request;
     this.#tree = new ProcessTree(handle, request.killAfterMs);
     this.#channel.send(FrameType.STARTED, { pid: handle.pid });
@@ -139,7 +153,7 @@ export class Job implements ChannelHandler {
       type: "command_started",
       command: this.#channel.id,
       pid: handle.pid,
-      argv: request.argv ?? [request.line ?? ""],
+      ...factsOf(request),
     });
     for (const act of this.#beforeStart) act(this.#tree);
     this.#beforeStart = [];
@@ -151,7 +165,12 @@ export class Job implements ChannelHandler {
       );
     }
     if (handle.stdin !== null && this.#stdin !== null) {
-      pumpInput(this.#stdin.readable, handle.stdin, this.#done.promise);
+      pumpInput(
+        this.#stdin.readable,
+        handle.stdin,
+        this.#done.promise,
+        (bytes) => this.#stdinBytes += bytes,
+      );
     }
     this.#pump(handle.stdout, this.#stdout);
     this.#pump(handle.stderr, this.#stderr);
@@ -163,8 +182,12 @@ export class Job implements ChannelHandler {
     clearTimeout(this.#timer);
     // We ended it: it has ended when nothing of its group is left.
     if (tree.reason !== null) await tree.terminate(tree.reason);
+    const { reason } = tree;
+    this.#ended = {
+      status: { success: code === 0 && reason === null, code, signal, reason },
+      durationMs: Math.round(performance.now() - this.#startedAt),
+    };
     this.#exited = true;
-    const reason = tree.reason;
     this.#stdin?.fail(
       new LimpetError("broken_pipe", "The command has ended"),
     );
@@ -173,26 +196,27 @@ export class Job implements ChannelHandler {
       signal,
       reason: reason ?? undefined,
     });
-    this.#host.report({
-      type: "command_ended",
-      command: this.#channel.id,
-      status: { success: code === 0 && reason === null, code, signal, reason },
-    });
-    for (const pump of this.#pumps) pump.commandEnded(this.#request.drainMs);
+    for (const pump of this.#pumps.values()) {
+      pump.commandEnded(this.#request.drainMs);
+    }
     this.#host.exited(this);
     this.#done.resolve();
     this.#settle();
   }
 
   #command(consoleText: ConsoleText | undefined): Command {
-    const { argv, line, cwd, env, stdin, stdout, stderr, merge } =
+    const { argv, line, cwd, env, stdin, stdout, stderr, merge, traceparent } =
       this.#request;
     const separate = stderr ? "piped" : "null";
     return {
       argv,
       line,
       cwd,
-      env: { ...this.#host.environment(), ...env },
+      env: {
+        ...this.#host.environment(),
+        ...(traceparent === undefined ? {} : { TRACEPARENT: traceparent }),
+        ...env,
+      },
       stdin: stdin ? "piped" : "null",
       stdout: stdout ? "piped" : "null",
       stderr: merge ? "stdout" : separate,
@@ -222,7 +246,7 @@ export class Job implements ChannelHandler {
     output: SendStream | null,
   ): void {
     if (readable !== null && output !== null) {
-      this.#pumps.push(new OutputPump(readable, output));
+      this.#pumps.set(output, new OutputPump(readable, output));
     }
   }
 
@@ -243,6 +267,7 @@ export class Job implements ChannelHandler {
       command: this.#channel.id,
       code,
       message,
+      ...factsOf(this.#request),
     });
     this.#host.exited(this);
     this.#done.resolve();
@@ -259,6 +284,22 @@ export class Job implements ChannelHandler {
     if (this.#finished) return;
     this.#finished = true;
     this.#channel.end();
+    if (this.#ended !== null) {
+      this.#host.report({
+        type: "command_ended",
+        command: this.#channel.id,
+        ...this.#ended,
+        bytes: {
+          stdin: this.#stdinBytes,
+          stdout: this.#bytesOf(this.#stdout),
+          stderr: this.#bytesOf(this.#stderr),
+        },
+      });
+    }
     this.#host.finished(this);
+  }
+
+  #bytesOf(output: SendStream | null): number {
+    return (output && this.#pumps.get(output)?.bytes) ?? 0;
   }
 }

@@ -43,6 +43,7 @@ export class OutputPump {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #send: OutputSink;
   #heldOpen = false;
+  #bytes = 0;
   #readingSince: number | null = null;
   #patienceMs: number | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -55,6 +56,11 @@ export class OutputPump {
     this.#send = send;
     send.onStop = () => this.#cancel();
     this.#run();
+  }
+
+  /** Read from the pipe so far. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** The command has ended: from now on wait only so long. */
@@ -78,6 +84,7 @@ export class OutputPump {
         await this.#send.whenBelow(READ_AHEAD_BYTES);
         const chunk = await this.#read();
         if (chunk === null) break;
+        this.#bytes += chunk.byteLength;
         this.#send.push(chunk);
         if (this.#neverSilent(chunk.byteLength)) {
           this.#giveUp();

@@ -8,6 +8,7 @@
 import { LimpetError } from "../errors.ts";
 import { decodeControl, type Fields } from "../frame/control.ts";
 import { printable } from "../printable.ts";
+import { isTraceparent } from "./traceparent.ts";
 
 /** SIGTERM to SIGKILL, unless the caller says otherwise. */
 export const DEFAULT_KILL_AFTER_MS = 5_000;
@@ -33,6 +34,8 @@ export interface ExecRequest {
   readonly timeoutMs?: number;
   readonly killAfterMs: number;
   readonly drainMs: number;
+  /** The client's place in its trace: W3C Trace Context. */
+  readonly traceparent?: string;
 }
 
 /** The body of OPEN. */
@@ -78,7 +81,15 @@ function readRequest(fields: Fields): ExecRequest {
     timeoutMs: milliseconds("timeoutMs"),
     killAfterMs: milliseconds("killAfterMs") ?? DEFAULT_KILL_AFTER_MS,
     drainMs: milliseconds("drainMs") ?? DEFAULT_DRAIN_MS,
+    traceparent: readTraceparent(fields),
   };
+}
+
+/** What does not follow the grammar is dropped, as the standard has it. */
+function readTraceparent(fields: Fields): string | undefined {
+  if (!fields.has("traceparent")) return undefined;
+  const text = fields.text("traceparent");
+  return isTraceparent(text) ? text : undefined;
 }
 
 /** The rules beyond types; both sides keep them. Throws `invalid_argument`. */

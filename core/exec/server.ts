@@ -13,6 +13,7 @@ import { type Console, consoleText } from "./console_text.ts";
 import type { ExecEvent } from "./events.ts";
 import { inherited } from "./environment.ts";
 import type { TerminationReason } from "./exit.ts";
+import { factsOf } from "./facts.ts";
 import { Job, type JobHost } from "./job.ts";
 import { Leftovers } from "./leftovers.ts";
 import { decodeRequest, type ExecRequest } from "./request.ts";
@@ -28,6 +29,8 @@ export interface ExecServerOptions {
   readonly maxCommands: number;
   /** From SIGTERM to SIGKILL at most, once nobody is left to wait for it. */
   readonly shutdownGraceMs: number;
+  /** Asked before each command; rejects with the reason for REFUSED. */
+  readonly gate?: () => Promise<void>;
   readonly report: (event: ExecEvent) => void;
 }
 
@@ -46,7 +49,7 @@ export class ExecServer implements JobHost {
 
   /** A client opened a channel. */
   open(channel: Channel, payload: Uint8Array): void {
-    let request: ExecRequest;
+    let request: ExecRequest | undefined;
     try {
       request = decodeRequest(payload);
       this.#checkRoom();
@@ -62,6 +65,7 @@ export class ExecServer implements JobHost {
         command: channel.id,
         code,
         message,
+        ...(request === undefined ? {} : factsOf(request)),
       });
       return channel.end();
     }
@@ -84,6 +88,10 @@ export class ExecServer implements JobHost {
     );
     await Promise.all(running);
     await this.#leftovers.end(reason, graceMs);
+  }
+
+  async gate(): Promise<void> {
+    await this.#options.gate?.();
   }
 
   start(command: Command): Promise<ProcessHandle> {

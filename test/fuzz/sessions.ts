@@ -54,6 +54,12 @@ export function openBody(rng: Prng): Record<string, unknown> {
   if (rng.oneIn(8)) {
     body.encoding = rng.pick(["utf-8", "gbk", "utf-16le", "toString"]);
   }
+  if (rng.oneIn(8)) {
+    body.traceparent = rng.pick([
+      "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+      ...WORDS,
+    ]);
+  }
   for (const key of ["timeoutMs", "killAfterMs", "drainMs"]) {
     if (rng.oneIn(5)) body[key] = rng.pick(MILLISECONDS);
   }

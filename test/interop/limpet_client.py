@@ -570,6 +570,8 @@ def arguments(argv):
     request.update({name: True for name in ("stdin", "merge") if getattr(options, name)})
     if options.timeout is not None:
         request["timeoutMs"] = math.ceil(options.timeout * 1000)
+    if "TRACEPARENT" in os.environ:
+        request["traceparent"] = os.environ["TRACEPARENT"]
     return options, request
 
 

@@ -195,7 +195,8 @@ def frames_file():
     one("OPEN with every field", CLIENT, "OPEN", {
         "kind": "exec", "argv": ["printf", "%s\n", "", "ä\U0001f41a", "\"\\"], "cwd": "/srv",
         "env": {"LANG": "C.UTF-8", "EMPTY": ""}, "stdin": True, "stdout": True, "stderr": True,
-        "merge": False, "timeoutMs": 30000, "killAfterMs": 1000, "drainMs": 0}, 5)
+        "merge": False, "timeoutMs": 30000, "killAfterMs": 1000, "drainMs": 0,
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}, 5)
     one("OPEN with unknown fields", CLIENT, "OPEN",
         {"kind": "exec", "argv": ["true"], "later": {"a": [None, 1]}}, 7)
     one("OPEN on the largest channel", CLIENT, "OPEN", {"kind": "exec", "argv": ["true"]},
@@ -420,7 +421,8 @@ def frames_file():
                           ("cwd", (1, [])), ("env", ([], "A=1", {"A": 1}, {"A": None})),
                           ("stdin", (1, "true")), ("stdout", (0,)), ("stderr", ("no",)),
                           ("merge", (1,)), ("timeoutMs", (-1, 1.5, "1")),
-                          ("killAfterMs", (-1, "1")), ("drainMs", (-1, True))):
+                          ("killAfterMs", (-1, "1")), ("drainMs", (-1, True)),
+                          ("traceparent", (1, None))):
         for value in values:
             refuse(f"{field} is {compact(value).decode()}", {**run, field: value})
     refuse("line is 1", {"kind": "exec", "line": 1})

@@ -1,0 +1,138 @@
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { limpet, startLimpet, temporaryFolder } from "./support/cli.ts";
+import { eventually } from "./support/leaks.ts";
+import { THIS_RUNTIME } from "./support/runtimes.ts";
+import { startServer } from "./support/servers.ts";
+
+const folder = temporaryFolder();
+const TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+function parse(text: string): Record<string, unknown>[] {
+  return text.trimEnd().split("\n").map((line) => JSON.parse(line));
+}
+
+describe(`serve --audit on ${THIS_RUNTIME}`, () => {
+  test("writes down who ran what, and no secret", async () => {
+    const file = join(folder, "audit.log");
+    const server = await startServer(THIS_RUNTIME, ["--audit", file]);
+    const { address, tokenFile, token } = server;
+    const { code } = await limpet([
+      "exec",
+      "-i",
+      "--token-file",
+      tokenFile,
+      "-e",
+      "PASSWORD=hunter2",
+      "-w",
+      "/",
+      address,
+      "--",
+      "sh",
+      "-c",
+      "cat; exit 3",
+      "\x1b[2J\n\u202e",
+    ], { input: "the input", env: { TRACEPARENT: TRACE } });
+    expect(code).toBe(3);
+    await expect(server.connect({ token: `${token}x` })).rejects.toThrow();
+    await server.stop();
+    expect(server.log()).toContain(
+      `audit log: ${file}; as long as it cannot be written, nobody connects ` +
+        "and no command starts\n",
+    );
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    const text = readFileSync(file, "utf8");
+    for (const secret of [token, "hunter2", "the input"]) {
+      expect(text).not.toContain(secret);
+    }
+    expect(text).toMatch(/^[ -~\n]*$/);
+    const events = parse(text);
+    expect(events.map(({ event, session }) => `${session} ${event}`)).toEqual([
+      "1 connected",
+      "1 authenticated",
+      "1 command_started",
+      "1 command_ended",
+      "1 disconnected",
+      "2 connected",
+      "2 disconnected",
+    ]);
+    expect(events[2]).toMatchObject({
+      identity: "default",
+      source: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+      argv: ["sh", "-c", "cat; exit 3", "\x1b[2J\n\u202e"],
+      cwd: "/",
+      env: ["PASSWORD"],
+      traceparent: TRACE,
+    });
+    expect(events[3]).toMatchObject({
+      code: 3,
+      signal: null,
+      reason: null,
+      bytes: { stdin: 9, stdout: 9, stderr: 0 },
+      durationMs: expect.any(Number),
+    });
+    expect(events[6]).toMatchObject({
+      identity: null,
+      reason: "unauthenticated",
+    });
+  });
+
+  test("takes nothing, or goes on, when there is no room left", async () => {
+    const run = async (mode: string) => {
+      const args = ["--audit", "/dev/full", "--audit-failure", mode];
+      // Deno opens nothing in /dev unless it may do everything.
+      const runtime = THIS_RUNTIME === "deno" ? "bun" : THIS_RUNTIME;
+      await using server = await startServer(runtime, args);
+      const outcome = await limpet([
+        "exec",
+        "--token-file",
+        server.tokenFile,
+        server.address,
+        "--",
+        "echo",
+        "ran",
+      ]);
+      await eventually(
+        () => server.log().includes("cannot be written: "),
+        () => server.log(),
+      );
+      return outcome;
+    };
+    const stopped = await run("stop");
+    expect(stopped.stdout).toBe("");
+    expect(stopped.code).not.toBe(0);
+    expect(stopped.stderr).toContain("cannot write its audit log");
+    expect(await run("continue")).toMatchObject({ code: 0, stdout: "ran\n" });
+  });
+
+  test("writes to stderr, between its own words", async () => {
+    const args = ["--audit", "stderr"];
+    const server = await startServer(THIS_RUNTIME, args);
+    await (await server.connect()).close();
+    await server.stop();
+    const lines = server.log().split("\n").filter((line) => line[0] === "{");
+    expect(lines.map((line) => JSON.parse(line).event)).toEqual([
+      "connected",
+      "authenticated",
+      "disconnected",
+    ]);
+  });
+
+  test("says at once what it cannot do", async () => {
+    const serve = (...args: string[]) =>
+      startLimpet(["serve", "tcp://127.0.0.1:0", ...args], {
+        env: { LIMPET_TOKEN: "0123456789abcdef" },
+      }).outcome;
+    const [nowhere, mode, alone] = await Promise.all([
+      serve("--audit", join(folder, "none", "log")),
+      serve("--audit", "x", "--audit-failure", "perhaps"),
+      serve("--audit-failure", "stop"),
+    ]);
+    expect(nowhere.code).not.toBe(0);
+    expect(nowhere.stderr).toContain("Cannot write the audit log ");
+    expect(mode).toMatchObject({ code: 125 });
+    expect(mode.stderr).toContain("perhaps is none of stop and continue");
+    expect(alone.stderr).toContain("--audit-failure needs --audit FILE");
+  });
+});
