@@ -323,15 +323,19 @@ describe("the streams", () => {
 
   test("give SIGPIPE to a process whose output nobody wants", async () => {
     for (const underRead of [false, true]) {
-      const child = await start({
-        argv: ["sh", "-c", "sleep 0.1; exec yes"],
-        stderr: "null",
-      });
+      const gate = join(folder, `gate-${underRead}`);
+      const line = `until [ -e ${gate} ]; do sleep 0.01; done; exec yes`;
+      const child = await start({ line, stderr: "null" });
       const reader = child.stdout!.getReader();
       const read = reader.read();
-      if (!underRead) await read;
+      // What is cancelled while it waits has nothing to read yet.
+      if (!underRead) {
+        writeFileSync(gate, "");
+        await read;
+      }
       await reader.cancel();
       expect((await read).done).toBe(underRead);
+      if (underRead) writeFileSync(gate, "");
       const status = await child.status;
       // Bun has no pipes but socket pairs: a writer whose bytes were still
       // unread when we closed gets an error, a later one the signal.
@@ -497,4 +501,4 @@ test("1,000 commands at once each have their own output and code", async () => {
     stdout: `out ${i}\n`,
     stderr: `err ${i}\n`,
   })));
-}, 120_000);
+});

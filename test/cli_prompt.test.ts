@@ -10,7 +10,7 @@ import {
   temporaryFolder,
 } from "./support/cli.ts";
 import { eventually } from "./support/leaks.ts";
-import { isAlive, untilGone } from "./support/processes.ts";
+import { childrenOf, isAlive, untilGone } from "./support/processes.ts";
 import { program, ROOT, RUNTIMES, THIS_RUNTIME } from "./support/runtimes.ts";
 import { serverFor, useServer } from "./support/servers.ts";
 
@@ -134,8 +134,8 @@ describe(`shell on ${THIS_RUNTIME}`, () => {
 
   test("flags hold for every line", async () => {
     const outcome = await shell(
-      "echo $A; pwd; echo e >&2\nsleep 9\necho on",
-      ...["-e", "A=1", "-w", "/usr", "--merge", "--timeout", "300ms"],
+      "echo $A; pwd; echo e >&2\nsleep 1000\necho on",
+      ...["-e", "A=1", "-w", "/usr", "--merge", "--timeout", "2s"],
     );
     expect(outcome).toMatchObject({
       code: 0,
@@ -183,7 +183,12 @@ describe(`shell on ${THIS_RUNTIME}`, () => {
       // A line of its own, so that the one before is known to be over.
       running.child.stdin!.write("echo next\n");
       await running.says("next\n");
-      // SIGINT may still find the line running, and is then for that.
+      // Its shell has said that, and may not have ended: SIGINT would be for it.
+      await eventually(
+        () => command === "shell" || childrenOf(running.pid).length === 0,
+        () => `the line runs on: ${childrenOf(running.pid)}`,
+      );
+      // We may hear of the end before the prompt does: then it is not told yet.
       await eventually(() => {
         running.kill(signal);
         return !isAlive(running.pid);
@@ -204,7 +209,7 @@ describe("the two ways to start", () => {
     ];
 
   test.each(ways)("%s %s %s", async (...command) => {
-    const running = start(command, { input, cwd: ROOT, timeoutMs: 60_000 });
+    const running = start(command, { input, cwd: ROOT });
     const { code, bytes } = await running.outcome;
     expect(code).toBe(0);
     const expected = new Uint8Array([
@@ -213,7 +218,7 @@ describe("the two ways to start", () => {
     ]);
     expect(bytes.byteLength).toBe(expected.byteLength);
     expect(bytes.every((byte, i) => byte === expected[i])).toBe(true);
-  }, 60_000);
+  });
 
   test("demo: the exit code is what exit says", async () => {
     const { code, stdout, stderr } = await limpet(["demo"], {

@@ -330,7 +330,7 @@ describe("in a terminal", () => {
     tmux(..."new-session -d -s t -x 100 -y 24 sh -c".split(" "), script);
     const screen = () => tmux("capture-pane", "-p", "-J", "-t", "t");
     const shows = (text: string) =>
-      eventually(() => screen().includes(text), () => screen(), 15_000);
+      eventually(() => screen().includes(text), screen);
     await shows("你好，世界\nx\ufffdy\ufffd left 0\n");
     await shows("\n>>:");
     tmux("send-keys", "-t", "t", "-l", "echo 第一; echo 第二 >&2");

@@ -27,7 +27,8 @@ describe.each(RUNTIMES)("a server on %s", (runtime) => {
     });
     const pid = Number(text(output.stdout));
     expect(elapsed).toBeGreaterThanOrEqual(990);
-    expect(elapsed).toBeLessThan(4_000);
+    // Not for as long as it is held.
+    expect(elapsed).toBeLessThan(90_000);
     // It was started to run on, and the session is still there.
     expect(isAlive(pid)).toBe(true);
     await session.close();
@@ -38,34 +39,35 @@ describe.each(RUNTIMES)("a server on %s", (runtime) => {
     await using session = await server().connect();
     const child = session.spawn("sleep 100 & echo hi", {
       shell: true,
-      drainMs: 3_000,
+      drainMs: 2_000,
       killAfterMs: 300,
     });
     const since = performance.now();
     expect(await child.status).toMatchObject({ code: 0 });
-    expect(performance.now() - since).toBeLessThan(2_000);
+    const told = performance.now();
     const { bytes, error } = await receive(child.stdout);
     expect(error).toBe(null);
     expect(text(bytes)).toBe("hi\n");
     expect(child.heldOpen).toBe(true);
-    expect(performance.now() - since).toBeGreaterThanOrEqual(2_900);
+    expect(performance.now() - since).toBeGreaterThanOrEqual(1_990);
+    // Told with the end of the output, it would be a few milliseconds.
+    expect(performance.now() - told).toBeGreaterThan(200);
   });
 
   test("does not say so of output that nobody holds", async () => {
     await using session = await server().connect();
     const line = "sleep 100 >/dev/null 2>&1 & echo hi";
-    const since = performance.now();
+    // Whoever waited all that time would say that it is held.
     const output = await session.output(line, {
       shell: true,
-      drainMs: 20_000,
+      drainMs: 100_000,
       killAfterMs: 300,
     });
     expect(output).toMatchObject({ code: 0, heldOpen: false });
-    expect(performance.now() - since).toBeLessThan(10_000);
     // Held for a while, and let go in time: all of it counts.
     const late = await session.output("(sleep 0.3; echo late) & echo early", {
       shell: true,
-      drainMs: 20_000,
+      drainMs: 100_000,
     });
     expect(late).toMatchObject({ code: 0, heldOpen: false });
     expect(text(late.stdout)).toBe("early\nlate\n");
@@ -78,29 +80,25 @@ describe.each(RUNTIMES)("a server on %s", (runtime) => {
       drainMs: 200,
       killAfterMs: 300,
     });
-    const since = performance.now();
     const { bytes, error } = await receive(child.stdout);
     expect(error).toBe(null);
-    expect(text(bytes.subarray(0, 100)).replace(/^(y\n)*/, "")).toMatch(
-      /^\d+\n(y\n)*y?$/,
-    );
+    // Whichever of the two wrote first.
+    const pid = text(bytes.filter((byte) => byte !== 121 && byte !== 10));
+    expect(pid).toMatch(/^\d+$/);
     expect(await child.status).toMatchObject({ code: 0 });
     expect(child.heldOpen).toBe(true);
-    expect(performance.now() - since).toBeLessThan(5_000);
     // Its pipe is closed: the next write was its last.
-    await untilGone([Number(/\d+/.exec(text(bytes.subarray(0, 20_000)))?.[0])]);
+    await untilGone([Number(pid)]);
   });
 
   test("gives up output that drips", async () => {
     await using session = await server().connect();
-    const since = performance.now();
     const output = await session.output(
       "(while sleep 0.01; do echo drip; done) & echo hi",
       { shell: true, drainMs: 200, killAfterMs: 300 },
     );
     expect(output).toMatchObject({ code: 0, heldOpen: true });
-    expect(text(output.stdout)).toMatch(/^hi\n(drip\n)*$/);
-    expect(performance.now() - since).toBeLessThan(5_000);
+    expect(text(output.stdout)).toMatch(/^(drip\n)*hi\n(drip\n)*$/);
   });
 
   test("a slow reader of held output loses nothing of the command's", async () => {

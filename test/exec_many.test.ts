@@ -31,7 +31,6 @@ describe(`a server on ${serverFor(1)}`, () => {
         numbers(1_000).map((i) => [i % 256, `out ${i}\n`, `err ${i}\n`]),
       );
     },
-    60_000,
   );
 });
 
@@ -43,12 +42,10 @@ describe.each(RUNTIMES)("a server on %s", (runtime) => {
     const sleeper = session.spawn("sleep", { args: ["100"] });
     let settled = false;
     sleeper.status.then(() => settled = true);
-    const since = performance.now();
     for (const i of numbers(20)) {
       expect(await session.output("echo", { args: [`${i}`] }))
         .toMatchObject({ code: 0 });
     }
-    expect(performance.now() - since).toBeLessThan(5_000);
     expect(settled).toBe(false);
     sleeper.terminate();
     expect(await sleeper.status).toMatchObject({ reason: "cancelled" });

@@ -9,6 +9,9 @@ import { startServer, useServer } from "./support/servers.ts";
 
 const KILL_AFTER_MS = 300;
 
+/** Long enough for a tree to stand before it is to fall. */
+const TIMEOUT_MS = 1_500;
+
 /** sh, its sh, and that one's sleep; none of them cares for SIGTERM. */
 const STUBBORN = `trap '' TERM; echo $$
 sh -c 'echo $$; sleep 100 & echo $!; wait; wait'; wait`;
@@ -110,7 +113,9 @@ describe.each(RUNTIMES)("a tree that ignores SIGTERM, on %s", (runtime) => {
   test("falls by a timeout", async () => {
     await using session = await server().connect();
     const since = performance.now();
-    const { child, pids } = await plant(session, { timeoutMs: 400 });
+    const { child, pids } = await plant(session, {
+      timeoutMs: TIMEOUT_MS,
+    });
     expect(await child.status).toEqual({
       code: null,
       signal: "SIGKILL",
@@ -118,7 +123,7 @@ describe.each(RUNTIMES)("a tree that ignores SIGTERM, on %s", (runtime) => {
       success: false,
     });
     expect(performance.now() - since).toBeGreaterThanOrEqual(
-      400 + KILL_AFTER_MS - 5,
+      TIMEOUT_MS + KILL_AFTER_MS - 5,
     );
     expect(pids.filter(isAlive)).toEqual([]);
   });
@@ -224,9 +229,16 @@ else { sleep 100 }'; wait`;
 
   test("the first reason counts", async () => {
     await using session = await server().connect();
-    const { child } = await plant(session, { timeoutMs: 300 });
-    await session.output("sleep", { args: ["0.4"] });
-    child.terminate();
+    const line = "trap 'echo asked' TERM; echo ready; " +
+      "while :; do sleep 100 & wait; done";
+    const child = session.spawn(line, { shell: true, timeoutMs: TIMEOUT_MS });
+    const reader = child.stdout.getReader();
+    for (let said = ""; !said.includes("asked");) {
+      const { done, value } = await reader.read();
+      if (done) throw new Error(`It said only ${said}`);
+      said += new TextDecoder().decode(value);
+    }
+    child.terminate(0);
     expect(await child.status).toMatchObject({ reason: "timed_out" });
   });
 
@@ -242,8 +254,13 @@ else { sleep 100 }'; wait`;
   test("output() tells who ended the command, with what it had said", async () => {
     await using session = await server().connect();
     const line = "echo out; echo err >&2; trap 'exit 3' TERM; sleep 100 & wait";
-    const late = await session.output(line, { shell: true, timeoutMs: 300 })
-      .catch((thrown) => thrown);
+    const signal = AbortSignal.timeout(300);
+    const [late, stopped] = await Promise.all([
+      session.output(line, { shell: true, timeoutMs: TIMEOUT_MS })
+        .catch((thrown) => thrown),
+      session.output("sleep", { args: ["100"], signal })
+        .catch((thrown) => thrown),
+    ]);
     expect(late).toMatchObject({
       name: "LimpetError",
       code: "timed_out",
@@ -255,9 +272,6 @@ else { sleep 100 }'; wait`;
     });
     expect(new TextDecoder().decode(late.stdout)).toBe("out\n");
     expect(new TextDecoder().decode(late.stderr)).toBe("err\n");
-    const signal = AbortSignal.timeout(300);
-    const stopped = await session.output("sleep", { args: ["100"], signal })
-      .catch((thrown) => thrown);
     expect(stopped).toMatchObject({
       code: "cancelled",
       timedOut: false,

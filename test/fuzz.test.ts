@@ -8,7 +8,7 @@ const seed = Number(
 );
 
 /** A slow machine, and other files beside this one. */
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 600_000;
 
 /** Runs it, and returns what the cases came to, by name. */
 async function survives(run: Omit<Run, "seed" | "from">): Promise<string[]> {

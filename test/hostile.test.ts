@@ -9,22 +9,27 @@ import { jsonFrame, proofFrame, RawPeer } from "./support/raw_peer.ts";
 import { type Serving, serving } from "./support/serving.ts";
 
 const MIB = 1_048_576;
-const DEADLINE_MS = 400;
+/** For who is to meet it; nobody else may, however busy the machine is. */
+const DEADLINE_MS = 600;
+const FAR_MS = 120_000;
 const text = (string: string) => new TextEncoder().encode(string);
 
 let served: Serving;
 let noLeaks: LeakCheck;
 
-beforeEach(async () => {
+async function serveWithDeadline(handshakeTimeoutMs: number): Promise<void> {
+  await served?.[Symbol.asyncDispose]();
   served = await serving({
-    handshakeTimeoutMs: DEADLINE_MS,
+    handshakeTimeoutMs,
     maxChannels: 10,
     maxQueuedControlBytes: 65_536,
   });
   await goodClient();
   served.events.length = served.spawned.length = 0;
   noLeaks = checkLeaks();
-});
+}
+
+beforeEach(() => serveWithDeadline(FAR_MS));
 
 afterEach(async () => {
   await using _ = served;
@@ -94,12 +99,14 @@ test("random bytes are refused, with and without a preface before them", async (
 });
 
 test("who connects and says nothing is sent away at the deadline", async () => {
+  await serveWithDeadline(DEADLINE_MS);
   const peer = await served.dial();
   expect(await refusedWith("timed_out")).toContain(`${DEADLINE_MS} ms`);
   await drop(peer);
 });
 
 test("who says half a frame and then nothing is sent away at the deadline", async () => {
+  await serveWithDeadline(DEADLINE_MS);
   const peer = new RawPeer(await served.dial());
   await peer.write(CLIENT_PREFACE, header(100, FrameType.HELLO), text("{"));
   expect(await peer.closeCode()).toBe("timed_out");
@@ -108,6 +115,7 @@ test("who says half a frame and then nothing is sent away at the deadline", asyn
 });
 
 test("a byte now and then does not move the deadline", async () => {
+  await serveWithDeadline(DEADLINE_MS);
   const peer = await served.dial();
   const bytes = new Uint8Array(CLIENT_PREFACE);
   let at = 0;
@@ -147,6 +155,7 @@ test("who hangs up in the middle of a handshake leaves nothing behind", async ()
 });
 
 test("200 connections that never authenticate are all sent away", async () => {
+  await serveWithDeadline(DEADLINE_MS);
   const before = await heldBytes();
   const peers: Duplex[] = [];
   for (let i = 0; i < 200; i++) {
@@ -248,7 +257,7 @@ test("who asks and asks and never reads is cut off, at a bounded cost", async ()
     }
   };
   const flooding = flood().catch(() => {});
-  const [end] = await served.untilDisconnected(1, 20_000);
+  const [end] = await served.untilDisconnected(1);
   writing = false;
   expect(end.code).toBe("limit_exceeded");
   expect(end.message).toContain("does not read");

@@ -26,9 +26,6 @@ const ZH = read("README.zh-CN.md");
 const PAGES = { "README.md": EN, "README.zh-CN.md": ZH };
 const NAMES = Object.keys(PAGES) as (keyof typeof PAGES)[];
 
-/** Six experiments one after another, each with a runtime's start. */
-const PATIENCE_MS = 90_000;
-
 /** What they say in whole sentences has measured numbers in it too. */
 const MEASURED: ReadonlySet<string> = new Set(["split", "datagram"]);
 
@@ -152,7 +149,6 @@ test.each(NAMES)(
     await expect(await current(PAGES[name]))
       .toMatchFileSnapshot(join(ROOT, FOLDER, name));
   },
-  PATIENCE_MS,
 );
 
 function linksOf(page: string): string[] {

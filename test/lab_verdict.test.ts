@@ -198,6 +198,18 @@ test("an experiment that fails half way gives everything back", async () => {
   }
 });
 
+test.each(["16,777,216", "send(", "recv(1024)", "recv(1,048,576)"])(
+  "Ctrl-C ends split when it has just said %s",
+  async (words) => {
+    const { code, stdout, stderr } = await labHere(["split"], {
+      interruptAt: words,
+    });
+    expect({ code, stderr }).toEqual({ code: 130, stderr: "" });
+    expect(stdout).toContain(words);
+    expect(stdout).not.toContain("✓ Cured");
+  },
+);
+
 describe("the texts", () => {
   test("have the same values in both languages", () => {
     const values = (text: string) =>

@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
 import type { Session } from "../core/client.ts";
 import { checkLeaks, countTimers, eventually } from "./support/leaks.ts";
-import { heldBytes } from "./support/memory.ts";
+import { growthOf } from "./support/memory.ts";
 import { serving } from "./support/serving.ts";
 
-const MIB = 1_048_576;
+const KIB = 1_024;
+const ROUNDS = 5;
 
 // So long that a timer which is not cleared is there when it is looked for.
 const LIMITS = { handshakeTimeoutMs: 600_000 };
@@ -29,20 +30,21 @@ test("2,000 commands on one session leave nothing behind", async () => {
   served.events.length = served.spawned.length = 0;
   const noLeaks = checkLeaks();
   const timersBefore = timers.pending;
-  const before = await heldBytes();
 
-  await runMany(session, 2_000);
+  const growth = await growthOf(ROUNDS, async () => {
+    await runMany(session, 400);
+    expect(served.spawned).toHaveLength(400);
+    served.events.length = served.spawned.length = 0;
+  });
 
-  expect(served.spawned).toHaveLength(2_000);
-  served.events.length = served.spawned.length = 0;
   await noLeaks();
   await eventually(
     () => timers.pending <= timersBefore,
     () => `${timers.pending} timers, ${timersBefore} before`,
   );
   // 2 KiB for each command would be twice as much.
-  expect(await heldBytes() - before).toBeLessThan(2 * MIB);
-}, 60_000);
+  expect(growth).toBeLessThan(400 * KIB);
+}, 600_000);
 
 test("500 sessions, one after another, leave nothing behind", async () => {
   await using served = await serving(LIMITS);
@@ -56,18 +58,19 @@ test("500 sessions, one after another, leave nothing behind", async () => {
   served.events.length = 0;
   const noLeaks = checkLeaks();
   const timersBefore = timers.pending;
-  const before = await heldBytes();
 
-  for (let i = 0; i < 500; i++) await visit();
+  const growth = await growthOf(ROUNDS, async () => {
+    for (let i = 0; i < 100; i++) await visit();
+    await served.untilDisconnected(100);
+    served.events.length = 0;
+    expect(served.server.connectionCount).toBe(0);
+  });
 
-  await served.untilDisconnected(500);
-  served.events.length = 0;
-  expect(served.server.connectionCount).toBe(0);
   await noLeaks();
   await eventually(
     () => timers.pending <= timersBefore,
     () => `${timers.pending} timers, ${timersBefore} before`,
   );
   // 8 KiB for each session would be twice as much.
-  expect(await heldBytes() - before).toBeLessThan(2 * MIB);
-}, 60_000);
+  expect(growth).toBeLessThan(400 * KIB);
+}, 600_000);

@@ -265,11 +265,14 @@ describe(`shell raw:// on ${THIS_RUNTIME}`, () => {
   test("a late answer is taken for that to the next line", async () => {
     const { address } = await startRaw();
     const gate = join(folder, "gate");
-    const shell = start(address, "--timeout=2s");
+    const shell = start(address, "--timeout=60s");
+    const waits = join(folder, "waits");
     shell.child.stdin!.write(
-      `until [ -e ${gate} ]; do sleep 0.01; done; echo late\n`,
+      `touch ${waits}; until [ -e ${gate} ]; do sleep 0.01; done; echo late\n`,
     );
-    await shell.complains("No answer within 2000 ms");
+    await eventually(() => existsSync(waits), () => "the line runs");
+    shell.kill("SIGINT");
+    await shell.complains("not waiting any longer");
     expect(shell.stdout()).toBe("");
     writeFileSync(gate, "");
     const started = join(folder, "second");
@@ -286,6 +289,17 @@ describe(`shell raw:// on ${THIS_RUNTIME}`, () => {
     writeFileSync(second, "");
     const { code, stdout } = await shell.outcome;
     expect({ code, stdout }).toEqual({ code: 0, stdout: "late\nnext\n" });
+  });
+
+  test("a line without an answer is given up after its time", async () => {
+    const { address } = await startRaw();
+    const { code, stdout, stderr } = await limpet(
+      ["shell", "--insecure", "--timeout=500ms", address],
+      { input: "true\n" },
+    );
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+    expect(stderr).toContain("No answer within 500 ms");
+    expectOwnWords(stderr);
   });
 
   test("empty lines are not sent, which is said once", async () => {

@@ -20,7 +20,7 @@ function limitsOf(vector: SessionCase): Partial<Limits> {
     maxFrameBytes: frame,
     maxControlBytes: control,
     windowBytes: Math.max(window, 1_024),
-    handshakeTimeoutMs: 5_000,
+    handshakeTimeoutMs: 60_000,
   };
 }
 

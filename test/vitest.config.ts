@@ -17,7 +17,8 @@ export default defineConfig({
     // Processes rather than threads: tests send signals and count descriptors.
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // What waits for a condition gives up before; a busy machine is no failure.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
   },
 });

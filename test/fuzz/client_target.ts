@@ -27,7 +27,7 @@ const LIMITS = {
   windowBytes: WINDOW,
   maxChannels: 6,
   maxQueuedControlBytes: 20_000,
-  handshakeTimeoutMs: 1_000,
+  handshakeTimeoutMs: 60_000,
 };
 
 /** See the module's description. */

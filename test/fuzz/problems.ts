@@ -112,7 +112,7 @@ export function watchQueues(maxBytes: number): Escapes {
 export async function orHang<T>(
   promise: Promise<T>,
   what: string,
-  ms = 5_000,
+  ms = 60_000,
 ): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const hang = new Promise<never>((_, reject) => {

@@ -28,7 +28,7 @@ const LIMITS = {
   maxChannels: 6,
   maxCommands: 4,
   maxQueuedControlBytes: 20_000,
-  handshakeTimeoutMs: 1_000,
+  handshakeTimeoutMs: 60_000,
   shutdownGraceMs: 20,
 };
 

@@ -18,7 +18,7 @@ import { isAlive } from "./processes.ts";
 import { cli, program, type Runtime, THIS_RUNTIME } from "./runtimes.ts";
 
 /** How long a program may take unless a test says otherwise. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 120_000;
 
 /** What is around a program. */
 export interface RunOptions {

@@ -30,14 +30,21 @@ export async function labHere(
     readonly sockets?: LabSockets;
     readonly columns?: number;
     readonly env?: Readonly<Record<string, string>>;
+    /** Ctrl-C comes as soon as this is on stdout. */
+    readonly interruptAt?: string;
   } = {},
 ): Promise<LabOutcome> {
   const written = { stdout: "", stderr: "" };
+  const { interruptAt } = changes;
+  let interrupt = () => {};
   const output = (name: "stdout" | "stderr") => ({
     isTerminal: changes.columns !== undefined,
     columns: () => changes.columns ?? null,
     write: (bytes: Uint8Array) => {
       written[name] += new TextDecoder().decode(bytes);
+      if (interruptAt !== undefined && written.stdout.includes(interruptAt)) {
+        interrupt();
+      }
       return Promise.resolve();
     },
   });
@@ -48,7 +55,10 @@ export async function labHere(
     env: (name) => changes.env?.[name],
     stdout: output("stdout"),
     stderr: output("stderr"),
-    onSignal: () => () => {},
+    onSignal: (name, action) => {
+      if (name === "SIGINT") interrupt = action;
+      return () => {};
+    },
     labSockets: () => Promise.resolve(changes.sockets ?? labSockets),
   });
   return { code, ...written };

@@ -29,3 +29,24 @@ export async function heldBytes(): Promise<number> {
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
+
+/**
+ * How many bytes a round of some work adds to what is held: the median of all
+ * rounds. What is leaked grows with each of them; what an engine takes or gives
+ * back when it pleases, megabytes of it, does not.
+ */
+export async function growthOf(
+  rounds: number,
+  work: () => Promise<void>,
+): Promise<number> {
+  const growths: number[] = [];
+  let before = await heldBytes();
+  for (let round = 0; round < rounds; round++) {
+    await work();
+    const now = await heldBytes();
+    growths.push(now - before);
+    before = now;
+  }
+  growths.sort((a, b) => a - b);
+  return growths[rounds >> 1];
+}

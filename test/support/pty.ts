@@ -98,7 +98,6 @@ export class BytesTerminal {
         `${JSON.stringify(text)} in ${
           JSON.stringify(this.text().slice(this.#seen))
         }`,
-      15_000,
     );
     const end = at() + text.length;
     const shown = this.text().slice(this.#seen, end);

@@ -25,7 +25,7 @@ import { childrenOf } from "./processes.ts";
 import { cli, type Runtime, RUNTIMES, THIS_RUNTIME } from "./runtimes.ts";
 
 /** How long a server may take to listen, and to stop. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 /** How to connect to a server of this module. */
 export interface ClientOptions extends Partial<ConnectOptions> {

@@ -28,7 +28,7 @@ export function serverOn(
     spawner,
     platform: PLATFORM,
     environment: () => ({}),
-    limits: { handshakeTimeoutMs: 5_000, ...limits },
+    limits: { handshakeTimeoutMs: 60_000, ...limits },
     onEvent: (event) => events.push(event),
   });
   const over = server.accept(duplex);
@@ -57,7 +57,7 @@ export async function clientOn(
     const session = await connect(duplex, {
       token: TOKEN,
       ...options,
-      limits: { handshakeTimeoutMs: 5_000, ...options.limits },
+      limits: { handshakeTimeoutMs: 60_000, ...options.limits },
     });
     await session.close();
     return null;

@@ -69,7 +69,7 @@ export class Terminal {
       const screen = this.screen();
       return typeof end === "string" ? screen.endsWith(end) : end.test(screen);
     };
-    await eventually(fits, () => `${end} in\n${this.screen()}`, 15_000);
+    await eventually(fits, () => `${end} in\n${this.screen()}`);
   }
 
   async enter(line: string): Promise<void> {
