@@ -4,12 +4,11 @@ import type { Output } from "../core/exec/output.ts";
 import { chunksOf, digest, seq, seqBytes, textOf } from "./support/bytes.ts";
 import { eventually } from "./support/leaks.ts";
 import { isAlive } from "./support/processes.ts";
-import { RUNTIMES } from "./support/runtimes.ts";
-import { useServer } from "./support/servers.ts";
+import { SERVERS, useServer } from "./support/servers.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-describe.each(RUNTIMES)("a server on %s", (runtime) => {
+describe.each(SERVERS)("a server on %s", (runtime) => {
   const server = useServer(runtime);
 
   test("output() says how the command ended and what it wrote", async () => {

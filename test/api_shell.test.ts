@@ -3,8 +3,7 @@ import { describe, expect, test } from "vitest";
 import { quote } from "../core/shell.ts";
 import { eventually } from "./support/leaks.ts";
 import { childrenOf } from "./support/processes.ts";
-import { RUNTIMES } from "./support/runtimes.ts";
-import { serverFor, useServer } from "./support/servers.ts";
+import { serverFor, SERVERS, useServer } from "./support/servers.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
@@ -46,7 +45,7 @@ describe(`a server on ${serverFor(2)}`, () => {
   }, 60_000);
 });
 
-describe.each(RUNTIMES)("a server on %s", (runtime) => {
+describe.each(SERVERS)("a server on %s", (runtime) => {
   const server = useServer(runtime);
 
   test("text() is stdout without its last line end", async () => {

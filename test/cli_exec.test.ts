@@ -7,8 +7,8 @@ import {
   type RunOptions,
   temporaryFolder,
 } from "./support/cli.ts";
-import { type Runtime, RUNTIMES, THIS_RUNTIME } from "./support/runtimes.ts";
-import { serverFor, useServer } from "./support/servers.ts";
+import { type Runtime, THIS_RUNTIME } from "./support/runtimes.ts";
+import { serverFor, SERVERS, useServer } from "./support/servers.ts";
 
 const folder = temporaryFolder();
 const plain = join(folder, "plain");
@@ -32,7 +32,7 @@ function useExec(runtime: Runtime) {
   return { server, exec, line };
 }
 
-describe.each(RUNTIMES)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
+describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
   const { server, exec, line } = useExec(runtime);
 
   test("exit codes are the command's own, and nothing is said of them", async () => {

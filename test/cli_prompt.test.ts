@@ -11,12 +11,12 @@ import {
 } from "./support/cli.ts";
 import { eventually } from "./support/leaks.ts";
 import { childrenOf, isAlive, untilGone } from "./support/processes.ts";
-import { program, ROOT, RUNTIMES, THIS_RUNTIME } from "./support/runtimes.ts";
-import { serverFor, useServer } from "./support/servers.ts";
+import { program, ROOT, THIS_RUNTIME } from "./support/runtimes.ts";
+import { serverFor, SERVERS, useServer } from "./support/servers.ts";
 
 const folder = temporaryFolder();
 
-describe.each(RUNTIMES)(`shell on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
+describe.each(SERVERS)(`shell on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
   const server = useServer(runtime);
   const shell = (input: string, ...flags: string[]): Promise<Outcome> =>
     limpet(["shell", ...flags, server().address], {

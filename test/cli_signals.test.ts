@@ -9,8 +9,13 @@ import {
   temporaryFolder,
 } from "./support/cli.ts";
 import { isAlive, residentBytes, untilGone } from "./support/processes.ts";
-import { RUNTIMES, THIS_RUNTIME } from "./support/runtimes.ts";
-import { serverFor, startServer, useServer } from "./support/servers.ts";
+import { THIS_RUNTIME } from "./support/runtimes.ts";
+import {
+  serverFor,
+  SERVERS,
+  startServer,
+  useServer,
+} from "./support/servers.ts";
 import { eventually } from "./support/leaks.ts";
 
 const bin = binFolder(temporaryFolder());
@@ -25,7 +30,7 @@ function pids(stdout: string): number[] {
   return found;
 }
 
-describe.each(RUNTIMES)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
+describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
   const server = useServer(runtime);
   const env = () => ({ LIMPET_TOKEN_FILE: server().tokenFile });
   const start = (line: string, ...flags: string[]) =>

@@ -3,8 +3,7 @@ import { eventually } from "./support/leaks.ts";
 import { withFaults } from "./support/faults.ts";
 import { heldBytes } from "./support/memory.ts";
 import { isAlive, residentBytes, untilGone } from "./support/processes.ts";
-import { RUNTIMES } from "./support/runtimes.ts";
-import { useServer } from "./support/servers.ts";
+import { SERVERS, useServer } from "./support/servers.ts";
 
 const WINDOW = 262_144;
 const MIB = 1_048_576;
@@ -29,7 +28,7 @@ function counted() {
   };
 }
 
-describe.each(RUNTIMES)("a server on %s", (runtime) => {
+describe.each(SERVERS)("a server on %s", (runtime) => {
   const server = useServer(runtime);
 
   test("a reader that stops costs one window and delays nobody", async () => {

@@ -1,12 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { chunksOf, receive, seqBytes } from "./support/bytes.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
-import { RUNTIMES } from "./support/runtimes.ts";
-import { useServer } from "./support/servers.ts";
+import { SERVERS, useServer } from "./support/servers.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-describe.each(RUNTIMES)("a server on %s", (runtime) => {
+describe.each(SERVERS)("a server on %s", (runtime) => {
   const server = useServer(runtime);
 
   test("waits only so long for output that is held open", async () => {

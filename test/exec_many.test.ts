@@ -2,8 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { RemoteCommand } from "../core/exec/client.ts";
 import { textOf } from "./support/bytes.ts";
 import { untilGone } from "./support/processes.ts";
-import { RUNTIMES } from "./support/runtimes.ts";
-import { serverFor, useServer } from "./support/servers.ts";
+import { serverFor, SERVERS, useServer } from "./support/servers.ts";
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 
@@ -34,7 +33,7 @@ describe(`a server on ${serverFor(1)}`, () => {
   );
 });
 
-describe.each(RUNTIMES)("a server on %s", (runtime) => {
+describe.each(SERVERS)("a server on %s", (runtime) => {
   const server = useServer(runtime, ["--max-commands", "5"]);
 
   test("one command's sleep delays no other", async () => {

@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { receive, streamOf, textOf } from "./support/bytes.ts";
 import { eventually } from "./support/leaks.ts";
-import { RUNTIMES } from "./support/runtimes.ts";
-import { serverFor, useServer } from "./support/servers.ts";
+import { serverFor, SERVERS, useServer } from "./support/servers.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "limpet-stdin-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -29,7 +28,7 @@ function zeros(limit: number) {
   return { source, stream: streamOf(chunks()) };
 }
 
-describe.each(RUNTIMES)("a server on %s", (runtime) => {
+describe.each(SERVERS)("a server on %s", (runtime) => {
   const server = useServer(runtime);
 
   test("stdin is at its end from the start unless it is asked for", async () => {

@@ -2,10 +2,9 @@ import { describe, expect, test } from "vitest";
 import { chunksOf, seqBytes } from "./support/bytes.ts";
 import { eventually } from "./support/leaks.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
-import { RUNTIMES } from "./support/runtimes.ts";
-import { useServer } from "./support/servers.ts";
+import { SERVERS, useServer } from "./support/servers.ts";
 
-describe.each(RUNTIMES)("a server on %s", (runtime) => {
+describe.each(SERVERS)("a server on %s", (runtime) => {
   const server = useServer(runtime);
 
   test("a reader that has enough ends the writer, as in yes | head -1", async () => {

@@ -4,8 +4,7 @@ import type { RemoteCommand } from "../core/exec/client.ts";
 import type { SpawnOptions } from "../core/options.ts";
 import { withFaults } from "./support/faults.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
-import { RUNTIMES } from "./support/runtimes.ts";
-import { startServer, useServer } from "./support/servers.ts";
+import { SERVERS, startServer, useServer } from "./support/servers.ts";
 
 const KILL_AFTER_MS = 300;
 
@@ -56,7 +55,7 @@ async function timeToFall(pids: number[], since: number): Promise<number> {
   return performance.now() - since;
 }
 
-describe.each(RUNTIMES)("a tree that ignores SIGTERM, on %s", (runtime) => {
+describe.each(SERVERS)("a tree that ignores SIGTERM, on %s", (runtime) => {
   const server = useServer(runtime);
 
   test("falls by terminate()", async () => {
