@@ -88,7 +88,6 @@ describe("a mistake is 125 and says what to do", () => {
     [["serve", "--handshake-timeout=1"], "--handshake-timeout 1 is", true],
     [["serve", "--tls"], "--tls: TLS: this version does not", false],
     [["serve", "--key=x"], "--key: TLS: this version does not", false],
-    [["serve", "tls://127.0.0.1"], "does not speak tls:// yet", false],
     [["serve", "cmd:x"], "cannot be used", true],
     [["serve", "0.0.0.0"], "can be reached from other machines", true],
     [["serve", "tcp://[::]:8090"], "say --insecure if", true],
