@@ -31,7 +31,9 @@ test(
     const reached = await survives({ target: "server", cases: 500 });
     for (
       const event of [
-        "authenticated",
+        "known as alice",
+        "known as bob",
+        "known as default",
         "command_started",
         "command_ended",
         "command_refused",

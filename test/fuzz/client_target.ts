@@ -7,15 +7,18 @@
 import { connect, type Session } from "../../core/client.ts";
 import { LimpetError } from "../../core/errors.ts";
 import type { RemoteCommand } from "../../core/exec/client.ts";
+import type { Credential } from "../../core/auth/credential.ts";
+import { KeyCredential } from "../../core/auth/key_credential.ts";
 import type { SpawnOptions } from "../../core/options.ts";
 import { iconv } from "../../core/text/iconv.ts";
 import { pair } from "../support/pair.ts";
 import { makeScript } from "./generate.ts";
 import { seedNonces } from "./inline_crypto.ts";
-import { Player, settle, TOKEN } from "./player.ts";
+import { Player, settle } from "./player.ts";
 import { Prng } from "./prng.ts";
 import { orHang, unclean, wrongWith } from "./problems.ts";
-import { hasToken, type Script } from "./script.ts";
+import { HOST_KEY, pairs, TLS, TOKEN } from "./secrets.ts";
+import { hasSecret, type Script } from "./script.ts";
 import { count, type Target } from "./target.ts";
 
 const WINDOW = 2_048;
@@ -41,7 +44,10 @@ export class ClientTarget implements Target<Script> {
   async run(script: Script): Promise<string[]> {
     seedNonces(new Prng(script.seed, 1));
     const user = new User(script, this.reached);
-    const [clientEnd, serverEnd] = pair(4_096);
+    const [clientEnd, serverEnd] = pair(4_096).map((end) => ({
+      ...end,
+      tls: TLS[script.tls ?? "none"],
+    }));
     const player = new Player("server", serverEnd);
     const using = user.use(clientEnd);
     await settle();
@@ -69,7 +75,7 @@ class User {
   constructor(script: Script, reached: Map<string, number>) {
     this.#reached = reached;
     this.#rng = new Prng(script.seed, 2);
-    this.#proved = hasToken(script);
+    this.#proved = hasSecret(script);
   }
 
   /** Settles when the session and all of its commands are over. */
@@ -83,7 +89,7 @@ class User {
     let session: Session;
     try {
       session = await connect(duplex, {
-        token: TOKEN,
+        ...await this.#secret(),
         limits: LIMITS,
         early,
         noise,
@@ -110,6 +116,12 @@ class User {
     await Promise.all([ready, ...commands]);
     this.#fails("The session's end", await session.closed);
     await session.close();
+  }
+
+  /** A key pair, now and then, and the one server that it is for. */
+  async #secret(): Promise<{ token: string } | { credential: Credential }> {
+    if (!this.#rng.oneIn(3)) return { token: TOKEN };
+    return { credential: new KeyCredential(await pairs.client(), HOST_KEY) };
   }
 
   async #run(session: Session): Promise<void> {

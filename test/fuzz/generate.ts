@@ -7,9 +7,11 @@
 import { FrameType } from "../../core/frame/frame.ts";
 import { CLIENT_PREFACE, SERVER_PREFACE } from "../../core/frame/preface.ts";
 import { toBase64Url } from "../../core/auth/base64url.ts";
+import { offeredBindings } from "../../core/session/binding.ts";
 import type { Role } from "../support/vectors.ts";
 import { mutateBytes, mutateFrames, randomFrame } from "./mutate.ts";
 import type { Prng } from "./prng.ts";
+import { CLIENT_KEY, HOST_KEY, TLS, type TlsName } from "./secrets.ts";
 import {
   type Item,
   jsonFrame,
@@ -21,6 +23,21 @@ import { sessionFrames } from "./sessions.ts";
 
 /** In how many ways a session is spoiled: one way lets it get furthest. */
 const SPOILS = [0, 0, 1, 1, 1, 2, 4];
+const TLS_NAMES: readonly TlsName[] = [
+  "none",
+  "none",
+  "certificate",
+  "exporter",
+];
+const BINDINGS = ["tls-exporter", "tls-server-certificate"];
+const HOST_KEYS = [
+  CLIENT_KEY,
+  undefined,
+  "",
+  "ed25519:",
+  "ed25519:\u001b[2J",
+  `ed25519:${"A".repeat(43)}`,
+];
 const text = (string: string) => new TextEncoder().encode(string);
 
 /** What knocks on the port of a machine that somebody forgot. */
@@ -37,18 +54,19 @@ const STRANGERS: readonly Uint8Array[] = [
 
 /** A script for the peer that plays `side`. */
 export function makeScript(side: Role, rng: Prng): Script {
+  const tls = rng.pick(TLS_NAMES);
   // Half of them have the token: what they may do is what they then misuse.
   const insider = rng.oneIn(2);
   let items = rng.oneIn(12) && !insider
     ? [bytesItem(strangeBytes(side, rng))]
-    : conversation(side, insider, rng);
+    : conversation(side, insider, tls, rng);
   if (rng.oneIn(5)) items = spoilBytes(items, insider, rng);
   if (rng.oneIn(10)) {
     items.splice(rng.below(items.length + 1), 0, { do: "mute" });
   }
   if (rng.oneIn(6)) items.push({ do: "end" });
   const chunk = rng.oneIn(2) ? 0 : 1 + rng.below(rng.pick([4, 64, 5_000]));
-  return { seed: rng.next(), items, chunk };
+  return { seed: rng.next(), items, chunk, tls };
 }
 
 function bytesItem(bytes: Uint8Array): Item {
@@ -69,18 +87,30 @@ function prefaceOf(side: Role): Uint8Array {
 }
 
 /** Preface, HELLO, PROOF and what comes then, each perhaps not as it should. */
-function conversation(side: Role, insider: boolean, rng: Prng): Item[] {
+function conversation(
+  side: Role,
+  insider: boolean,
+  tls: TlsName,
+  rng: Prng,
+): Item[] {
   const items: Item[] = [];
   // Who keeps to the handshake gets further; who does not is seen to as well.
   const strict = insider && !rng.oneIn(8);
   if (!strict && rng.oneIn(10)) items.push(bytesItem(rng.bytes(rng.below(40))));
   items.push(bytesItem(prefaceOf(side)));
-  let opening: RawFrame[] = [hello(side, rng)];
+  let opening: RawFrame[] = [hello(side, tls, rng)];
   while (!strict && rng.oneIn(2)) opening = mutateFrames(opening, rng);
   items.push(...opening.map((frame) => bytesItem(rawBytes(frame))));
   if (insider || rng.oneIn(3)) {
     const flip = insider ? null : rng.below(60 * 8);
-    items.push({ do: "proof", token: insider || rng.oneIn(3), flip });
+    items.push({
+      do: "proof",
+      secret: insider || rng.oneIn(3),
+      of: rng.oneIn(4) ? "pair" : "token",
+      named: strict || !rng.oneIn(8),
+      bound: strict || !rng.oneIn(4),
+      flip,
+    });
   } else if (rng.oneIn(2)) {
     const proof = toBase64Url(rng.bytes(32));
     items.push(bytesItem(rawBytes(jsonFrame(FrameType.PROOF, { proof }))));
@@ -117,17 +147,29 @@ function splice(a: RawFrame[], b: RawFrame[], rng: Prng): RawFrame[] {
   ];
 }
 
-function hello(side: Role, rng: Prng): RawFrame {
-  const versions = side === "client" ? { min: 1, max: 1 } : { version: 1 };
+function hello(side: Role, tls: TlsName, rng: Prng): RawFrame {
+  const bindings = offeredBindings(TLS[tls]);
+  const own = side === "client"
+    ? {
+      min: 1,
+      max: 1,
+      features: rng.oneIn(4) ? [] : ["ed25519", "another"],
+      bindings: rng.oneIn(8) ? ["another", ...BINDINGS] : bindings,
+    }
+    : {
+      version: 1,
+      features: [],
+      hostKey: rng.oneIn(8) ? rng.pick(HOST_KEYS) : HOST_KEY,
+      binding: rng.oneIn(8) ? rng.pick(BINDINGS) : rng.pick(bindings),
+    };
   return jsonFrame(FrameType.HELLO, {
-    ...versions,
+    ...own,
     nonce: toBase64Url(rng.bytes(32)),
     limits: {
       frame: rng.pick([1_024, 65_536, Number.MAX_SAFE_INTEGER]),
       control: rng.pick([0, 4_096, 4_194_304, Number.MAX_SAFE_INTEGER]),
       window: rng.pick([0, 1, 1_024, 262_144, 0x7fff_ffff]),
     },
-    features: [],
     software: "fuzz",
   });
 }

@@ -6,8 +6,21 @@
  * @module
  */
 
-import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import {
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  type KeyObject,
+  sign,
+  timingSafeEqual,
+  verify,
+} from "node:crypto";
+import { Buffer } from "node:buffer";
+import { toBase64Url } from "../../core/auth/base64url.ts";
 import type { Prng } from "./prng.ts";
+
+type Key = Uint8Array | KeyObject;
 
 let chance: Prng | null = null;
 
@@ -26,16 +39,21 @@ export function inlineCrypto(): Disposable {
       Promise.resolve(
         new Uint8Array(createHash("sha256").update(bytes).digest()).buffer,
       ),
-    // The key is its bytes: nobody but these functions looks at it.
-    importKey: (_: string, bytes: Uint8Array) => Promise.resolve(bytes.slice()),
-    sign: (_: string, key: Uint8Array, bytes: Uint8Array) =>
-      Promise.resolve(mac(key, bytes).buffer),
-    verify: (
-      _: string,
-      key: Uint8Array,
-      proof: Uint8Array,
-      bytes: Uint8Array,
-    ) => Promise.resolve(timingSafeEqual(mac(key, bytes), proof)),
+    // A token's key is its bytes: nobody but these functions looks at it.
+    importKey: async (format: string, bytes: Uint8Array, algorithm: unknown) =>
+      await (algorithm === "Ed25519"
+        ? keyObject(format, bytes)
+        : bytes.slice()),
+    exportKey: async (_: string, key: KeyObject) =>
+      await createPublicKey(key).export({ format: "jwk" }),
+    sign: async (_: string, key: Key, bytes: Uint8Array) =>
+      await (key instanceof Uint8Array
+        ? mac(key, bytes)
+        : new Uint8Array(sign(null, bytes, key))),
+    verify: async (_: string, key: Key, proof: Uint8Array, bytes: Uint8Array) =>
+      await (key instanceof Uint8Array
+        ? proof.byteLength === 32 && timingSafeEqual(mac(key, bytes), proof)
+        : verify(null, bytes, key, proof)),
   };
   replace({
     subtle,
@@ -47,6 +65,16 @@ export function inlineCrypto(): Disposable {
     randomUUID: () => real.randomUUID(),
   });
   return { [Symbol.dispose]: () => replace(real) };
+}
+
+function keyObject(format: string, bytes: Uint8Array): KeyObject {
+  if (format === "pkcs8") {
+    const key = Buffer.from(bytes);
+    return createPrivateKey({ key, format: "der", type: "pkcs8" });
+  }
+  const x = toBase64Url(bytes);
+  const key = { kty: "OKP", crv: "Ed25519", x };
+  return createPublicKey({ key, format: "jwk" });
 }
 
 function replace(value: unknown): void {

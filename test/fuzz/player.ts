@@ -11,28 +11,32 @@ import {
   type Frame,
   frameName,
   FrameType,
+  HEADER_BYTES,
 } from "../../core/frame/frame.ts";
 import { CLIENT_PREFACE, SERVER_PREFACE } from "../../core/frame/preface.ts";
 import { LimpetError } from "../../core/errors.ts";
 import { MAX_HANDSHAKE_FRAME_BYTES } from "../../core/limits.ts";
-import type { Duplex } from "../../core/ports.ts";
+import type { Duplex, TlsInfo } from "../../core/ports.ts";
+import { bindingOf } from "../../core/session/binding.ts";
 import { toBase64Url } from "../../core/auth/base64url.ts";
-import { transcriptOf } from "../../core/auth/proof.ts";
+import {
+  clientMessage,
+  serverMessage,
+  transcriptOf,
+} from "../../core/auth/proof.ts";
 import { TokenKey } from "../../core/auth/token.ts";
 import type { Role } from "../support/vectors.ts";
 import { joined } from "./mutate.ts";
 import { unclean } from "./problems.ts";
+import { OTHER_TOKEN, pairs, TOKEN } from "./secrets.ts";
 import {
   type Deed,
   jsonFrame,
+  type Proof,
   rawBytes,
   type Script,
   writesOf,
 } from "./script.ts";
-
-/** The secret of everybody who is to be trusted. */
-export const TOKEN = "a-token-for-the-fuzzer";
-const OTHER_TOKEN = "a-token-of-somebody-else";
 
 const ENCODINGS = [
   "utf-8",
@@ -73,7 +77,10 @@ export class Player {
   readonly problems: string[] = [];
   /** Frames that came from the other side. */
   readonly heard: Frame[] = [];
+  /** Whether our proof was bound to another connection than this one. */
+  strayed = false;
   readonly #side: Role;
+  readonly #tls: TlsInfo | undefined;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #decoder = new Decoder(0x7fff_ffff);
@@ -90,6 +97,7 @@ export class Player {
 
   constructor(side: Role, duplex: Duplex) {
     this.#side = side;
+    this.#tls = duplex.tls;
     this.#reader = duplex.readable.getReader();
     this.#writer = duplex.writable.getWriter();
     for (const end of [this.#reader.closed, this.#writer.closed]) {
@@ -133,7 +141,7 @@ export class Player {
         return await settle();
       case "proof": {
         await settle();
-        const proof = await this.#proof(item.token ? TOKEN : OTHER_TOKEN);
+        const proof = await this.#proof(item);
         if (item.flip !== null) {
           proof[(item.flip >> 3) % proof.byteLength] ^= 1 << (item.flip & 7);
         }
@@ -149,7 +157,7 @@ export class Player {
   }
 
   /** Our PROOF frame, of whatever both sides said for a HELLO. */
-  async #proof(token: string): Promise<Uint8Array> {
+  async #proof(item: Proof): Promise<Uint8Array> {
     this.#proving = true;
     const ours = helloIn(joined(...this.#sent));
     const said = (type: number) =>
@@ -158,20 +166,41 @@ export class Player {
     const theirs = answer === undefined
       ? new Uint8Array(0)
       : encodeFrame(answer);
-    const key = await TokenKey.from(token);
+    const serverHello = this.#side === "client" ? theirs : ours;
+    const binding = this.#binding(serverHello, item.bound);
+    const token = await TokenKey.from(item.secret ? TOKEN : OTHER_TOKEN);
     if (this.#side === "client") {
-      const proof = await key.clientProof(await transcriptOf(ours, theirs));
-      const body = { proof: toBase64Url(proof) };
+      const transcript = await transcriptOf(ours, theirs, binding);
+      const pair = await (item.secret ? pairs.client : pairs.other)();
+      const isPair = item.of === "pair";
+      const proof = isPair
+        ? await pair.sign(clientMessage(transcript))
+        : await token.clientProof(transcript);
+      const key = isPair ? pair.publicKey : await token.id();
+      const body = { proof: toBase64Url(proof), ...item.named && { key } };
       return rawBytes(jsonFrame(FrameType.PROOF, body));
     }
-    const transcript = await transcriptOf(theirs, ours);
-    const clientProof = bytesOfProof(said(FrameType.PROOF));
-    const proof = await key.serverProof(transcript, clientProof);
+    const transcript = await transcriptOf(theirs, ours, binding);
+    const { key, proof: theirProof } = bodyOf(said(FrameType.PROOF));
+    const clientProof = bytesOf(theirProof ?? "");
+    const pair = await (item.secret ? pairs.host : pairs.other)();
+    const proof = key?.startsWith("ed25519:")
+      ? await pair.sign(serverMessage(transcript, clientProof))
+      : await token.serverProof(transcript, clientProof);
     const body = {
       proof: toBase64Url(proof),
       platform: platform(this.#seed),
     };
     return rawBytes(jsonFrame(FrameType.PROOF, body));
+  }
+
+  /** What the server's HELLO says that both are bound to, or something else. */
+  #binding(serverHello: Uint8Array, right: boolean): Uint8Array | undefined {
+    const { binding } = bodyIn(serverHello.subarray(HEADER_BYTES));
+    const bytes = bindingOf(this.#tls, binding);
+    if (bytes === undefined || right) return bytes;
+    this.strayed = true;
+    return bytes.map((byte) => byte ^ 1);
   }
 
   async #read(): Promise<void> {
@@ -247,9 +276,26 @@ function helloIn(sent: Uint8Array): Uint8Array {
   return new Uint8Array(0);
 }
 
-function bytesOfProof(frame: Frame | undefined): Uint8Array<ArrayBuffer> {
-  if (frame === undefined) return new Uint8Array(0);
-  const { proof } = JSON.parse(new TextDecoder().decode(frame.payload));
-  const text = proof.replaceAll("-", "+").replaceAll("_", "/");
+/** What one of ours has said. */
+function bodyOf(frame: Frame | undefined): Record<string, string> {
+  return bodyIn(frame?.payload ?? new Uint8Array(0));
+}
+
+/** The text fields of a payload; none if it is no JSON. */
+function bodyIn(payload: Uint8Array): Record<string, string> {
+  try {
+    const body = JSON.parse(new TextDecoder().decode(payload)) ?? {};
+    return Object.fromEntries(
+      Object.entries<string>(body).filter(([, value]) =>
+        typeof value === "string"
+      ),
+    );
+  } catch {
+    return {};
+  }
+}
+
+function bytesOf(base64Url: string): Uint8Array<ArrayBuffer> {
+  const text = base64Url.replaceAll("-", "+").replaceAll("_", "/");
   return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
 }

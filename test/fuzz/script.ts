@@ -7,19 +7,27 @@
 
 import { FrameType, HEADER_BYTES } from "../../core/frame/frame.ts";
 import { concat } from "../support/bytes.ts";
+import type { TlsName } from "./secrets.ts";
+
+/** A PROOF made from both HELLOs as they went over the wire. */
+export interface Proof {
+  readonly do: "proof";
+  /** By who has the secret, or by who has another one. */
+  readonly secret: boolean;
+  /** A client's: of a token, or of a key pair. A server's is of the same kind. */
+  readonly of: "token" | "pair";
+  /** Whether a client says whose it is. */
+  readonly named: boolean;
+  /** Whether it is bound to the connection that it is sent on. */
+  readonly bound: boolean;
+  /** Spoils one bit of the frame. */
+  readonly flip: number | null;
+}
 
 /** One thing that it does. */
 export type Item =
   | { readonly do: "bytes"; readonly bytes: Uint8Array }
-  /**
-   * A PROOF made from both HELLOs as they went over the wire, by who has the
-   * token, or by who has another one. `flip` spoils one bit of the frame.
-   */
-  | {
-    readonly do: "proof";
-    readonly token: boolean;
-    readonly flip: number | null;
-  }
+  | Proof
   /** Waits until the other side has nothing more to do. */
   | { readonly do: "settle" }
   /** Reads nothing from here on. */
@@ -37,12 +45,14 @@ export interface Script {
   readonly items: readonly Item[];
   /** Largest write, in bytes; 0: one write for each item. */
   readonly chunk: number;
+  /** What is said to be beneath. */
+  readonly tls?: TlsName;
 }
 
-/** Whether it proves the token; without that nothing may come of it. */
-export function hasToken({ items }: Script): boolean {
+/** Whether it proves the secret; without that nothing may come of it. */
+export function hasSecret({ items }: Script): boolean {
   return items.some((item) =>
-    item.do === "proof" && item.token && item.flip === null
+    item.do === "proof" && item.secret && item.flip === null
   );
 }
 
@@ -124,19 +134,19 @@ export function writesOf({ items, chunk }: Script): (Uint8Array | Deed)[] {
 }
 
 /** For people, and for whoever turns it into a vector. */
-export function describeScript({ items, chunk }: Script): string {
+export function describeScript({ items, chunk, tls }: Script): string {
   const lines = items.map((item) => {
     switch (item.do) {
       case "bytes":
         return `  ${hex(item.bytes)}`;
       case "proof":
-        return `  (PROOF ${item.token ? "with" : "without"} the token` +
-          `${item.flip === null ? "" : `, bit ${item.flip} flipped`})`;
+        return `  (PROOF ${JSON.stringify({ ...item, do: undefined })})`;
       default:
         return `  (${item.do})`;
     }
   });
-  return `  writes of ${chunk === 0 ? "one item" : `${chunk} bytes`}\n` +
+  return `  writes of ${chunk === 0 ? "one item" : `${chunk} bytes`}` +
+    `${tls === undefined || tls === "none" ? "" : `, over TLS (${tls})`}\n` +
     lines.join("\n");
 }
 

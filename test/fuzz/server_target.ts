@@ -4,6 +4,8 @@
  * @module
  */
 
+import { tokenAuthenticator } from "../../core/auth/authenticator.ts";
+import { Identities } from "../../core/auth/identities.ts";
 import { connect, type Session } from "../../core/client.ts";
 import { isErrorCode, LimpetError } from "../../core/errors.ts";
 import type { RemoteCommand } from "../../core/exec/client.ts";
@@ -14,10 +16,18 @@ import { fakeSpawner, type Script as Life } from "../support/fake_process.ts";
 import { pair } from "../support/pair.ts";
 import { makeScript } from "./generate.ts";
 import { seedNonces } from "./inline_crypto.ts";
-import { Player, settle, TOKEN } from "./player.ts";
+import { Player, settle } from "./player.ts";
 import { Prng } from "./prng.ts";
 import { orHang, unclean } from "./problems.ts";
-import { hasToken, type Script } from "./script.ts";
+import {
+  CLIENT_KEY,
+  HOST_KEY,
+  OTHER_TOKEN,
+  pairs,
+  TLS,
+  TOKEN,
+} from "./secrets.ts";
+import { hasSecret, type Script } from "./script.ts";
 import { count, type Target } from "./target.ts";
 
 /** Small, so that what is to be kept within them gets there. */
@@ -45,12 +55,26 @@ export class ServerTarget implements Target<Script> {
   readonly #events: ServerEvent[] = [];
   #chance = new Prng(0);
   #spawned = 0;
+  /** Whether it knows several clients, or the one token. */
+  #several = false;
   #honest: Session | null = null;
   #served = 0;
 
   constructor() {
+    const single = tokenAuthenticator(TOKEN);
+    const several = pairs.host().then((host) =>
+      Identities.from([
+        { name: "alice", token: TOKEN },
+        { name: "bob", publicKey: CLIENT_KEY },
+        { name: "carol", token: OTHER_TOKEN, refuse: () => "it has expired" },
+      ], host)
+    );
     this.#server = new Server({
-      token: TOKEN,
+      authenticator: {
+        hostKey: HOST_KEY,
+        authenticate: async (claim) =>
+          await (await (this.#several ? several : single)).authenticate(claim),
+      },
       platform: {
         os: "linux",
         arch: "x86_64",
@@ -81,7 +105,11 @@ export class ServerTarget implements Target<Script> {
       : null;
     this.#events.length = 0;
     this.#spawned = 0;
-    const [clientEnd, serverEnd] = pair(4_096);
+    this.#several = script.seed % 3 !== 0;
+    const [clientEnd, serverEnd] = pair(4_096).map((end) => ({
+      ...end,
+      tls: TLS[script.tls ?? "none"],
+    }));
     const over = this.#server.accept(serverEnd);
     const player = new Player("client", clientEnd);
     await player.play(script);
@@ -91,7 +119,7 @@ export class ServerTarget implements Target<Script> {
     await orHang(over, "The server has not let go of a client that has gone");
     return [
       ...player.problems,
-      ...this.#check(script),
+      ...this.#check(script, player.strayed),
       ...(honest === null ? [] : await this.#endHonest(honest)),
     ];
   }
@@ -101,7 +129,7 @@ export class ServerTarget implements Target<Script> {
     await this.#server.close();
   }
 
-  #check(script: Script): string[] {
+  #check(script: Script, strayed: boolean): string[] {
     const problems: string[] = [];
     const first = this.#events[0];
     const events = this.#events.filter(({ session }) =>
@@ -130,7 +158,11 @@ export class ServerTarget implements Target<Script> {
     if (last.authenticated !== known) {
       problems.push("Two minds about the proof");
     }
-    if (known && !hasToken(script)) problems.push("Let in without the token");
+    if (known && !hasSecret(script)) problems.push("Let in without a secret");
+    if (known && strayed) problems.push("Let in by another connection's proof");
+    const { identity } = last;
+    count(this.reached, `known as ${identity}`);
+    if (known !== (identity !== null)) problems.push("Nobody, and let in");
     if (!known && this.#spawned > 0) problems.push("A stranger ran a command");
     return problems;
   }
