@@ -10,7 +10,8 @@ import { ERROR_CODES, LimpetError } from "../../core/errors.ts";
 
 /** What a terminal obeys: C0, DEL, C1, and marks that turn text around. */
 // deno-lint-ignore no-control-regex -- control characters are what it is about
-const OBEYED = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
+export const OBEYED: RegExp =
+  /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
 
 /** More than this is no message for people. */
 const MAX_MESSAGE = 20_000;

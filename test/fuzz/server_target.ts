@@ -6,6 +6,7 @@
 
 import { tokenAuthenticator } from "../../core/auth/authenticator.ts";
 import { Identities } from "../../core/auth/identities.ts";
+import { auditLine } from "../../core/audit/record.ts";
 import { connect, type Session } from "../../core/client.ts";
 import { isErrorCode, LimpetError } from "../../core/errors.ts";
 import type { RemoteCommand } from "../../core/exec/client.ts";
@@ -18,7 +19,7 @@ import { makeScript } from "./generate.ts";
 import { seedNonces } from "./inline_crypto.ts";
 import { Player, settle } from "./player.ts";
 import { Prng } from "./prng.ts";
-import { orHang, unclean } from "./problems.ts";
+import { OBEYED, orHang, unclean } from "./problems.ts";
 import {
   CLIENT_KEY,
   HOST_KEY,
@@ -143,6 +144,8 @@ export class ServerTarget implements Target<Script> {
     count(this.reached, `end ${last.code}`);
     for (const event of events) {
       count(this.reached, event.type);
+      const problem = unlogged(event);
+      if (problem !== null) problems.push(problem);
       if ("message" in event) {
         const problem = unclean(event.message);
         if (problem !== null) problems.push(`Event ${event.type}: ${problem}`);
@@ -227,6 +230,17 @@ export class ServerTarget implements Target<Script> {
     const started = fakeSpawner(life(rng))(command);
     return rng.oneIn(5) ? started.then(deaf) : started;
   }
+}
+
+/** What is wrong with what the audit log says of it, or null. */
+function unlogged(event: ServerEvent): string | null {
+  const line = auditLine(event);
+  const text = line.slice(0, -1);
+  if (OBEYED.test(text) || !line.endsWith("}\n")) {
+    return `The audit log of ${event.type}: ${JSON.stringify(text)}`;
+  }
+  const { event: type } = JSON.parse(text);
+  return type === event.type ? null : `The audit log calls it ${type}`;
 }
 
 function life(rng: Prng): Life {
