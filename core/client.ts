@@ -20,6 +20,7 @@ import { type Limits, resolveLimits } from "./limits.ts";
 import { PlainLink } from "./link/plain_link.ts";
 import type { Dialler, Duplex, Platform } from "./ports.ts";
 import { within } from "./session/deadline.ts";
+import type { GoingAway } from "./session/go_away.ts";
 import { clientHandshake, turnAway } from "./session/handshake.ts";
 import { Mux } from "./session/mux.ts";
 import type { OutputOptions, SpawnOptions } from "./options.ts";
@@ -108,6 +109,12 @@ export class Session implements AsyncDisposable {
   readonly ready: Promise<Platform>;
   /** Resolves to the reason when the session is over. Never rejects. */
   readonly closed: Promise<LimpetError>;
+  /**
+   * Resolves if the server says that it is going down: it takes no more commands
+   * (`spawn` throws `shutting_down`), those that run go on, and the session ends
+   * by itself after the last of them. Stays pending otherwise.
+   */
+  readonly goingAway: Promise<GoingAway>;
   readonly #mux: Mux;
   readonly #encodings: Encodings | undefined;
   #platform: Platform | null = null;
@@ -117,6 +124,7 @@ export class Session implements AsyncDisposable {
     this.#mux = mux;
     this.#encodings = encodings;
     this.closed = mux.over;
+    this.goingAway = mux.goingAway;
     this.ready = ready.then((platform) => {
       this.#platform = platform;
       mux.start();
@@ -163,7 +171,8 @@ export class Session implements AsyncDisposable {
   /**
    * Starts a command, in the way of `Deno.Command`. Throws `invalid_argument`
    * for what no command can be, `limit_exceeded` for one too many, `cancelled`
-   * for a signal that has fired already, and the session's end.
+   * for a signal that has fired already, `shutting_down` once the server is
+   * going down, and the session's end.
    */
   spawn(command: string, options: SpawnOptions = {}): RemoteCommand {
     return this.#start(this.#request(command, options), options.signal);

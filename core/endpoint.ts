@@ -9,7 +9,7 @@ import { commandDuplex } from "./command_duplex.ts";
 import { LimpetError } from "./errors.ts";
 import type { Machine } from "./machine.ts";
 import type { Dialler, Duplex, Platform } from "./ports.ts";
-import { type ServeOptions, Server } from "./server.ts";
+import { type CloseOptions, type ServeOptions, Server } from "./server.ts";
 import {
   formatTarget,
   parseAddress,
@@ -43,7 +43,7 @@ export interface RunningServer extends AsyncDisposable {
   readonly address: string;
   readonly server: Server;
   /** As `Server.close`. */
-  close(graceMs?: number): Promise<void>;
+  close(how?: number | CloseOptions): Promise<void>;
 }
 
 /**
@@ -140,8 +140,8 @@ export async function serveAt(
   refuseTls(target);
   const listener = await machine.listen(target);
   const serving = server.listen(listener);
-  const close = async (graceMs?: number) => {
-    await server.close(graceMs);
+  const close = async (how?: number | CloseOptions) => {
+    await server.close(how);
     await serving;
   };
   return {

@@ -61,7 +61,8 @@ export type {
   TlsInfo,
 } from "./ports.ts";
 export { Server } from "./server.ts";
-export type { ServeOptions, ServerEvent } from "./server.ts";
+export type { CloseOptions, ServeOptions, ServerEvent } from "./server.ts";
+export type { GoingAway } from "./session/go_away.ts";
 export { quote, ShellCommand } from "./shell.ts";
 export {
   decodeLines,

@@ -8,9 +8,12 @@ import {
   type Authenticator,
   tokenAuthenticator,
 } from "./auth/authenticator.ts";
+import { deferred } from "./deferred.ts";
 import { asLimpetError, type ErrorCode, LimpetError } from "./errors.ts";
 import type { ExecEvent } from "./exec/events.ts";
+import { checkTimer } from "./exec/request.ts";
 import { ExecServer } from "./exec/server.ts";
+import { type Frame, FrameType } from "./frame/frame.ts";
 import type { Identity } from "./identity.ts";
 import { type Limits, resolveLimits } from "./limits.ts";
 import { PlainLink } from "./link/plain_link.ts";
@@ -18,6 +21,7 @@ import type { Duplex, Listener, Platform, Spawner } from "./ports.ts";
 import { printable } from "./printable.ts";
 import { within } from "./session/deadline.ts";
 import { serverHandshake, turnAway } from "./session/handshake.ts";
+import { sessionFrame } from "./session/hello.ts";
 import { Mux } from "./session/mux.ts";
 import type { Encodings } from "./text/mod.ts";
 
@@ -82,15 +86,34 @@ export interface ServeOptions {
   readonly onEvent?: (event: ServerEvent) => void;
 }
 
+/** How to close a server. */
+export interface CloseOptions {
+  /** How long running commands may go on by themselves, in ms. Default 0. */
+  readonly drainMs?: number;
+  /**
+   * From SIGTERM to SIGKILL for what still runs then, in ms. Default: the limit
+   * `shutdownGraceMs`, or less if the command said so.
+   */
+  readonly graceMs?: number;
+}
+
+/**
+ * How long clients may take to leave once they have nothing more here, in ms:
+ * what they sent before they heard of it still gets its answer.
+ */
+const LEAVE_MS = 1_000;
+
 /** Serves connections from a listener, or handed over one by one. */
 export class Server implements AsyncDisposable {
   readonly #options: ServeOptions;
   readonly #limits: Limits;
-  readonly #authenticator: Promise<Authenticator>;
+  #authenticator: Promise<Authenticator>;
   readonly #connections = new Set<Connection>();
   readonly #listeners = new Set<Listener>();
   #count = 0;
   #closing: Promise<void> | null = null;
+  /** Resolved when commands are being ended. */
+  readonly #ending = deferred<void>();
 
   /** Use {@linkcode serve}, or this one for connections of another origin. */
   constructor(options: ServeOptions) {
@@ -103,6 +126,18 @@ export class Server implements AsyncDisposable {
   /** Rejects with `invalid_argument` if the token is too short. */
   async ready(): Promise<void> {
     await this.#authenticator;
+  }
+
+  /** Decides on who connects from now on. Sessions that are open stay. */
+  replaceAuthenticator(authenticator: Authenticator): void {
+    this.#authenticator = Promise.resolve(authenticator);
+  }
+
+  /** Commands that run, or whose output is still being sent, on all sessions. */
+  get commandCount(): number {
+    let count = 0;
+    for (const each of this.#connections) count += each.commandCount;
+    return count;
   }
 
   /** Connections that are open, authenticated or not. */
@@ -133,14 +168,36 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Stops listening, ends every command (SIGTERM, and SIGKILL after `graceMs`,
-   * by default the limit `shutdownGraceMs`, or sooner if the command said so) and
-   * closes every session. Settles when nothing is left. To be in more of a hurry,
-   * call it again with a shorter time.
+   * Stops listening, tells every client that the server is going down, and lets
+   * commands come to their end for `drainMs` at most; new ones are refused with
+   * `shutting_down`. Settles when nothing runs any more, when the time is over,
+   * or when `close()` no longer waits. `close()` is still to be called.
    */
-  async close(graceMs?: number): Promise<void> {
-    this.#closing ??= this.#stopListening();
-    await this.#closing;
+  async drain(drainMs: number): Promise<void> {
+    checkTimer(drainMs, "drainMs");
+    await this.#stopListening();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, drainMs);
+    });
+    const drained = [...this.#connections].map((each) => each.drain(drainMs));
+    await Promise.race([Promise.all(drained), timeout, this.#ending.promise]);
+    clearTimeout(timer);
+  }
+
+  /**
+   * Stops listening, lets commands come to their end for `drainMs`, ends those
+   * that are left (SIGTERM, and SIGKILL after `graceMs`) and closes every session.
+   * A number is the same as `{ graceMs }`. Settles when nothing is left. To be in
+   * more of a hurry, call it again with shorter times: they count at once.
+   */
+  async close(how: number | CloseOptions = {}): Promise<void> {
+    const { drainMs = 0, graceMs } = typeof how === "number"
+      ? { graceMs: how }
+      : how;
+    if (drainMs > 0) await this.drain(drainMs);
+    await this.#stopListening();
+    this.#ending.resolve();
     await Promise.all(
       [...this.#connections].map((each) => each.close(graceMs)),
     );
@@ -162,8 +219,12 @@ export class Server implements AsyncDisposable {
     await Promise.all(connections.map((each) => each.revoke()));
   }
 
-  async #stopListening(): Promise<void> {
-    await Promise.all([...this.#listeners].map((listener) => listener.close()));
+  #stopListening(): Promise<void> {
+    const stop = async () => {
+      await Promise.all([...this.#listeners].map((each) => each.close()));
+    };
+    this.#closing ??= stop();
+    return this.#closing;
   }
 }
 
@@ -178,6 +239,8 @@ class Connection {
   #identity: Identity | null = null;
   #mux: Mux | null = null;
   #over: Promise<void> | null = null;
+  /** What clients are told once the server is going down. */
+  #goAway: Frame | null = null;
 
   constructor(
     duplex: Duplex,
@@ -218,10 +281,31 @@ class Connection {
     await this.#over;
   }
 
+  get commandCount(): number {
+    return this.#exec.jobCount;
+  }
+
+  /** Settles when nothing runs and the client has gone, or has had time to. */
+  async drain(drainMs: number): Promise<void> {
+    const time = drainMs < 1_000
+      ? `${drainMs} ms`
+      : `${Math.round(drainMs / 1_000)} s`;
+    this.#goAway = sessionFrame(FrameType.GOAWAY, {
+      code: "shutting_down",
+      message: `The server is going down; what runs has up to ${time}`,
+      drainMs,
+    });
+    this.#mux?.send(this.#goAway);
+    await this.#exec.drain();
+    // Whoever hears of it late, or will not go, is not waited for.
+    const leaving = { ms: LEAVE_MS, doing: "Leaving" };
+    await within(this.#over ?? Promise.resolve(), leaving).catch(() => {});
+  }
+
   async close(graceMs?: number): Promise<void> {
     if (this.#mux === null) {
       this.#link.abort(
-        new LimpetError("shutting_down", "Server is shutting down"),
+        new LimpetError("shutting_down", "Server is going down"),
       );
     } else {
       await this.#exec.shutdown("shutting_down", graceMs);
@@ -265,6 +349,8 @@ class Connection {
       onOpen: (channel, payload) => this.#exec.open(channel, payload),
     });
     this.#report({ type: "authenticated" });
+    // Before what came with the proof is answered.
+    if (this.#goAway !== null) this.#mux.send(this.#goAway);
     this.#mux.start();
     return this.#mux;
   }

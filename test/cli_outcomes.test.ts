@@ -21,7 +21,8 @@ const env = { LIMPET_TOKEN: TOKEN };
 
 /** `limpet serve` as a program that the test can send signals to. */
 async function startServing() {
-  const running = startLimpet(["serve", "tcp://127.0.0.1:0"], { env });
+  const args = ["serve", "tcp://127.0.0.1:0", "--drain=0s"];
+  const running = startLimpet(args, { env });
   await running.complains("listening on");
   const address = /listening on (tcp:\/\/[^\s,]+)/.exec(running.stderr())![1];
   return { running, address };

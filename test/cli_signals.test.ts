@@ -194,7 +194,7 @@ describe(`on ${THIS_RUNTIME}`, () => {
     serving.kill("SIGTERM");
     const { code, stdout, stderr } = await serving.outcome;
     expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
-    expect(stderr).toContain("limpet: stopping: ending the commands that run");
+    expect(stderr).toContain("limpet: stopping: no command runs\n");
     expect(stderr).toContain("token in LIMPET_TOKEN\n");
     expect(stderr).not.toContain("0123456789abcdef");
   });

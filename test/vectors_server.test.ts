@@ -28,6 +28,8 @@ const FOREIGN = new Set([
   "cut before EXIT",
   "cut before END",
   "server goes away",
+  "going down",
+  "an OPEN that crosses GOAWAY",
   "version mismatch",
   "not a server",
   // Several commands, or one whose order with the client matters.

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Session } from "../client.ts";
 import type { RemoteCommand } from "../exec/client.ts";
 import type { CommandStatus } from "../exec/exit.ts";
 import { feed } from "../exec/output.ts";
@@ -13,6 +14,7 @@ import { commandFlags, openSession } from "./connection.ts";
 import { refuseUnread, type Translation, translationFor } from "./encoding.ts";
 import { isUnknown, signalStatus, statusOf } from "./exit_status.ts";
 import { EXEC_FLAGS } from "./flags.ts";
+import { inWords } from "./go_down.ts";
 import { runToJson } from "./json_output.ts";
 import { pumpOutput } from "./pump.ts";
 import { execRaw } from "./raw_exec.ts";
@@ -58,6 +60,7 @@ export async function execCommand(
   }
   const session = await open();
   const command = session.spawn(invocation.command, options);
+  sayIfGoingDown(session, command, report);
   const isText = flags.encoding !== undefined || runtime.stdout.isTerminal ||
     runtime.stderr.isTerminal ||
     (options.stdin === "piped" && runtime.stdin.isTerminal);
@@ -93,6 +96,23 @@ function readInvocation(
     throw usageError("exec needs a command: -- CMD ARG..., or -c LINE");
   }
   return { command: program, args: rest, shell: false };
+}
+
+/** The command goes on; but whoever counts on the server should know. */
+function sayIfGoingDown(
+  session: Session,
+  command: RemoteCommand,
+  report: Reporter,
+): void {
+  let over = false;
+  command.status.catch(() => {}).finally(() => over = true);
+  session.goingAway.then(({ drainMs }) => {
+    if (over) return;
+    const time = drainMs === undefined
+      ? "some time"
+      : `up to ${inWords(drainMs)}`;
+    report.warn(`the server is going down: the command has ${time}`);
+  });
 }
 
 async function run(

@@ -79,8 +79,7 @@ export function statusOf(status: CommandStatus): number {
 
 /** Whether a command that fails with this may have run, or may still run. */
 export function isUnknown(code: ErrorCode): boolean {
-  return code === "connection_lost" || code === "closed" ||
-    code === "shutting_down";
+  return code === "connection_lost" || code === "closed";
 }
 
 /** For everything else. */
@@ -97,7 +96,6 @@ export function statusOfError(code: ErrorCode): number {
     case "unauthenticated":
     case "version_mismatch":
     case "protocol_error":
-    case "shutting_down":
     case "cancelled":
     case "closed":
     case "write_failed":

@@ -120,6 +120,11 @@ export const SERVE_FLAGS: readonly Flag[] = [
     help: "If it cannot be written: stop (default), continue",
   },
   {
+    name: "drain",
+    value: "TIME",
+    help: "Let commands finish before we end (default 30s)",
+  },
+  {
     name: "insecure",
     help: "Serve beyond this machine without encryption",
   },

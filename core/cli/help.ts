@@ -51,6 +51,11 @@ many bytes it moved; no input, output, token or value of a variable. While FILE
 cannot be written nobody connects and no command starts, unless --audit-failure
 says continue: what is lost is then counted.
 
+SIGTERM and Ctrl-C end it: no more commands begin, clients are told, and what
+runs has --drain to come to its end; again ends what runs at once, and a third
+time kills it. SIGHUP reads the token again and leaves sessions alone, but ends
+a server that stands on a terminal or on --stdio. Its exit status is 0.
+
 With --raw it is the lesson's server instead: what one recv brings is a command,
 and there is no token, so everybody on this machine can run commands as you. A
 teaching aid, on the loopback interface and with --insecure only.

@@ -6,7 +6,7 @@
 
 import type { Session } from "../client.ts";
 import { deferred } from "../deferred.ts";
-import { asLimpetError } from "../errors.ts";
+import { asLimpetError, LimpetError } from "../errors.ts";
 import type { CommandStatus } from "../exec/exit.ts";
 import { decodeLines, keepsAscii, type TextCodec } from "../text/mod.ts";
 import { usageError } from "./args.ts";
@@ -105,8 +105,12 @@ async function runLines(
   busy: { running: boolean },
 ): Promise<number> {
   const { session } = place;
-  const over = session.closed.then((error) => Promise.reject(error));
+  const over = session.closed.then((error) => Promise.reject(asLost(error)));
   over.catch(() => {});
+  session.goingAway.then(() => {
+    if (!busy.running) return;
+    report.warn("the server is going down: this line is the last one");
+  });
   let cwd = flags.cwd;
   for (;;) {
     const line = await Promise.race([lines.next(), over]);
@@ -124,7 +128,7 @@ async function runLines(
     } catch (thrown) {
       const error = asLimpetError(thrown, "refused", `Running ${line}`);
       await report.flush();
-      if (session.over || error.code === "write_failed") throw error;
+      if (session.over || error.code === "write_failed") throw asLost(error);
       // A name that is no text in its encoding leads nowhere either.
       const isNoText = error.code === "invalid_argument" &&
         cwd !== flags.cwd && cwd?.includes("\ufffd");
@@ -142,6 +146,13 @@ async function runLines(
     busy.running = false;
     await report.flush();
   }
+}
+
+/** A server that has gone down is no refusal of the line that was not typed. */
+function asLost(error: LimpetError): LimpetError {
+  const { code, message } = error;
+  if (code !== "shutting_down") return error;
+  return new LimpetError("connection_lost", message, { cause: error });
 }
 
 /** One line: its command, its output, Ctrl-C while it runs. */

@@ -13,7 +13,7 @@ import { SERVE_FLAGS } from "./flags.ts";
 import { checkRawAddress, refuseFlags } from "./raw_connection.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
-import { stopSignals } from "./stop_signals.ts";
+import { STOP_SIGNALS, stopRequests } from "./stop_signals.ts";
 
 const ALLOWED = ["raw", "encoding", "insecure", "verbose", "quiet"];
 
@@ -70,7 +70,11 @@ export async function serveRaw(
     `listening on ${listener.address} for plain lines; clients write ` +
       listener.address.replace(/^tcp:/, "raw:"),
   );
-  const { asked, askedAgain } = stopSignals(runtime);
+  // SIGHUP too: it has no configuration, and its terminal should be there.
+  const [asked, askedAgain] = stopRequests(runtime, [
+    ...STOP_SIGNALS,
+    "SIGHUP",
+  ]);
   await asked;
   report.info("stopping: ending the commands that run (again to kill them)");
   askedAgain.then(() => server.close(0));

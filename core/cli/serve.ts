@@ -4,6 +4,7 @@
  * @module
  */
 
+import { tokenAuthenticator } from "../auth/authenticator.ts";
 import { LimpetError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { serveAt } from "../endpoint.ts";
@@ -16,7 +17,7 @@ import {
   parseAddress,
 } from "../target.ts";
 import type { Encodings } from "../text/mod.ts";
-import { findOrMakeToken } from "../token_file.ts";
+import { findOrMakeToken, findToken } from "../token_file.ts";
 import {
   type Arguments,
   parseArguments,
@@ -27,10 +28,12 @@ import {
 import { openAudit, readAuditFlags } from "./audit.ts";
 import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
+import { DEFAULT_DRAIN, goDown } from "./go_down.ts";
 import { serveRaw } from "./raw_serve.ts";
+import { hangsUpWithTerminal, reloadOnHangup } from "./reload.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
-import { stopSignals } from "./stop_signals.ts";
+import { STOP_SIGNALS, stopRequests } from "./stop_signals.ts";
 
 /** Runs the subcommand; resolves to the program's exit status. */
 export async function serveCommand(
@@ -51,6 +54,10 @@ export async function serveCommand(
   if (!stdio) refuseOpenDoor(address, args);
   const limits = readLimits(args);
   const settings = readAuditFlags(args);
+  const drainMs = parseDuration(
+    args.value("drain") ?? DEFAULT_DRAIN,
+    "--drain",
+  );
   const served = await servedPlatform(runtime, args.value("encoding"), report);
   report.debug(`commands speak ${served.platform.encoding}`);
   const found = await findOrMakeToken(runtime, args.value("token-file"));
@@ -64,12 +71,25 @@ export async function serveCommand(
   };
   const gate = audit === null ? undefined : () => audit.ready();
   const options = { token: found.token, limits, gate, onEvent, ...served };
-  const status = stdio
-    ? await serveStdio(runtime, options)
-    : await serveSocket(runtime, address, options, report, found.source);
+  if (stdio) await serveStdio(runtime, options, drainMs, report);
+  else {
+    const { address: bound, server } = await serveAt(runtime, address, options);
+    const { encoding } = served.platform;
+    const spoken = encoding === "utf-8" ? "" : `; commands speak ${encoding}`;
+    report.info(`listening on ${bound}, token in ${found.source}${spoken}`);
+    const reload = async () => {
+      const { token, source } = await findToken(
+        runtime,
+        args.value("token-file"),
+      );
+      server.replaceAuthenticator(await tokenAuthenticator(token));
+      return `the token in ${source}`;
+    };
+    await serveSocket(runtime, server, reload, drainMs, report);
+  }
   await audit?.close();
   await report.flush();
-  return status;
+  return 0;
 }
 
 interface Options {
@@ -83,42 +103,41 @@ interface Options {
 
 async function serveSocket(
   runtime: CliRuntime,
-  address: string,
-  options: Options,
+  server: Server,
+  reload: () => Promise<string>,
+  drainMs: number,
   report: Reporter,
-  tokenSource: string,
-): Promise<number> {
-  const server = await serveAt(runtime, address, options);
-  const { encoding } = options.platform;
-  const spoken = encoding === "utf-8" ? "" : `; commands speak ${encoding}`;
-  report.info(
-    `listening on ${server.address}, token in ${tokenSource}${spoken}`,
+): Promise<void> {
+  const tied = hangsUpWithTerminal(runtime);
+  if (!tied) reloadOnHangup(runtime, reload, report);
+  const told = stopRequests(
+    runtime,
+    tied ? [...STOP_SIGNALS, "SIGHUP"] : STOP_SIGNALS,
   );
-  const { asked, askedAgain } = stopSignals(runtime);
-  await asked;
-  report.info("stopping: ending the commands that run (again to kill them)");
-  // Whoever asks twice does not want to wait for their grace.
-  askedAgain.then(() => server.close(0));
-  await server.close();
-  return 0;
+  await told[0];
+  await goDown(server, told, drainMs, report);
 }
 
 async function serveStdio(
   runtime: CliRuntime,
   options: Options,
-): Promise<number> {
+  drainMs: number,
+  report: Reporter,
+): Promise<void> {
   const server = new Server({
     spawner: runtime.spawner,
     environment: () => runtime.environment(),
     ...options,
   });
   await server.ready();
-  const serving = server.accept(runtime.stdio());
-  const { asked, askedAgain } = stopSignals(runtime);
-  await Promise.race([serving, asked]);
-  askedAgain.then(() => server.close(0));
+  const over = server.accept(runtime.stdio());
+  // SIGHUP: of a terminal that closes, or an ssh that hangs up.
+  const told = stopRequests(runtime, [...STOP_SIGNALS, "SIGHUP"]);
+  let going: Promise<void> | undefined;
+  told[0].then(() => going = goDown(server, told, drainMs, report));
+  await over;
+  await going;
   await server.close();
-  return 0;
 }
 
 function refuseOpenDoor(address: string, args: Arguments): void {

@@ -7,23 +7,31 @@
 import { deferred } from "../deferred.ts";
 import type { CliRuntime } from "./runtime.ts";
 
+/** A signal that we are told to end with. */
+export type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
+
+/** What every server ends with. */
+export const STOP_SIGNALS: readonly StopSignal[] = ["SIGINT", "SIGTERM"];
+
+/** Settle when we are told to end, told again, and told a third time. */
+export type StopRequests = readonly [
+  asked: Promise<void>,
+  askedAgain: Promise<void>,
+  askedAThirdTime: Promise<void>,
+];
+
 /**
- * Settle when we are told to end, and told again. One listener for both: between
- * two, a signal would end us on the spot.
+ * Listens from now on and for good: between two listeners, a signal would end
+ * us on the spot.
  */
-export function stopSignals(runtime: CliRuntime): {
-  readonly asked: Promise<void>;
-  readonly askedAgain: Promise<void>;
-} {
-  const asked = deferred<void>();
-  const askedAgain = deferred<void>();
+export function stopRequests(
+  runtime: CliRuntime,
+  signals: readonly StopSignal[],
+): StopRequests {
+  const times = [deferred<void>(), deferred<void>(), deferred<void>()];
   let count = 0;
-  // SIGHUP: started from a terminal that closes, or an ssh that hangs up.
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    runtime.onSignal(
-      name,
-      () => (count++ === 0 ? asked : askedAgain).resolve(),
-    );
+  for (const name of signals) {
+    runtime.onSignal(name, () => times[count++]?.resolve());
   }
-  return { asked: asked.promise, askedAgain: askedAgain.promise };
+  return [times[0].promise, times[1].promise, times[2].promise];
 }

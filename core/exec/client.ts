@@ -43,9 +43,8 @@ function isRefusal(code: string): code is (typeof REFUSALS)[number] {
 
 /** Ends of a session that say by themselves what became of its commands. */
 const KNOWN_ENDS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  // It is ended, by us or by the server.
+  // It is ended, by us.
   "closed",
-  "shutting_down",
   "connection_lost",
 ]);
 
@@ -65,7 +64,7 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
   readonly pid: Promise<number>;
   /**
    * How the command ended. Rejects with `not_found`, `not_executable`,
-   * `cwd_not_found` and the like if it did not start, and with
+   * `cwd_not_found`, `shutting_down` and the like if it did not start, and with
    * `connection_lost` or the session's other end if that came first.
    */
   readonly status: Promise<CommandStatus>;

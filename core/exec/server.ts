@@ -5,6 +5,7 @@
  */
 
 import type { Channel } from "../channel/channel.ts";
+import { deferred } from "../deferred.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import { brief } from "../frame/control.ts";
 import { FrameType } from "../frame/frame.ts";
@@ -42,6 +43,7 @@ export class ExecServer implements JobHost {
   /** Commands that have not ended. */
   #running = 0;
   #closing = false;
+  readonly #drained = deferred<void>();
 
   constructor(options: ExecServerOptions) {
     this.#options = options;
@@ -71,6 +73,18 @@ export class ExecServer implements JobHost {
     }
     this.#running++;
     this.#jobs.add(new Job(channel, request, this));
+  }
+
+  /** Commands that run, or whose output is still being sent. */
+  get jobCount(): number {
+    return this.#jobs.size;
+  }
+
+  /** Takes no more commands; settles when those there are have come to an end. */
+  drain(): Promise<void> {
+    this.#closing = true;
+    if (this.#jobs.size === 0) this.#drained.resolve();
+    return this.#drained.promise;
   }
 
   /**
@@ -117,11 +131,12 @@ export class ExecServer implements JobHost {
 
   finished(job: Job): void {
     this.#jobs.delete(job);
+    if (this.#closing && this.#jobs.size === 0) this.#drained.resolve();
   }
 
   #checkRoom(): void {
     if (this.#closing) {
-      throw new LimpetError("shutting_down", "Server is shutting down");
+      throw new LimpetError("shutting_down", "Server is going down");
     }
     if (this.#running < this.#options.maxCommands) return;
     throw new LimpetError(

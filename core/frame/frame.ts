@@ -13,6 +13,7 @@ export const FrameType = {
   HELLO: 1,
   PROOF: 2,
   CLOSE: 3,
+  GOAWAY: 6,
   PART: 9,
   OPEN: 16,
   STARTED: 17,

@@ -16,6 +16,7 @@ import {
 import type { Limits } from "../limits.ts";
 import type { Link, LinkReceiver } from "../link/link.ts";
 import { FrameWriter } from "./frame_writer.ts";
+import { type GoingAway, readGoAway } from "./go_away.ts";
 import { isSessionFrame, readClose } from "./handshake.ts";
 import { type PeerLimits, sessionFrame } from "./hello.ts";
 import { PartAssembler } from "./parts.ts";
@@ -58,6 +59,8 @@ export interface MuxOptions {
 export class Mux implements LinkReceiver {
   /** Resolves to the reason once the session is over; never rejects. */
   readonly over: Promise<LimpetError>;
+  /** Resolves when the server says that it is going away, if ever it does. */
+  readonly goingAway: Promise<GoingAway>;
   readonly #link: Link;
   readonly #limits: Limits;
   readonly #peerLimits: PeerLimits;
@@ -67,7 +70,10 @@ export class Mux implements LinkReceiver {
   readonly #channels = new Map<number, Channel>();
   #lastChannel = -1;
   #error: LimpetError | null = null;
+  /** Why the peer takes no more channels, once it does not. */
+  #leaving: LimpetError | null = null;
   readonly #over = deferred<LimpetError>();
+  readonly #goingAway = deferred<GoingAway>();
   #linkClosed: Promise<void> | null = null;
 
   constructor(options: MuxOptions) {
@@ -77,6 +83,7 @@ export class Mux implements LinkReceiver {
     this.#onOpen = options.onOpen;
     this.#parts = new PartAssembler(options.limits.maxControlBytes);
     this.over = this.#over.promise;
+    this.goingAway = this.#goingAway.promise;
     this.#writer = new FrameWriter(
       options.link,
       {
@@ -103,7 +110,8 @@ export class Mux implements LinkReceiver {
 
   /** Opens a channel; the caller adds streams and sends its OPEN. */
   openChannel(): Channel {
-    if (this.#error !== null) throw this.#error;
+    const none = this.#error ?? this.#leaving;
+    if (none !== null) throw none;
     if (this.#channels.size >= this.#limits.maxChannels) {
       throw new LimpetError(
         "limit_exceeded",
@@ -124,6 +132,14 @@ export class Mux implements LinkReceiver {
     }
     const opens = frame.type === FrameType.OPEN && frame.stream === 0;
     if (opens && this.#onOpen !== undefined) return this.#accept(frame);
+    if (
+      isSessionFrame(frame, FrameType.GOAWAY) && this.#onOpen === undefined
+    ) {
+      const going = readGoAway(frame.payload, this.#link.peer);
+      this.#leaving = going.reason;
+      this.#goingAway.resolve(going);
+      return this.#leaveWhenDone();
+    }
     if (frame.channel !== 0 && CHANNEL_TYPES.has(frame.type)) {
       return this.#channel(frame)?.receive(frame);
     }
@@ -150,6 +166,11 @@ export class Mux implements LinkReceiver {
     this.#finish(error, tell ? closeFrame(error.code, error.message) : null);
   }
 
+  /** Says something of the session itself. */
+  send(frame: Frame): void {
+    this.#writer.raw(frame);
+  }
+
   /** Ends the session on purpose. Settles when the transport is given up. */
   async close(code: "closed" | "shutting_down"): Promise<void> {
     const message = code === "closed"
@@ -165,6 +186,12 @@ export class Mux implements LinkReceiver {
     this.#linkClosed = this.#closeLink(error, last);
     for (const channel of [...this.#channels.values()]) channel.lost(error);
     this.#over.resolve(error);
+  }
+
+  /** A peer that is going away waits for us to have all that was asked of it. */
+  #leaveWhenDone(): void {
+    if (this.#leaving === null || this.#channels.size > 0) return;
+    this.#finish(this.#leaving, closeFrame("closed", "Session closed"));
   }
 
   async #closeLink(error: LimpetError, last: Frame | null): Promise<void> {
@@ -210,7 +237,10 @@ export class Mux implements LinkReceiver {
       sink: this.#writer,
       sendWindow: this.#peerLimits.windowBytes,
       receiveWindow: this.#limits.windowBytes,
-      onEnded: (ended) => this.#channels.delete(ended.id),
+      onEnded: (ended) => {
+        this.#channels.delete(ended.id);
+        this.#leaveWhenDone();
+      },
     });
     this.#channels.set(id, channel);
     return channel;

@@ -107,6 +107,10 @@ class User {
       () => this.#believes("The platform"),
       (error) => this.#fails("Proof", error),
     );
+    session.goingAway.then(({ reason }) => {
+      this.#believes("That it goes away");
+      this.#fails("Going away", reason);
+    });
     const commands = Array.from(
       { length: 1 + rng.below(3) },
       () => this.#run(session),

@@ -16,6 +16,7 @@ import {
   PrefaceMatcher,
   SERVER_PREFACE,
 } from "../../core/frame/preface.ts";
+import { readGoAway } from "../../core/session/go_away.ts";
 import { readClose } from "../../core/session/handshake.ts";
 import {
   chooseVersion,
@@ -190,6 +191,12 @@ function meaning({ type, payload }: Frame): unknown {
       return decodeRequest(payload);
     case FrameType.EXIT:
       return readExit(decodeControl(payload, "EXIT"));
+    case FrameType.GOAWAY: {
+      const { reason, drainMs } = readGoAway(payload, "peer");
+      const problem = wrongWith(reason);
+      if (problem !== null) throw new Error(problem);
+      return [reason.message, drainMs];
+    }
     case FrameType.CLOSE:
     case FrameType.ABORT:
     case FrameType.REFUSED: {

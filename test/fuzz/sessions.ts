@@ -10,8 +10,9 @@ import { ALONE, RECORDED } from "./corpus.ts";
 import type { Prng } from "./prng.ts";
 import { creditFrame, jsonFrame, type RawFrame } from "./script.ts";
 
-const { OPEN, STARTED, REFUSED, DATA, END, ABORT, STOP, SIGNAL, EXIT, CLOSE } =
+const { OPEN, STARTED, REFUSED, DATA, END, ABORT, STOP, SIGNAL, EXIT } =
   FrameType;
+const { CLOSE, GOAWAY } = FrameType;
 
 /** What one side says behind its proof. */
 export function sessionFrames(side: Role, rng: Prng): RawFrame[] {
@@ -166,6 +167,9 @@ function serverFrames(rng: Prng): RawFrame[] {
   }
   // Commands run side by side: what is said of one comes between the others'.
   if (rng.oneIn(2)) interleave(frames, rng);
+  if (rng.oneIn(3)) {
+    frames.splice(rng.below(frames.length + 1), 0, goAwayFrame(rng));
+  }
   if (rng.oneIn(3)) frames.push(closeFrame(rng));
   return frames.flatMap((frame) => inParts(frame, rng));
 }
@@ -179,6 +183,12 @@ function exitBody(rng: Prng): object {
       signal: null,
       ...reason,
     };
+}
+
+function goAwayFrame(rng: Prng): RawFrame {
+  const drainMs = rng.pick([undefined, 0, 30_000, 2 ** 53 - 1]);
+  const code = rng.pick(["shutting_down", "other"]);
+  return jsonFrame(GOAWAY, { code, message: rng.pick(WORDS), drainMs });
 }
 
 function closeFrame(rng: Prng): RawFrame {
@@ -204,7 +214,7 @@ function interleave(frames: RawFrame[], rng: Prng): void {
 /** Now and then in PART frames, as a long message would be. */
 function inParts(frame: RawFrame, rng: Prng): RawFrame[] {
   const whole = frame.type === DATA || frame.type === FrameType.CREDIT ||
-    frame.type === STOP || frame.type === CLOSE;
+    frame.type === STOP || frame.type === CLOSE || frame.type === GOAWAY;
   if (whole || !rng.oneIn(8)) return [frame];
   const parts: RawFrame[] = [];
   let rest = frame.payload;

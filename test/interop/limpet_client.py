@@ -35,7 +35,7 @@ SOFTWARE = "limpet-python/1"
 FRAME_LIMIT_BEFORE_PROOF = 16384
 HANDSHAKE_SECONDS = 10
 HEADER = struct.Struct(">IBBI")  # length, type, stream, channel
-HELLO, PROOF, CLOSE, PART, OPEN, STARTED, REFUSED = 1, 2, 3, 9, 16, 17, 18
+HELLO, PROOF, CLOSE, GOAWAY, PART, OPEN, STARTED, REFUSED = 1, 2, 3, 6, 9, 16, 17, 18
 DATA, END, ABORT, CREDIT, STOP, SIGNAL, EXIT = 19, 20, 21, 22, 23, 24, 25
 RAW = (DATA, CREDIT, STOP)  # every other payload is a JSON object
 STREAMS_OF = {"client": (0,), "server": (1, 2)}  # what each side sends
@@ -44,6 +44,7 @@ TYPES = {  # name, who sends it, what it belongs to
     HELLO: ("HELLO", "both", "session"),
     PROOF: ("PROOF", "both", "session"),
     CLOSE: ("CLOSE", "both", "session"),
+    GOAWAY: ("GOAWAY", "server", "session"),
     PART: ("PART", "both", "anything"),
     OPEN: ("OPEN", "client", "channel"),
     STARTED: ("STARTED", "server", "channel"),
@@ -64,6 +65,7 @@ FIELDS = {  # what the server's messages must hold; "?" marks what may be missin
             "limits": {"frame": int, "control": int, "window": int}},
     PROOF: {"proof": str},
     CLOSE: REASON,
+    GOAWAY: {**REASON, "drainMs?": int},
     STARTED: {"pid": int},
     REFUSED: REASON,
     END: {"bytes": int, "heldOpen?": bool},
@@ -455,6 +457,9 @@ def follow(session, outputs, stdin):
     while exit_ is None or not all(output.ended for output in outputs.values()):
         message = session.receive()
         name = TYPES[message.type][0]
+        if message.type == GOAWAY:  # the one command goes on, and there is no other to come
+            complain("the server is going down: " + describe(parse(message)))
+            continue
         if message.channel != session.CHANNEL:
             raise ProtocolError(f"{name} for channel {message.channel}")
         if message.type in (CREDIT, STOP):

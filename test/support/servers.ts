@@ -108,6 +108,8 @@ export async function startServer(
     "tcp://127.0.0.1:0",
     "--token-file",
     tokenFile,
+    // A test that stops its server does not mean to wait for what still runs.
+    "--drain=0s",
     ...args,
   ], {
     stdio: ["ignore", "ignore", "pipe"],

@@ -20,7 +20,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 CLIENT, SERVER = "client", "server"
 PREFACES = {CLIENT: bytes.fromhex("af4c50540d0a1a43"), SERVER: bytes.fromhex("af4c50540d0a1a53")}
 NUMBERS = {
-    "HELLO": 1, "PROOF": 2, "CLOSE": 3, "PART": 9, "OPEN": 16, "STARTED": 17, "REFUSED": 18,
+    "HELLO": 1, "PROOF": 2, "CLOSE": 3, "GOAWAY": 6, "PART": 9, "OPEN": 16, "STARTED": 17, "REFUSED": 18,
     "DATA": 19, "END": 20, "ABORT": 21, "CREDIT": 22, "STOP": 23, "SIGNAL": 24, "EXIT": 25,
 }
 MAX_CHANNEL = 2 ** 32 - 1
@@ -182,6 +182,11 @@ def frames_file():
         {"code": "unheard_of", "message": "…"})
     one("CLOSE whose message holds control characters", SERVER, "CLOSE",
         {"code": "closed", "message": "\u001b[2J\u0007\u009b\r\nä\U0001f41a\u202e"})
+    going = {"code": "shutting_down", "message": "back in a minute"}
+    one("GOAWAY", SERVER, "GOAWAY", {**going, "drainMs": 30000})
+    one("GOAWAY without a time", SERVER, "GOAWAY", going)
+    one("GOAWAY with unknown fields and another code", SERVER, "GOAWAY",
+        {**going, "code": "unheard_of", "drainMs": 0, "later": [None]})
     text = compact({"code": "closed", "message": ""})
     fill = {"code": "closed", "message": "x" * (16384 - len(text))}
     one("a payload at the limit before authentication", SERVER, "CLOSE", fill, **before)
@@ -291,6 +296,9 @@ def frames_file():
         bad(f"{kind} on channel 0", side, frame(kind, b"{}", 0), known=10)
         bad(f"{kind} from the {other}", other, frame(kind, b"{}", 1), known=10)
         bad(f"{kind} on stream 1", side, frame(kind, b"{}", 1, 1), known=10)
+    bad("GOAWAY on channel 1", SERVER, frame("GOAWAY", b"{}", 1), known=10)
+    bad("GOAWAY on stream 1", SERVER, frame("GOAWAY", b"{}", 0, 1), known=10)
+    bad("GOAWAY from the client", CLIENT, frame("GOAWAY", going), known=10)
     for kind in ("HELLO", "PROOF", "CLOSE"):
         bad(f"{kind} on channel 1", SERVER, frame(kind, b"{}", 1), known=10, **before)
         bad(f"{kind} on stream 1", SERVER, frame(kind, b"{}", 0, 1), known=10, **before)
@@ -366,7 +374,7 @@ def frames_file():
                 bad(f"{kind} of the {side}: {field} is {compact(value).decode()}", side,
                     frame(kind, changed, channel, stream), "message", **more)
         for field in [key for key in wrong if "." not in key and key in right]:
-            if field not in ("heldOpen", "terminate", "reason"):
+            if field not in ("heldOpen", "terminate", "reason", "drainMs"):
                 changed = {key: value for key, value in right.items() if key != field}
                 bad(f"{kind} of the {side}: {field} is missing", side,
                     frame(kind, changed, channel, stream), "message", **more)
@@ -385,6 +393,7 @@ def frames_file():
     types("PROOF", CLIENT, proof, {"proof": wrong_proof}, **before)
     types("PROOF", SERVER, {**proof, "platform": platform}, {"proof": wrong_proof}, **before)
     types("CLOSE", SERVER, {"code": "closed", "message": ""}, reason)
+    types("GOAWAY", SERVER, {**going, "drainMs": 1}, {**reason, "drainMs": number})
     types("STARTED", SERVER, {"pid": 1}, {"pid": number}, 1)
     types("REFUSED", SERVER, {"code": "refused", "message": ""}, reason, 1)
     types("ABORT", SERVER, {"code": "failed", "message": ""}, reason, 1, 1)
@@ -805,6 +814,15 @@ def sessions_file():
            run("sleep", "100")).server(started(), (
                "CLOSE", {"code": "shutting_down", "message": "back in a minute"})),
          255, unclosed=True)
+    talk = C("going down", "GOAWAY: the command goes on to its end; then the client leaves.",
+             run("cat", stdin=True))
+    talk.out["stdin"] = b"on and on".hex()
+    going = {"code": "shutting_down", "message": "back in a minute", "drainMs": 30000}
+    done(talk.client(data(b"on and on", 0), end(9, 0)).server(
+        started(), data(b"on "), ("GOAWAY", going), data(b"and on"), ("GOAWAY", going),
+        exited(5), *ends(9)), 5, b"on and on")
+    done(C("an OPEN that crosses GOAWAY", "It is refused, and has not run.", run("true")).server(
+        ("GOAWAY", going), ("REFUSED", {"code": "shutting_down", "message": "too late"}, 1)), 125)
     talk = C("wrong token", "The client's proof does not verify.", shake=False).hellos()
     talk.out["request"] = run("true")
     wrong = Handshake("x", "another token, of another server", talk.shake.client,
