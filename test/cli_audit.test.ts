@@ -35,6 +35,11 @@ describe(`serve --audit on ${THIS_RUNTIME}`, () => {
       "\x1b[2J\n\u202e",
     ], { input: "the input", env: { TRACEPARENT: TRACE } });
     expect(code).toBe(3);
+    // Its server may hear of its end after the next one's beginning.
+    await eventually(
+      () => readFileSync(file, "utf8").includes('"disconnected"'),
+      () => readFileSync(file, "utf8"),
+    );
     await expect(server.connect({ token: `${token}x` })).rejects.toThrow();
     await server.stop();
     expect(server.log()).toContain(

@@ -69,17 +69,7 @@ const CHECKS: Record<string, (measured: Measured) => void> = {
 };
 
 describe(`on ${THIS_RUNTIME}`, () => {
-  test.each(NAMES)("limpet lab %s", async (name) => {
-    const { code, stdout, stderr } = await limpet(["lab", name]);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(stdout).toContain("✓ Observed: ");
-    expect(stdout).toContain("✓ Cured: ");
-    // deno-lint-ignore no-control-regex -- they are what it is about
-    expect(stdout).not.toMatch(/[\x00-\x09\x0b-\x1f]|\{\w+\}/);
-    for (const line of stdout.split("\n")) {
-      expect(line.length, line).toBeLessThanOrEqual(80);
-    }
-  });
+  // Each of them alone is run by lab_page.test.ts.
 
   test("all, as one object", async () => {
     const { code, stdout, stderr } = await limpet(["lab", "all", "--json"]);

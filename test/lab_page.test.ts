@@ -131,6 +131,12 @@ async function current(page: string): Promise<string> {
       run.command.split(" ").slice(1),
     );
     expect({ code, stderr }, run.command).toEqual({ code: 0, stderr: "" });
+    expect(stdout.match(/^✓ /gm), run.command).toHaveLength(2);
+    // deno-lint-ignore no-control-regex -- they are what it is about
+    expect(stdout).not.toMatch(/[\x00-\x09\x0b-\x1f]|\{\w+\}/);
+    for (const line of stdout.split("\n")) {
+      expect(widthOf(line), line).toBeLessThanOrEqual(80);
+    }
     const now = { name: run.name, printed: shortened(run.name, stdout) };
     if (wordsOf(now).join("\n") === wordsOf(run).join("\n")) continue;
     const block = (printed: string) => `$ ${run.command}\n${printed}\`\`\``;

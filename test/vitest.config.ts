@@ -16,7 +16,8 @@ export default defineConfig({
     exclude: ["**/node_modules/**"],
     // Processes rather than threads: tests send signals and count descriptors.
     pool: "forks",
-    maxWorkers: 2,
+    // One more than most machines in automation have cores: tests wait a lot.
+    maxWorkers: 3,
     // What waits for a condition gives up before; a busy machine is no failure.
     testTimeout: 300_000,
     hookTimeout: 300_000,
