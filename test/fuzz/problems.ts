@@ -9,8 +9,8 @@ import { ByteQueue } from "../../core/channel/byte_queue.ts";
 import { ERROR_CODES, LimpetError } from "../../core/errors.ts";
 
 /** What a terminal obeys: C0, DEL, C1, and marks that turn text around. */
-// deno-lint-ignore no-control-regex -- control characters are what it is about
 export const OBEYED: RegExp =
+  // deno-lint-ignore no-control-regex -- control characters are what it is about
   /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
 
 /** More than this is no message for people. */
