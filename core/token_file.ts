@@ -95,7 +95,11 @@ function defaultTokenPath(place: Place): string {
   return `${configDirectory(place)}${separator}token`;
 }
 
-async function readToken(place: Place, path: string): Promise<string | null> {
+/** The token in a file; null without one. Throws as {@linkcode findToken}. */
+export async function readToken(
+  place: Place,
+  path: string,
+): Promise<string | null> {
   const contents = await place.files.read(path).catch((error) => {
     throw asLimpetError(error, "invalid_argument", `Cannot read token ${path}`);
   });

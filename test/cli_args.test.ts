@@ -285,6 +285,8 @@ test("the help has every flag, and none that is refused", () => {
     demo: tables.DEMO_FLAGS,
     lab: tables.LAB_FLAGS,
     config: tables.CONFIG_FLAGS,
+    token: tables.TOKEN_FLAGS,
+    key: tables.KEY_FLAGS,
   };
   for (const [topic, flags] of Object.entries(topics)) {
     const help = helpText(topic) ?? "";

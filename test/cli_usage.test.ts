@@ -108,9 +108,22 @@ describe("a mistake is 125 and says what to do", () => {
     [["lab", "datagram", "--port", "1"], "--port is not for the experi", true],
     [["lab", "sticky", "--lang", "zhCN"], "--lang zhCN is none of", true],
     [["lab", "--json"], "--json needs an experiment, or all", true],
-    [["config"], "config needs one of check and schema", true],
+    [["config"], "config needs one of check, schema", true],
+    [["token"], "token needs one of add, list, revoke", true],
+    [["token", "ad"], 'no "token ad". Did you mean add?', true],
+    [["token", "add"], "token add needs a NAME", true],
+    [["token", "revoke"], "token revoke needs a NAME", true],
+    [["token", "add", "a", "b"], "token add takes nothing more", true],
+    [["token", "list", "a"], "token list takes no NAME", true],
+    [["token", "list", "--from", "::1"], "--from is for token add", true],
+    [["token", "revoke", "--json", "a"], "--json is for token list", true],
+    [["key"], "key needs one of new, add", true],
+    [["key", "list"], 'no "key list": there are new, add', true],
+    [["key", "new", "a"], "key new takes no arguments", true],
+    [["key", "add", "a"], "key add needs a NAME and a PUBLIC key", true],
+    [["key", "add", "--out=x", "a", "b"], "--out is for key new", true],
     [["config", "chek"], 'no "config chek". Did you mean check?', true],
-    [["config", "show"], 'no "config show": there are check and', true],
+    [["config", "show"], 'no "config show": there are check, s', true],
     [["config", "check", "a", "b"], "takes one FILE at most", true],
     [["config", "schema", "a"], "config schema takes no FILE", true],
   ])("%j: %s", async (args, message, isUsage) => {
@@ -165,7 +178,18 @@ describe("help", () => {
     expect(overview).toMatchObject({ code: 0, stderr: "" });
     expect(await dry(["--help"])).toEqual(overview);
     expect(await dry(["-h"])).toEqual(overview);
-    for (const name of ["serve", "exec", "shell", "demo", "lab", "config"]) {
+    for (
+      const name of [
+        "serve",
+        "exec",
+        "shell",
+        "demo",
+        "lab",
+        "config",
+        "token",
+        "key",
+      ]
+    ) {
       const help = await dry(["help", name]);
       expect(help).toMatchObject({ code: 0, stderr: "" });
       expect(help.stdout).toMatch(new RegExp(`^Usage: limpet ${name}`));

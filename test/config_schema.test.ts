@@ -32,7 +32,7 @@ test("a whole configuration is read as it stands", async () => {
       limits: { maxCommands: 7, handshakeTimeoutMs: 1_500 },
     },
   });
-  const empty = { identities: [], limits: {} };
+  const empty = { identities: null, limits: {} };
   expect((await readConfig(" {}\n")).config).toEqual(empty);
 });
 

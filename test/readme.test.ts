@@ -13,6 +13,7 @@ import {
   startShell,
   temporaryFolder,
 } from "./support/cli.ts";
+import { inProcess } from "./support/cli_in_process.ts";
 import { program, ROOT, THIS_RUNTIME } from "./support/runtimes.ts";
 
 const README = readFileSync(join(ROOT, "README.md"), "utf8");
@@ -232,6 +233,24 @@ describe(`on ${THIS_RUNTIME}, as they stand`, () => {
       const { code, stdout, stderr } = await run.outcome;
       expect({ code, stderr }, line).toEqual({ code: 0, stderr: "" });
       expect(stdout).toContain(line.includes("zh") ? "✓ 已解决" : "✓ Cured");
+    }
+  });
+
+  test("the examples of tokens and keys", async () => {
+    // What else is indented there is no example.
+    const lines = ["key", "token"].flatMap((topic) =>
+      (helpText(topic) ?? "").split("Examples:\n")[1].split("\n\n")[0].trim()
+        .split("\n").map((line) => line.trim())
+    );
+    expect(lines.length).toBeGreaterThan(5);
+    for (const line of lines) {
+      const [name, ...words] = line.replace(/ >[a-z.]+$/, "").split(" ");
+      expect(name).toBe("limpet");
+      const { code, stdout, stderr } = await inProcess(words, {
+        LIMPET_CONFIG: join(folder, "identities"),
+      });
+      expect({ line, code }, stderr).toEqual({ line, code: 0 });
+      if (line.includes(" list")) expect(stdout).toContain("ci\ttoken\tnever");
     }
   });
 

@@ -8,15 +8,13 @@ import { defaultConfigPath, loadConfig } from "../config/load.ts";
 import { SERVER_SCHEMA } from "../config/schema.ts";
 import { summaryOf } from "../config/summary.ts";
 import { LimpetError } from "../errors.ts";
-import { nearest } from "../nearest.ts";
+import { checkAction } from "./actions.ts";
 import { parseArguments, usageError } from "./args.ts";
 import { ownWords } from "./codecs.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { CONFIG_FLAGS } from "./flags.ts";
 import { Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
-
-const ACTIONS = ["check", "schema"] as const;
 
 /** Runs the subcommand; resolves to the program's exit status. */
 export async function configCommand(
@@ -25,16 +23,7 @@ export async function configCommand(
 ): Promise<number> {
   const args = parseArguments(words, CONFIG_FLAGS);
   const [action, file, ...more] = args.positionals;
-  if (action === undefined) {
-    throw usageError(`config needs one of ${ACTIONS.join(" and ")}`);
-  }
-  if (!(ACTIONS as readonly string[]).includes(action)) {
-    const [near] = nearest(action, ACTIONS);
-    const hint = near === undefined
-      ? `: there are ${ACTIONS.join(" and ")}`
-      : `. Did you mean ${near}?`;
-    throw usageError(`There is no "config ${action}"${hint}`);
-  }
+  checkAction("config", action, ["check", "schema"]);
   if (more.length > 0 || args.rest !== null) {
     throw usageError("config check takes one FILE at most");
   }

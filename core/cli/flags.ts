@@ -21,6 +21,12 @@ const TOKEN_FILE: Flag = {
   help: "Read the token from FILE (mode 0600)",
 };
 
+const CONFIG: Flag = {
+  name: "config",
+  value: "FILE",
+  help: "The server's configuration (limpet help config)",
+};
+
 const TLS_FLAGS: readonly Flag[] = [
   { name: "tls", help: "", refused: `TLS: ${LATER}` },
   { name: "cert", value: "FILE", help: "", refused: `TLS: ${LATER}` },
@@ -88,6 +94,7 @@ const COMMAND: readonly Flag[] = [
 
 /** `limpet serve` */
 export const SERVE_FLAGS: readonly Flag[] = [
+  CONFIG,
   TOKEN_FILE,
   { name: "stdio", help: "Serve one client on stdin and stdout" },
   {
@@ -200,3 +207,39 @@ export const LAB_FLAGS: readonly Flag[] = [
 
 /** `limpet config` */
 export const CONFIG_FLAGS: readonly Flag[] = [HELP];
+
+const LIMITED: readonly Flag[] = [
+  {
+    name: "expires",
+    value: "WHEN",
+    help: "add: until then: 12h, 30d, 2w, 2027-01-31",
+  },
+  {
+    name: "from",
+    value: "ADDRESS",
+    many: true,
+    help: "add: only from: 10.0.0.0/8, ::1, unix, stdio",
+  },
+];
+
+/** `limpet token` */
+export const TOKEN_FLAGS: readonly Flag[] = [
+  ...LIMITED,
+  { name: "json", help: "list: print it as JSON" },
+  CONFIG,
+  QUIET,
+  HELP,
+];
+
+/** `limpet key` */
+export const KEY_FLAGS: readonly Flag[] = [
+  {
+    name: "out",
+    value: "FILE",
+    help: "new: where the private key goes (mode 0600)",
+  },
+  ...LIMITED,
+  CONFIG,
+  QUIET,
+  HELP,
+];

@@ -9,9 +9,11 @@ import {
   CONFIG_FLAGS,
   DEMO_FLAGS,
   EXEC_FLAGS,
+  KEY_FLAGS,
   LAB_FLAGS,
   SERVE_FLAGS,
   SHELL_FLAGS,
+  TOKEN_FLAGS,
 } from "./flags.ts";
 
 const OVERVIEW = `limpet: run commands on another machine over any byte stream
@@ -23,9 +25,10 @@ Usage:
   limpet shell [FLAGS] TARGET               a prompt, one command a line
   limpet demo                               a server and a prompt, right here
   limpet lab [FLAGS] [NAME|all]             see what goes wrong without frames
+  limpet token add|list|revoke              who may connect, each by name
+  limpet key new|add                        the same with a key pair
   limpet config check [FILE]                is the server's file right?
   limpet help SUBCOMMAND                    flags and examples
-  limpet help token                         who may connect, and how
   limpet --version
 
 ADDRESS  tcp://host:port or unix:PATH (default tcp://127.0.0.1:8090)
@@ -41,9 +44,11 @@ Examples:
 
 const SERVE = `Usage: limpet serve [FLAGS] [ADDRESS]
 
-Lets everyone who has the token run commands here, as the user you are. The
-token is made on first start. ADDRESS is tcp://host:port or unix:PATH (default
-tcp://127.0.0.1:8090); port 0 takes a free one, and the address is printed.
+Lets everyone who has the token run commands here, as the user you are; or those
+whom the configuration names (limpet help config), which is read again whenever
+it changes. The token is made on first start. ADDRESS is tcp://host:port or
+unix:PATH (default tcp://127.0.0.1:8090); port 0 takes a free one, and the
+address is printed.
 
 With --audit FILE every connection, refusal, command, signal and end is a line
 of JSON in FILE: who, from where, what, how it ended, how long it took and how
@@ -127,13 +132,30 @@ on the command line, or what this machine cannot do; 255 if a socket failed,
 such as for a --port that is taken.
 `;
 
-const TOKEN = `Who may connect
+const TOKEN = `Usage: limpet token add [FLAGS] NAME
+       limpet token list [FLAGS]
+       limpet token revoke [FLAGS] NAME
 
-Everyone who has the server's token, and nobody else, "serve --raw" excepted.
-"limpet serve" makes a random one on first start. It never crosses the wire:
-both sides prove that they have it, the client to the server and the reverse.
+Says who may connect, by the server's configuration file (limpet help config),
+and by name. add makes a token, prints it this once, and nothing else on stdout.
+A server that runs with the file lets them in at once; and within 2 seconds of
+revoke, or of the end of their time, it ends their sessions and what these run.
+revoke is for those with a key pair, too.
+`;
 
-The token is read from, in this order:
+const TOKEN_REST = `
+Examples:
+  limpet token add ci >ci.token
+  limpet token add --from 10.0.0.0/8 --expires 30d bob >bob.token
+  limpet token list
+  limpet token revoke ci
+
+Without identities in the configuration, who has the server's one token may
+connect, and nobody else, "serve --raw" excepted. "limpet serve" makes it on
+first start; the first "token add" makes it the identity "default".
+
+A token never crosses the wire: both sides prove that they have it, the client
+to the server and the reverse. It is read from, in this order:
   --token-file FILE
   the file that LIMPET_TOKEN_FILE names
   LIMPET_TOKEN
@@ -177,6 +199,24 @@ else may read it either (mode 0600).
 
 const CONFIG_STATUS = `
 Exit status: 0 if it is right, 125 if not, or if there is none.
+`;
+
+const KEY = `Usage: limpet key new [FLAGS]
+       limpet key add [FLAGS] NAME PUBLIC
+
+A key pair is for those who do not want to share a secret with the server: it
+has their public key alone. new makes one (Ed25519), writes the private half to
+a file that stays where it is, and prints the public one. add, on the server's
+machine, lets who has that key connect as NAME, as "limpet token add" does.
+`;
+
+const KEY_REST = `
+Examples:
+  limpet key new
+  limpet key add ann ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo
+
+The private key is in identity_key where the token is (limpet help token), if
+--out does not say otherwise. The server has a key pair of its own, in host_key.
 `;
 
 const EXAMPLES: Readonly<Record<string, string>> = {
@@ -230,7 +270,9 @@ export function helpText(topic: string | undefined): string | null {
     case "config":
       return CONFIG + table(CONFIG_FLAGS) + CONFIG_STATUS;
     case "token":
-      return TOKEN;
+      return TOKEN + table(TOKEN_FLAGS) + TOKEN_REST;
+    case "key":
+      return KEY + table(KEY_FLAGS) + KEY_REST;
     default:
       return null;
   }
@@ -245,6 +287,7 @@ export const TOPICS = [
   "lab",
   "config",
   "token",
+  "key",
 ] as const;
 
 function table(flags: readonly Flag[]): string {

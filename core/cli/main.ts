@@ -32,6 +32,10 @@ const COMMANDS: Readonly<
   // Rarely wanted, and not worth the others' starting time.
   config: async (runtime, words) =>
     await (await import("./config.ts")).configCommand(runtime, words),
+  token: async (runtime, words) =>
+    await (await import("./token.ts")).tokenCommand(runtime, words),
+  key: async (runtime, words) =>
+    await (await import("./key.ts")).keyCommand(runtime, words),
 };
 
 /** Runs the program to its end; `runtime.exit` is called by the adapter. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { tokenAuthenticator } from "../auth/authenticator.ts";
+import type { Authenticator } from "../auth/authenticator.ts";
 import { LimpetError } from "../errors.ts";
 import type { Limits } from "../limits.ts";
 import { serveAt } from "../endpoint.ts";
@@ -17,7 +17,6 @@ import {
   parseAddress,
 } from "../target.ts";
 import type { Encodings } from "../text/mod.ts";
-import { findOrMakeToken, findToken } from "../token_file.ts";
 import {
   type Arguments,
   parseArguments,
@@ -26,6 +25,7 @@ import {
   usageError,
 } from "./args.ts";
 import { openAudit, readAuditFlags } from "./audit.ts";
+import type { Door } from "./door.ts";
 import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
 import { DEFAULT_DRAIN, goDown } from "./go_down.ts";
@@ -58,10 +58,10 @@ export async function serveCommand(
     args.value("drain") ?? DEFAULT_DRAIN,
     "--drain",
   );
+  const { openDoor } = await import("./door.ts");
   const served = await servedPlatform(runtime, args.value("encoding"), report);
   report.debug(`commands speak ${served.platform.encoding}`);
-  const found = await findOrMakeToken(runtime, args.value("token-file"));
-  if (found.made) report.info(`made a new token in ${found.source}`);
+  const door = await openDoor(runtime, args, report);
   const audit = settings && await openAudit(runtime, settings, report);
   const onEvent = (event: ServerEvent) => {
     audit?.record(event);
@@ -69,31 +69,29 @@ export async function serveCommand(
     if (important) report.info(text);
     else report.debug(text);
   };
-  const gate = audit === null ? undefined : () => audit.ready();
-  const options = { token: found.token, limits, gate, onEvent, ...served };
-  if (stdio) await serveStdio(runtime, options, drainMs, report);
+  const options = {
+    authenticator: door.authenticator,
+    limits: { ...door.config?.limits, ...limits },
+    gate: audit === null ? undefined : () => audit.ready(),
+    onEvent,
+    ...served,
+  };
+  if (stdio) await serveStdio(runtime, options, door, drainMs, report);
   else {
     const { address: bound, server } = await serveAt(runtime, address, options);
     const { encoding } = served.platform;
     const spoken = encoding === "utf-8" ? "" : `; commands speak ${encoding}`;
-    report.info(`listening on ${bound}, token in ${found.source}${spoken}`);
-    const reload = async () => {
-      const { token, source } = await findToken(
-        runtime,
-        args.value("token-file"),
-      );
-      server.replaceAuthenticator(await tokenAuthenticator(token));
-      return `the token in ${source}`;
-    };
-    await serveSocket(runtime, server, reload, drainMs, report);
+    report.info(`listening on ${bound}, ${door.words}${spoken}`);
+    await serveSocket(runtime, server, door, drainMs, report);
   }
+  await door.close();
   await audit?.close();
   await report.flush();
   return 0;
 }
 
 interface Options {
-  readonly token: string;
+  readonly authenticator: Authenticator;
   readonly limits: Partial<Limits>;
   readonly gate: (() => Promise<void>) | undefined;
   readonly onEvent: (event: ServerEvent) => void;
@@ -104,12 +102,15 @@ interface Options {
 async function serveSocket(
   runtime: CliRuntime,
   server: Server,
-  reload: () => Promise<string>,
+  door: Door,
   drainMs: number,
   report: Reporter,
 ): Promise<void> {
+  door.keep(server);
   const tied = hangsUpWithTerminal(runtime);
-  if (!tied) reloadOnHangup(runtime, reload, report);
+  if (!tied) {
+    reloadOnHangup(runtime, () => door.authenticator.reload(), report);
+  }
   const told = stopRequests(
     runtime,
     tied ? [...STOP_SIGNALS, "SIGHUP"] : STOP_SIGNALS,
@@ -121,6 +122,7 @@ async function serveSocket(
 async function serveStdio(
   runtime: CliRuntime,
   options: Options,
+  door: Door,
   drainMs: number,
   report: Reporter,
 ): Promise<void> {
@@ -131,6 +133,7 @@ async function serveStdio(
   });
   await server.ready();
   const over = server.accept(runtime.stdio());
+  door.keep(server);
   // SIGHUP: of a terminal that closes, or an ssh that hangs up.
   const told = stopRequests(runtime, [...STOP_SIGNALS, "SIGHUP"]);
   let going: Promise<void> | undefined;
@@ -175,7 +178,7 @@ export function describeEvent(
     case "connected":
       return { text: `${who} ${event.peer} connected`, important: false };
     case "authenticated":
-      return { text: `${who} has proved the token`, important: false };
+      return { text: `${who} is ${event.identity}`, important: false };
     case "disconnected":
       return event.authenticated
         ? { text: `${who} ended: ${event.message}`, important: false }

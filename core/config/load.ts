@@ -44,7 +44,7 @@ export async function loadConfig(
   // A file that cannot be understood may hold tokens all the same.
   const hasTokens = config === null
     ? /"token"/.test(text)
-    : config.identities.some(({ token }) => token !== undefined);
+    : (config.identities ?? []).some(({ token }) => token !== undefined);
   const permissions = await permissionProblems(files, path, hasTokens);
   const all: Problem[] = [
     ...permissions.map((message) => ({ offset: null, path: [], message })),

@@ -23,18 +23,20 @@ export async function readConfig(text: string): Promise<Read> {
   const { root, problem } = await parseDocument(text);
   if (root === null) return { config: null, problems: [problem] };
   const problems = validate(root, SERVER_SCHEMA);
-  problems.push(...repeated(root, "name"), ...repeated(root, "token"));
+  for (const key of ["name", "token", "publicKey"] as const) {
+    problems.push(...repeated(root, key));
+  }
   if (problems.length > 0) return { config: null, problems };
   return { config: configOf(JSON.parse(text)), problems: [] };
 }
 
 /** The file's object, as validated. */
 interface Written {
-  readonly identities?: readonly IdentityEntry[];
+  readonly identities?: readonly IdentityEntry[] | null;
   readonly limits?: Readonly<Record<string, number | string>>;
 }
 
-function configOf({ identities = [], limits = {} }: Written): ServerConfig {
+function configOf({ identities = null, limits = {} }: Written): ServerConfig {
   return { identities, limits: limitsOf(limits) };
 }
 
@@ -48,7 +50,10 @@ function limitsOf(written: NonNullable<Written["limits"]>): Partial<Limits> {
 }
 
 /** Identities that have what only one may have. Never shows a token. */
-function repeated(root: Node, key: "name" | "token"): Problem[] {
+function repeated(
+  root: Node,
+  key: "name" | "token" | "publicKey",
+): Problem[] {
   const problems: Problem[] = [];
   const first = new Map<unknown, Path>();
   const identities = property(root, "identities")?.children ?? [];

@@ -10,11 +10,13 @@ import type { IdentityEntry, ServerConfig } from "./types.ts";
 /** One line for each identity. Shows no token. */
 export function summaryOf(config: ServerConfig, now: number): string[] {
   const { identities } = config;
-  if (identities.length === 0) {
+  if (identities === null) {
     return [
-      "no identities: everyone who has the token file's token may connect",
+      "no identities: everyone who has the token file's token may connect, " +
+      "and run anything as the server's user",
     ];
   }
+  if (identities.length === 0) return ["nobody may connect"];
   const width = Math.max(...identities.map(({ name }) => name.length));
   return identities.map((identity) =>
     `${identity.name.padEnd(width)}  ${describeIdentity(identity, now)}`

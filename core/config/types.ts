@@ -21,7 +21,10 @@ export interface IdentityEntry {
 
 /** What `server.json` says; `server.schema.json` has the same for editors. */
 export interface ServerConfig {
-  /** None: everyone who has the token of the token file. */
-  readonly identities: readonly IdentityEntry[];
+  /**
+   * Those who may connect, and nobody if it is empty. Null where the file says
+   * nothing of them: everyone who has the token of the token file.
+   */
+  readonly identities: readonly IdentityEntry[] | null;
   readonly limits: Partial<Limits>;
 }

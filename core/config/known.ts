@@ -1,0 +1,73 @@
+/**
+ * An entry of the configuration as one whom the server knows.
+ *
+ * @module
+ */
+
+import type { KnownIdentity } from "../auth/identities.ts";
+import { readTime } from "./formats.ts";
+import { isFrom, readSource, type Source } from "./source.ts";
+import type { IdentityEntry } from "./types.ts";
+
+/** One of those who may connect. */
+export class Known implements KnownIdentity {
+  #entry: IdentityEntry;
+  readonly #sources: readonly Source[] | null;
+
+  constructor(entry: IdentityEntry) {
+    this.#entry = entry;
+    this.#sources = entry.from?.map(readSource)
+      .filter((each): each is Source => each !== null) ?? null;
+  }
+
+  /** As the file has it now. */
+  get entry(): IdentityEntry {
+    return this.#entry;
+  }
+
+  get name(): string {
+    return this.#entry.name;
+  }
+
+  get token(): string | undefined {
+    return this.#entry.token;
+  }
+
+  get publicKey(): string | undefined {
+    return this.#entry.publicKey;
+  }
+
+  get isOver(): boolean {
+    const { expires } = this.#entry;
+    return expires !== undefined && Date.now() >= (readTime(expires) ?? 0);
+  }
+
+  /** Another time of expiry alone makes nobody another one. */
+  prolong(entry: IdentityEntry): this {
+    this.#entry = entry;
+    return this;
+  }
+
+  readonly refuse = (peer: string): string | null => {
+    if (this.isOver) return `it has expired, at ${this.#entry.expires}`;
+    return this.#sources === null || isFrom(peer, this.#sources)
+      ? null
+      : `it may not come from ${peer}`;
+  };
+}
+
+/**
+ * Everybody in the configuration. Who is there as before stays the same object,
+ * so that their sessions can be told from those of others.
+ */
+export function knownFrom(
+  entries: readonly IdentityEntry[],
+  before: Iterable<Known>,
+): Known[] {
+  const keyOf = (entry: IdentityEntry) =>
+    JSON.stringify({ ...entry, expires: undefined });
+  const same = new Map([...before].map((each) => [keyOf(each.entry), each]));
+  return entries.map((entry) =>
+    same.get(keyOf(entry))?.prolong(entry) ?? new Known(entry)
+  );
+}

@@ -1,0 +1,154 @@
+/**
+ * Who may connect, by a configuration file that may change meanwhile: as with
+ * `authorized_keys`, what it says counts at once.
+ *
+ * @module
+ */
+
+import {
+  type Admission,
+  type Authenticator,
+  type Claim,
+  type Denial,
+  tokenAuthenticator,
+} from "../auth/authenticator.ts";
+import { Identities } from "../auth/identities.ts";
+import type { KeyPair } from "../auth/key_pair.ts";
+import { LimpetError } from "../errors.ts";
+import type { Identity } from "../identity.ts";
+import type { Files } from "../machine.ts";
+import type { FoundToken } from "../token_file.ts";
+import { Known, knownFrom } from "./known.ts";
+import { loadConfig } from "./load.ts";
+import type { IdentityEntry, ServerConfig } from "./types.ts";
+import { FileWatch } from "./watch.ts";
+
+/** What {@linkcode LiveIdentities} is made of. */
+export interface LiveOptions {
+  readonly files: Files;
+  /** The configuration file, which need not be there. */
+  readonly path: string;
+  /** The one token that counts while the configuration has no identities. */
+  readonly token: () => Promise<FoundToken>;
+  /** The server's own key pair, asked for once somebody has one. */
+  readonly hostKey: () => Promise<KeyPair>;
+  /** Told what has changed, and what could not. */
+  readonly tell: (message: string) => void;
+  /** Told of everybody who was let in, with their peer address. */
+  readonly used: (name: string, peer: string) => void;
+}
+
+/** See the module's description. */
+export class LiveIdentities implements Authenticator {
+  readonly #options: LiveOptions;
+  readonly #watch: FileWatch;
+  #config: ServerConfig | null = null;
+  /** Set before anybody is let in. */
+  #authenticator!: Authenticator;
+  /** Whose sessions may live; in front, those who may connect. */
+  #known: readonly Known[] = [];
+
+  private constructor(options: LiveOptions) {
+    this.#options = options;
+    this.#watch = new FileWatch({
+      files: options.files,
+      path: options.path,
+      adopt: () => this.#adopt(),
+      tell: options.tell,
+    });
+  }
+
+  /** Reads the file. Throws `invalid_argument` if it has mistakes. */
+  static async open(options: LiveOptions): Promise<LiveIdentities> {
+    const live = new LiveIdentities(options);
+    await live.reload();
+    return live;
+  }
+
+  get hostKey(): string | undefined {
+    return this.#authenticator.hostKey;
+  }
+
+  /** What the file says now; null while there is none. */
+  get config(): ServerConfig | null {
+    return this.#config;
+  }
+
+  async authenticate(claim: Claim): Promise<Admission | Denial> {
+    await this.look();
+    const [onlyOne] = this.#known;
+    const outcome = await this.#authenticator.authenticate(claim);
+    if ("denied" in outcome) return outcome;
+    const { identity, proof } = outcome;
+    this.#options.used(identity.name, claim.peer);
+    return { identity: identity instanceof Known ? identity : onlyOne, proof };
+  }
+
+  /** What the file has of an identity that was let in; null once it has not. */
+  entryOf(identity: Identity): IdentityEntry | null {
+    return identity instanceof Known && this.#known.includes(identity)
+      ? identity.entry
+      : null;
+  }
+
+  /** Whether the sessions of an identity that was let in are to end. */
+  isGone(identity: Identity): boolean {
+    if (!(identity instanceof Known)) return false;
+    return identity.isOver || !this.#known.includes(identity);
+  }
+
+  /** Adopts the file if it has changed. Never rejects: mistakes are told. */
+  look(): Promise<void> {
+    return this.#watch.look();
+  }
+
+  /**
+   * Reads the file again, whether it has changed or not. Resolves to what there
+   * is now, in words. Throws `invalid_argument` for mistakes, and all stays as
+   * it was.
+   */
+  reload(): Promise<string> {
+    return this.#watch.adopt();
+  }
+
+  async #adopt(): Promise<string> {
+    const { files, path } = this.#options;
+    const loaded = await loadConfig({ files }, path);
+    if (loaded === null && this.#config !== null) {
+      throw new LimpetError("invalid_argument", `${path} is gone`);
+    }
+    const { config, problems } = loaded ?? { config: null, problems: [] };
+    if (problems.length > 0) {
+      throw new LimpetError("invalid_argument", problems.join("; "));
+    }
+    const entries = config?.identities ?? null;
+    const words = entries === null
+      ? await this.#adoptToken()
+      : await this.#adoptEntries(entries);
+    this.#config = config;
+    return words;
+  }
+
+  /** Another token is for new sessions: those of the old one stay. */
+  async #adoptToken(): Promise<string> {
+    const { token, source } = await this.#options.token();
+    const authenticator = await tokenAuthenticator(token);
+    const entry = { name: "default", token };
+    const known = knownFrom([entry], this.#known);
+    const before = this.#config?.identities == null ? this.#known : [];
+    this.#known = [...known, ...before.filter((each) => !known.includes(each))];
+    this.#authenticator = authenticator;
+    return `the token in ${source}`;
+  }
+
+  async #adoptEntries(entries: readonly IdentityEntry[]): Promise<string> {
+    const { hostKey, path } = this.#options;
+    const known = knownFrom(entries, this.#known);
+    const signs = entries.some(({ publicKey }) => publicKey !== undefined);
+    const host = signs ? await hostKey() : undefined;
+    this.#authenticator = await Identities.from(known, host);
+    this.#known = known;
+    const identities = entries.length === 1 ? "identity" : "identities";
+    return `${entries.length} ${identities} in ${path}`;
+  }
+}

@@ -1,0 +1,206 @@
+import { chmodSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { readConfig } from "../core/config/read.ts";
+import { addIdentities, removeIdentity } from "../core/config/update.ts";
+import { inProcess } from "./support/cli_in_process.ts";
+import {
+  expectOwnWords,
+  limpet,
+  start,
+  temporaryFolder,
+} from "./support/cli.ts";
+import { machine } from "./support/machine.ts";
+import { cli, THIS_RUNTIME } from "./support/runtimes.ts";
+
+const folder = temporaryFolder();
+const KEY = "ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+const TOKEN = /^[A-Za-z0-9_-]{43}\n$/;
+
+/** A configuration folder of its own, and `limpet` in it. */
+function place(name: string) {
+  const own = join(folder, name);
+  mkdirSync(own, { mode: 0o700 });
+  const path = join(own, "server.json");
+  return {
+    own,
+    path,
+    run: (...args: string[]) => inProcess(args, { LIMPET_CONFIG: own }),
+    names: async () => {
+      const { config } = await readConfig(readFileSync(path, "utf8"));
+      return config?.identities?.map(({ name }) => name);
+    },
+  };
+}
+
+test("add, list, revoke; the token is printed once, and nothing else", async () => {
+  const { own, path, run, names } = place("life");
+  const ci = await run("token", "add", "ci", "--from=10.0.0.0/8", "--from=::1");
+  expect(ci).toMatchObject({ code: 0, stdout: expect.stringMatching(TOKEN) });
+  expectOwnWords(ci.stderr);
+  expect(ci.stderr).not.toContain(ci.stdout.trim());
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  const ann = await run("key", "add", "ann", KEY, "--expires", "2100-01-31");
+  expect(ann).toMatchObject({ code: 0, stdout: "" });
+  expect(ann.stderr).toContain(`added ann to ${path}, until 2100-01-31T00:00:`);
+
+  const list = await run("token", "list");
+  expect(list).toMatchObject({ code: 0, stderr: "" });
+  expect(list.stdout).toBe(
+    "ci\ttoken\tnever\t10.0.0.0/8,::1\tnever\n" +
+      "ann\tkey\t2100-01-31T00:00:00Z\teverywhere\tnever\n",
+  );
+  const json = await run("token", "list", "--json");
+  expect(json.stdout).not.toContain(ci.stdout.trim());
+  const all = { lastUse: null, expired: false };
+  expect(JSON.parse(json.stdout)).toEqual([
+    {
+      ...all,
+      name: "ci",
+      kind: "token",
+      expires: null,
+      from: ["10.0.0.0/8", "::1"],
+    },
+    {
+      ...all,
+      name: "ann",
+      kind: "key",
+      publicKey: KEY,
+      expires: "2100-01-31T00:00:00Z",
+      from: null,
+    },
+  ]);
+
+  const again = await run("token", "add", "ci");
+  expect(again).toMatchObject({ code: 125, stdout: "" });
+  expect(again.stderr).toContain('"limpet token revoke ci" takes it out');
+  const same = await run("key", "add", "bob", KEY);
+  expect(same).toMatchObject({ code: 125, stdout: "" });
+  expect(same.stderr).toContain("has the same publicKey");
+
+  expect(await run("token", "revoke", "ci")).toMatchObject({ code: 0 });
+  expect(await names()).toEqual(["ann"]);
+  const none = await run("token", "revoke", "ci");
+  expect(none.code).toBe(125);
+  expect(none.stderr).toContain("has no such identity; there are ann");
+  // Nobody is left behind who waits for anybody.
+  expect(readdirSync(own)).toEqual(["server.json"]);
+});
+
+test("a table for people", async () => {
+  const { own, run } = place("people");
+  await run("token", "add", "a-long-name");
+  const { outcome } = start([
+    "python3",
+    "-c",
+    "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]))",
+    ...cli(THIS_RUNTIME),
+    "token",
+    "list",
+  ], { env: { LIMPET_CONFIG: own } });
+  expect((await outcome).stdout.replaceAll("\r", "")).toBe(
+    "NAME         KIND   EXPIRES  FROM        LAST USE\n" +
+      "a-long-name  token  never    everywhere  never\n",
+  );
+});
+
+test("the token that there was becomes an identity itself", async () => {
+  const { own, run, names } = place("until-now");
+  const token = "the-token-until-now";
+  writeFileSync(join(own, "token"), `${token}\n`, { mode: 0o600 });
+  const { code, stderr } = await run("token", "add", "ci");
+  expect(code).toBe(0);
+  expect(stderr).toContain('it is the identity "default" now');
+  expect(await names()).toEqual(["default", "ci"]);
+  // Once revoked it stays so.
+  await run("token", "revoke", "default");
+  expect((await run("token", "add", "bob")).stderr).not.toContain("default");
+  expect(await names()).toEqual(["ci", "bob"]);
+});
+
+test("what is not right is refused, and changes nothing", async () => {
+  const { path, run } = place("wrong");
+  const text = '{ "identity": [] }\n';
+  for (
+    const [args, message] of [
+      [["token", "add", "a b"], 'name: "a b" is no name of 1 to 64 letters'],
+      [["token", "add", "a", "--from", "10.0.0.1/8"], "from[0]: "],
+      [["token", "add", "a", "--expires", "soon"], "--expires soon is no time"],
+      [["key", "add", "a", "ed25519:AAAA"], 'publicKey: "ed25519:AAAA" is no'],
+      [["token", "add", "a"], "which has mistakes: "],
+      [["token", "revoke", "a"], "which has mistakes: "],
+      [["token", "list"], "which has mistakes: "],
+    ] as const
+  ) {
+    writeFileSync(path, text, { mode: 0o600 });
+    const { code, stdout, stderr } = await run(...args);
+    expect({ code, stdout }, stderr).toEqual({ code: 125, stdout: "" });
+    expect(stderr).toContain(message);
+    expectOwnWords(stderr);
+    expect(readFileSync(path, "utf8")).toBe(text);
+  }
+});
+
+describe("key new", () => {
+  test("makes a private file, prints the public key, replaces nothing", async () => {
+    const { own, run } = place("keys");
+    const { code, stdout, stderr } = await run("key", "new");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^ed25519:[A-Za-z0-9_-]{43}\n$/);
+    expect(stderr).toContain(`limpet key add NAME ${stdout.trim()}`);
+    const path = join(own, "identity_key");
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    const pem = readFileSync(path, "utf8");
+    expect(pem).toMatch(/^-----BEGIN PRIVATE KEY-----\n/);
+    const again = await run("key", "new");
+    expect(again).toMatchObject({ code: 125, stdout: "" });
+    expect(again.stderr).toContain("left as it is: name another with --out");
+    expect(readFileSync(path, "utf8")).toBe(pem);
+    const other = await run("key", "new", "--out", join(own, "other"));
+    expect(other.stdout).not.toBe(stdout);
+  });
+});
+
+describe("many at once", () => {
+  test("eight programs add, and nothing is lost", async () => {
+    const { own, names } = place("many");
+    const wanted = Array.from({ length: 8 }, (_, i) => `n${i}`);
+    const outcomes = await Promise.all(
+      wanted.map((name) =>
+        limpet(["token", "add", name], {
+          env: { LIMPET_CONFIG: own },
+          timeoutMs: 60_000,
+        })
+      ),
+    );
+    for (const { code, stdout, stderr } of outcomes) {
+      expect(code, stderr).toBe(0);
+      expect(stdout).toMatch(TOKEN);
+    }
+    expect((await names())?.sort()).toEqual(wanted.sort());
+    expect(readdirSync(own)).toEqual(["server.json"]);
+  }, 90_000);
+
+  test("twenty at once in one program, and most of them revoked again", async () => {
+    const { own, path, names } = place("one");
+    writeFileSync(path, '{"limits":{},\n   "identities":\n[]}', {
+      mode: 0o600,
+    });
+    chmodSync(path, 0o600);
+    const place_ = { files: machine.files };
+    const entry = (name: string) => ({
+      name,
+      token: `token-of-${name}-${own}`,
+    });
+    const add = (name: string) =>
+      addIdentities(place_, path, () => Promise.resolve([entry(name)]));
+    const wanted = Array.from({ length: 20 }, (_, i) => `n${i}`);
+    await Promise.all(wanted.map(add));
+    await Promise.all(
+      wanted.slice(4).map((name) => removeIdentity(place_, path, name)),
+    );
+    expect((await names())?.sort()).toEqual(wanted.slice(0, 4));
+    expect(readdirSync(own)).toEqual(["server.json"]);
+  });
+});

@@ -1,0 +1,44 @@
+/**
+ * The command line without a process of its own, for what touches files alone.
+ *
+ * @module
+ */
+
+import { main } from "../../core/cli/main.ts";
+import type { CliRuntime } from "../../core/cli/runtime.ts";
+import { machine } from "./machine.ts";
+
+/** Runs `limpet` with these arguments and this environment. */
+export async function inProcess(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const written = { stdout: "", stderr: "" };
+  const output = (name: "stdout" | "stderr") => ({
+    isTerminal: false,
+    columns: () => null,
+    write: (bytes: Uint8Array) => {
+      written[name] += new TextDecoder().decode(bytes);
+      return Promise.resolve();
+    },
+  });
+  const never = () => {
+    throw new Error("Not without a process");
+  };
+  const runtime: CliRuntime = {
+    ...machine,
+    name: "test 1.0",
+    args,
+    env: (name) => env[name],
+    environment: () => ({ ...env }),
+    stdin: { isTerminal: false, open: never },
+    stdout: output("stdout"),
+    stderr: output("stderr"),
+    onSignal: never,
+    exit: never,
+    editLines: never,
+    stdio: never,
+    labSockets: never,
+  };
+  return { code: await main(runtime), ...written };
+}
