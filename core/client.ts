@@ -8,7 +8,12 @@ import type { Credential } from "./auth/credential.ts";
 import { TokenKey } from "./auth/token.ts";
 import { asLimpetError, LimpetError } from "./errors.ts";
 import { RemoteCommand } from "./exec/client.ts";
-import { collectOutput, type Output, rawInput } from "./exec/output.ts";
+import {
+  collectOutput,
+  commandName,
+  type Output,
+  rawInput,
+} from "./exec/output.ts";
 import {
   checkRequest,
   DEFAULT_DRAIN_MS,
@@ -196,7 +201,7 @@ export class Session implements AsyncDisposable {
       stdout: request.stdout,
       stderr: request.stderr && !request.merge,
     };
-    return await collectOutput(child, quoted(command), piped, {
+    return await collectOutput(child, commandName(command), piped, {
       input: raw,
       maxBytes,
     });
@@ -278,11 +283,4 @@ function makeRequest(command: string, options: SpawnOptions): ExecRequest {
     drainMs: options.drainMs ?? DEFAULT_DRAIN_MS,
     traceparent: options.traceparent,
   };
-}
-
-/** A command's name in a message, cut if it is long. */
-function quoted(command: string): string {
-  return JSON.stringify(
-    command.length > 80 ? `${command.slice(0, 79)}…` : command,
-  );
 }

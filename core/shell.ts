@@ -7,6 +7,7 @@
 import { LimpetError } from "./errors.ts";
 import type { RemoteCommand } from "./exec/client.ts";
 import {
+  commandName,
   endedByUs,
   feed,
   type Input,
@@ -260,8 +261,7 @@ export class ShellCommand implements PromiseLike<Output> {
   }
 
   #name(): string {
-    const line = this.#line;
-    return JSON.stringify(line.length > 80 ? `${line.slice(0, 79)}…` : line);
+    return commandName(this.#line);
   }
 
   #with(options: ShellOptions): ShellCommand {

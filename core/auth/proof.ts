@@ -4,6 +4,7 @@
  * @module
  */
 
+import { concat } from "../bytes.ts";
 import type { Bytes } from "./base64url.ts";
 
 /** Bytes of a nonce. */
@@ -20,7 +21,7 @@ export async function transcriptOf(
   serverHello: Uint8Array,
   binding: Uint8Array = new Uint8Array(0),
 ): Promise<Bytes> {
-  const whole = join(clientHello, serverHello, binding);
+  const whole = concat([clientHello, serverHello, binding]);
   return new Uint8Array(await crypto.subtle.digest("SHA-256", whole));
 }
 
@@ -41,16 +42,5 @@ export function serverMessage(transcript: Bytes, clientProof: Bytes): Bytes {
 
 /** What is signed for one purpose can never be taken for another. */
 export function message(purpose: string, ...parts: Uint8Array[]): Bytes {
-  return join(encoder.encode(`limpet/1 ${purpose}\0`), ...parts);
-}
-
-function join(...parts: Uint8Array[]): Bytes {
-  const length = parts.reduce((sum, part) => sum + part.byteLength, 0);
-  const whole = new Uint8Array(length);
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.byteLength;
-  }
-  return whole;
+  return concat([encoder.encode(`limpet/1 ${purpose}\0`), ...parts]);
 }

@@ -6,6 +6,7 @@
  */
 
 import { quote } from "../shell.ts";
+import { concat } from "../bytes.ts";
 import { decodeText, type TextCodec } from "../text/mod.ts";
 
 const SEPARATOR = 0x1e;
@@ -44,7 +45,9 @@ export class MarkerFilter {
 
   /** Takes a chunk, returns what of it is to be shown now. */
   push(chunk: Uint8Array): Uint8Array {
-    const bytes = this.#held.byteLength === 0 ? chunk : join(this.#held, chunk);
+    const bytes = this.#held.byteLength === 0
+      ? chunk
+      : concat([this.#held, chunk]);
     this.#held = new Uint8Array(0);
     for (let at = 0;;) {
       at = bytes.indexOf(SEPARATOR, at);
@@ -76,13 +79,6 @@ export class MarkerFilter {
       return bytes.subarray(0, at);
     }
     this.#directory = decodeText(bytes.subarray(name, end), this.#codec);
-    return join(bytes.subarray(0, at), bytes.subarray(end + 1));
+    return concat([bytes.subarray(0, at), bytes.subarray(end + 1)]);
   }
-}
-
-function join(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const both = new Uint8Array(a.byteLength + b.byteLength);
-  both.set(a);
-  both.set(b, a.byteLength);
-  return both;
 }

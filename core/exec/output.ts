@@ -4,7 +4,13 @@
  * @module
  */
 
-import { asLimpetError, type CommandFacts, LimpetError } from "../errors.ts";
+import { concat } from "../bytes.ts";
+import {
+  asLimpetError,
+  type CommandFacts,
+  type ErrorCode,
+  LimpetError,
+} from "../errors.ts";
 import { encodeText, type TextCodec } from "../text/mod.ts";
 import type { RemoteCommand } from "./client.ts";
 import type { CommandStatus } from "./exit.ts";
@@ -24,6 +30,13 @@ export function rawInput(
   codec: () => TextCodec,
 ): RawInput | undefined {
   return typeof input === "string" ? encodeText(input, codec()) : input;
+}
+
+/** A command as a message names it: quoted, and cut if it is long. */
+export function commandName(command: string): string {
+  return JSON.stringify(
+    command.length > 80 ? `${command.slice(0, 79)}…` : command,
+  );
 }
 
 /** How a command ended, and what it wrote. */
@@ -88,33 +101,21 @@ export function endedByUs(
   facts: CommandFacts,
   cause: unknown,
 ): LimpetError {
-  const options = { facts, cause: cause ?? undefined };
+  const error = (code: ErrorCode, what: string) =>
+    new LimpetError(code, `Command ${name} was ${what}`, {
+      facts,
+      cause: cause ?? undefined,
+    });
+  const detail = cause instanceof Error ? `: ${cause.message}` : "";
   switch (status.reason) {
     case "timed_out":
-      return new LimpetError(
-        "timed_out",
-        `Command ${name} was ended because its time was up`,
-        options,
-      );
+      return error("timed_out", "ended because its time was up");
     case "stdin_aborted":
-      return new LimpetError(
-        "cancelled",
-        `Command ${name} was ended because its input broke off` +
-          (cause instanceof Error ? `: ${cause.message}` : ""),
-        options,
-      );
+      return error("cancelled", `ended because its input broke off${detail}`);
     case "shutting_down":
-      return new LimpetError(
-        "shutting_down",
-        `Command ${name} was ended because the server shuts down`,
-        options,
-      );
+      return error("shutting_down", "ended because the server shuts down");
     default:
-      return new LimpetError(
-        "cancelled",
-        `Command ${name} was cancelled`,
-        options,
-      );
+      return error("cancelled", "cancelled");
   }
 }
 
@@ -161,17 +162,7 @@ async function collectStream(
   } catch (thrown) {
     error = asLimpetError(thrown, "connection_lost", "Reading output");
   }
-  return { bytes: concat(pieces, maxBytes - room), truncated, error };
-}
-
-function concat(pieces: Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length);
-  let offset = 0;
-  for (const piece of pieces) {
-    whole.set(piece, offset);
-    offset += piece.byteLength;
-  }
-  return whole;
+  return { bytes: concat(pieces), truncated, error };
 }
 
 /** Feeds a command. Resolves to what broke the input off, if anything did. */

@@ -129,11 +129,9 @@ export function checkTimer(value: number | undefined, key: string): void {
   );
 }
 
-/** Half a surrogate pair has no UTF-8, so it would arrive as something else. */
-const HALF_PAIR = /\p{Surrogate}/u;
-
 function refuseUnsendable(text: string | undefined, what: string): void {
-  if (text !== undefined && HALF_PAIR.test(text)) {
+  // Half a surrogate pair has no UTF-8, so it would arrive as something else.
+  if (text?.isWellFormed() === false) {
     throw invalid(`${what} has half a surrogate pair, which is no character`);
   }
   const at = text?.indexOf("\0") ?? -1;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { concat } from "../bytes.ts";
 import type { Session } from "../client.ts";
 import { deferred } from "../deferred.ts";
 import {
@@ -16,7 +17,6 @@ import {
 import { LimpetError } from "../errors.ts";
 import type { Machine } from "../machine.ts";
 import { makeToken } from "../auth/token.ts";
-import { concat } from "./bytes.ts";
 import type {
   LabAddress,
   LabDatagrams,

@@ -16,18 +16,6 @@ export function textOf(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
 
-/** The chunks in one piece. */
-export function concat(chunks: readonly Uint8Array[]): Uint8Array {
-  const total = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const whole = new Uint8Array(total);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return whole;
-}
-
 /** Whether both hold the same bytes. */
 export function same(a: Uint8Array, b: Uint8Array): boolean {
   if (a.byteLength !== b.byteLength) return false;

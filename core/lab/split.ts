@@ -4,8 +4,9 @@
  * @module
  */
 
+import { concat } from "../bytes.ts";
 import type { Bench } from "./bench.ts";
-import { concat, pattern, same } from "./bytes.ts";
+import { pattern, same } from "./bytes.ts";
 import type { Finding } from "./finding.ts";
 import { FramedSocket } from "./framed.ts";
 import { RECV_BYTES, recvUntil, sendAll } from "./naive.ts";

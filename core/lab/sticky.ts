@@ -5,8 +5,9 @@
  * @module
  */
 
+import { concat } from "../bytes.ts";
 import type { Bench } from "./bench.ts";
-import { bytesOf, concat, quoted, same, startsWith, textOf } from "./bytes.ts";
+import { bytesOf, quoted, same, startsWith, textOf } from "./bytes.ts";
 import type { Finding } from "./finding.ts";
 import { RECV_BYTES, sendAll } from "./naive.ts";
 

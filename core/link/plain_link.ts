@@ -4,6 +4,7 @@
  * @module
  */
 
+import { concat } from "../bytes.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import { Decoder } from "../frame/decoder.ts";
 import { encodeFrames, type Frame } from "../frame/frame.ts";
@@ -98,6 +99,8 @@ export class PlainLink implements Link {
       if (this.#duplex.writev !== undefined) {
         await this.#duplex.writev(chunks);
       } else {
+        // They are message-based as often as not (a WebSocket), where a header
+        // of its own would be a message.
         await this.#writer.write(concat(chunks));
       }
     } catch (error) {
@@ -168,21 +171,4 @@ export class PlainLink implements Link {
   async #drain(): Promise<void> {
     while (!(await this.#reader.read()).done);
   }
-}
-
-/**
- * One buffer for transports without a gathered write. They are message-based
- * as often as not (a WebSocket), where a header of its own would be a message.
- */
-function concat(chunks: readonly Uint8Array[]): Uint8Array {
-  if (chunks.length === 1) return chunks[0];
-  let length = 0;
-  for (const chunk of chunks) length += chunk.byteLength;
-  const whole = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return whole;
 }

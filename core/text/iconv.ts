@@ -16,6 +16,7 @@
  */
 
 import untyped from "iconv-lite";
+import { concat } from "../bytes.ts";
 import type { Encodings, TextCodec, TextReader, TextWriter } from "./codec.ts";
 import { standardEncodings } from "./find.ts";
 import { standardReader } from "./icu.ts";
@@ -120,9 +121,7 @@ function withoutLeadingMinus(reader: TextReader): TextReader {
   let held: Uint8Array = new Uint8Array(0);
   return {
     write(bytes) {
-      const whole = new Uint8Array(held.byteLength + bytes.byteLength);
-      whole.set(held);
-      whole.set(bytes, held.byteLength);
+      const whole = concat([held, bytes]);
       const isHeld = whole.byteLength > 0 && whole.at(-1) !== MINUS;
       const end = whole.byteLength - (isHeld ? 1 : 0);
       held = whole.subarray(end);

@@ -43,14 +43,8 @@ export function wholeCharacters(reader: TextReader): TextReader {
       const text = held + reader.write(bytes);
       const last = text.charCodeAt(text.length - 1);
       held = last >= 0xd800 && last <= 0xdbff ? text.slice(-1) : "";
-      return wellFormed(held === "" ? text : text.slice(0, -1));
+      return (held === "" ? text : text.slice(0, -1)).toWellFormed();
     },
-    end: () => wellFormed(held + reader.end()),
+    end: () => (held + reader.end()).toWellFormed(),
   };
-}
-
-const HALF_PAIR = /\p{Surrogate}/gu;
-
-function wellFormed(text: string): string {
-  return text.replace(HALF_PAIR, "\ufffd");
 }

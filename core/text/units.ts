@@ -6,6 +6,7 @@
  * @module
  */
 
+import { concat } from "../bytes.ts";
 import type { TextReader } from "./native.ts";
 
 /**
@@ -20,9 +21,7 @@ export function unitReader(name: string, unitAt: UnitAt): TextReader {
   let held: Uint8Array = new Uint8Array(0);
   return {
     write(bytes) {
-      const whole = new Uint8Array(held.byteLength + bytes.byteLength);
-      whole.set(held);
-      whole.set(bytes, held.byteLength);
+      const whole = concat([held, bytes]);
       let text = "";
       let start = 0;
       let at = 0;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { concat } from "../bytes.ts";
 import { LimpetError } from "../errors.ts";
 import { type TextCodec, type TextWriter, toCodec } from "./codec.ts";
 
@@ -19,8 +20,10 @@ export function encodeText(
   text: string,
   encoding: string | TextCodec = "utf-8",
 ): Uint8Array {
-  const writer = strictWriter(toCodec(encoding));
-  return joined(writer.write(text), writer.end());
+  const codec = toCodec(encoding);
+  const writer = writerOf(codec);
+  checkText(text, codec);
+  return whole(writer, text);
 }
 
 /**
@@ -51,20 +54,24 @@ export function keepsAscii(codec: TextCodec): boolean {
   const bytes = Uint8Array.from({ length: 128 }, (_, i) => i);
   const writer = codec.writer();
   if (writer === null) return false;
-  const text = String.fromCharCode(...bytes);
-  const written = joined(writer.write(text), writer.end());
+  const written = whole(writer, String.fromCharCode(...bytes));
   return written.byteLength === 128 && written.every((byte, i) => byte === i);
 }
 
-function strictWriter(codec: TextCodec): TextWriter {
+function writerOf(codec: TextCodec): TextWriter {
   const writer = codec.writer();
-  if (writer === null) {
-    throw new LimpetError(
-      "unsupported",
-      `Text cannot be written in ${codec.name} here, only read: writing it ` +
-        "needs limpet/iconv, where that knows it",
-    );
-  }
+  if (writer !== null) return writer;
+  throw new LimpetError(
+    "unsupported",
+    `Text cannot be written in ${codec.name} here, only read: writing it ` +
+      "needs limpet/iconv, where that knows it",
+  );
+}
+
+/** Takes text in any pieces. */
+function strictWriter(codec: TextCodec): TextWriter {
+  const writer = writerOf(codec);
+  // The first half of a surrogate pair waits for the second.
   let held = "";
   const write = (text: string): Uint8Array => {
     checkText(text, codec);
@@ -72,12 +79,12 @@ function strictWriter(codec: TextCodec): TextWriter {
   };
   return {
     write(text) {
-      const whole = held + text;
-      const last = whole.charCodeAt(whole.length - 1);
-      held = last >= 0xd800 && last <= 0xdbff ? whole.slice(-1) : "";
-      return write(held === "" ? whole : whole.slice(0, -1));
+      const all = held + text;
+      const last = all.charCodeAt(all.length - 1);
+      held = last >= 0xd800 && last <= 0xdbff ? all.slice(-1) : "";
+      return write(held === "" ? all : all.slice(0, -1));
     },
-    end: () => joined(write(held), writer.end()),
+    end: () => concat([write(held), writer.end()]),
   };
 }
 
@@ -101,8 +108,8 @@ function survives(text: string, codec: TextCodec): boolean {
   const writer = codec.writer();
   if (writer === null) return false;
   const reader = codec.reader();
-  const bytes = joined(writer.write(text), writer.end());
-  return withoutMark(reader.write(bytes) + reader.end()) === withoutMark(text);
+  const back = reader.write(whole(writer, text)) + reader.end();
+  return withoutMark(back) === withoutMark(text);
 }
 
 function withoutMark(text: string): string {
@@ -113,10 +120,6 @@ function hex(character: string): string {
   return character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0");
 }
 
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
-  if (b.byteLength === 0) return a;
-  const both = new Uint8Array(a.byteLength + b.byteLength);
-  both.set(a);
-  both.set(b, a.byteLength);
-  return both;
+function whole(writer: TextWriter, text: string): Uint8Array {
+  return concat([writer.write(text), writer.end()]);
 }
