@@ -13,8 +13,14 @@ const PREFIX = "ed25519:";
 
 const KEY_BYTES = 32;
 
-/** PKCS #8 of an Ed25519 key without attributes: RFC 8410 section 7. */
-const PKCS8_BYTES = 48;
+/**
+ * What stands before the 32 bytes of the key in PKCS #8, if there are no
+ * attributes: RFC 8410 section 7.
+ */
+const PKCS8_HEAD = [
+  ...[0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06],
+  ...[0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20],
+];
 
 const PEM =
   /^-----BEGIN PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+)-----END PRIVATE KEY-----\s*$/;
@@ -36,8 +42,10 @@ export class KeyPair {
     try {
       if (body === undefined) throw new Error("it has no PEM block");
       const der = Uint8Array.from(atob(body), (char) => char.charCodeAt(0));
-      // Not every runtime minds bytes behind the key.
-      if (der.byteLength !== PKCS8_BYTES) throw new Error("wrong length");
+      // Not every runtime minds another version, or bytes behind the key.
+      const isKey = der.byteLength === PKCS8_HEAD.length + KEY_BYTES &&
+        PKCS8_HEAD.every((byte, i) => byte === der[i]);
+      if (!isKey) throw new Error("it is no Ed25519 key in PKCS #8");
       const open = await importPrivate(der, true);
       // Only the JWK has the public half: RFC 8037 section 2.
       const { x } = await crypto.subtle.exportKey("jwk", open);
