@@ -156,7 +156,9 @@ export function start(
     const has = () => text(chunks).includes(wanted);
     const all = () => `"${wanted}" in ${text(out)}\nstderr: ${text(err)}`;
     await eventually(() => over || has(), all, timeoutMs);
-    if (!has()) throw new Error(`It ended without ${all()}`);
+    if (has()) return;
+    const { code, signal } = await outcome;
+    throw new Error(`It ended with ${code ?? signal} without ${all()}`);
   };
   return {
     pid: child.pid ?? 0,
