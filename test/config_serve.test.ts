@@ -43,7 +43,7 @@ function place(name: string) {
     run: (...args: string[]) => inProcess(args, env),
     async serve(...args: string[]) {
       const all = ["serve", "-v", "tcp://127.0.0.1:0", ...args];
-      const running = startLimpet(all, { env, timeoutMs: 60_000 });
+      const running = startLimpet(all, { env });
       await running.complains("listening on ");
       const [address] = /tcp:[\w./:]+/.exec(running.stderr())!;
       return { running, address };

@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { connect } from "../core/client.ts";
 import { parseAddress } from "../core/target.ts";
 import { adapter } from "./support/adapter.ts";
@@ -21,8 +21,6 @@ import { TOKEN } from "./support/serving.ts";
 
 const folder = temporaryFolder();
 const env = { LIMPET_TOKEN: TOKEN };
-// Several programs have to start, one after another.
-vi.setConfig({ testTimeout: 60_000 });
 const STUBBORN = "trap 'echo asked' TERM; echo $$ ready; " +
   "while :; do sleep 1000 & wait; done";
 
@@ -35,7 +33,7 @@ const stopping = (running: Running) =>
 
 async function serve(...flags: string[]) {
   const args = ["serve", "tcp://127.0.0.1:0", ...flags];
-  const running = startLimpet(args, { env, timeoutMs: 60_000 });
+  const running = startLimpet(args, { env });
   await running.complains("listening on");
   const address = /listening on (tcp:\/\/[^\s,]+)/.exec(running.stderr())![1];
   return { running, address };
@@ -133,16 +131,19 @@ describe(`SIGTERM to serve on ${THIS_RUNTIME}`, () => {
   });
 
   test("a prompt leaves after the line that runs, another one at once", async () => {
-    const { running, address } = await serve();
+    const { running, address } = await serve("-v");
     const busy = startLimpet(["shell", address], { env, input: "pipe" });
+    // It has run no line: of one that it had, nothing would tell when it is over.
     const idle = startLimpet(["shell", address], { env, input: "pipe" });
-    idle.child.stdin!.write("echo one\n");
-    await idle.says("one\n");
     const fifo = join(folder, "fifo");
     busy.child.stdin!.write(
       `rm -f ${fifo}; mkfifo ${fifo}; echo ready; cat ${fifo}\necho never\n`,
     );
     await busy.says("ready");
+    await eventually(
+      () => running.stderr().match(/ authenticated/g)?.length === 2,
+      () => `both are there: ${running.stderr()}`,
+    );
     running.kill("SIGTERM");
     await busy.complains("the server is going down: this line is the last one");
     const left = await idle.outcome;
@@ -206,7 +207,6 @@ describe(`SIGHUP to serve on ${THIS_RUNTIME}`, () => {
     const session = startLimpet(["exec", "-i", address, "--", "cat"], {
       env,
       input: "pipe",
-      timeoutMs: 60_000,
     });
     session.child.stdin!.write("before\n");
     await session.says("before\n");
