@@ -34,10 +34,15 @@ const common = {
   bundle: true,
   format: "esm",
   target: "node20.19",
+  plugins: [streams()],
   // Dependencies of the package, loaded by those alone who need them.
   external: ["node:*", "iconv-lite", "jsonc-parser"],
   legalComments: "none",
   logLevel: "warning",
+  // The licence of what is bundled asks for its notice.
+  footer: {
+    js: "// Parts: Copyright 2018-2025 the Deno authors. MIT license.",
+  },
 };
 
 try {
@@ -58,7 +63,7 @@ try {
     build({
       ...common,
       entryPoints: [at("adapters/node/main.ts")],
-      plugins: [encodingsApart()],
+      plugins: [streams(), encodingsApart()],
       outfile: join(out, "limpet.js"),
       platform: "node",
       banner: { js: "#!/usr/bin/env node" },
@@ -74,6 +79,30 @@ try {
 } finally {
   rmSync(out, { recursive: true, force: true });
   rmSync(old, { recursive: true, force: true });
+}
+
+/**
+ * `@std/streams` under the name it has on npm. That package does not say what
+ * holds of it: a module nobody imports from need not be there.
+ *
+ * @returns {import("esbuild").Plugin}
+ */
+function streams() {
+  const folder = at("node_modules/deno-std/streams");
+  const found = (/** @type {string} */ name) => ({
+    path: join(folder, name),
+    sideEffects: false,
+  });
+  return {
+    name: "@std/streams",
+    setup({ onResolve }) {
+      onResolve({ filter: /^@std\/streams$/ }, () => found("mod.js"));
+      onResolve(
+        { filter: /^\.\// },
+        ({ path, resolveDir }) => resolveDir === folder ? found(path) : null,
+      );
+    },
+  };
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { TextLineStream } from "@std/streams";
 import { LimpetError } from "../errors.ts";
 import { type TextCodec, toCodec } from "./codec.ts";
 
@@ -50,28 +51,25 @@ export function decodeLines(
   bytes: ReadableStream<Uint8Array>,
   encoding: string | TextCodec = "utf-8",
 ): ReadableStream<string> {
-  return decodeStream(bytes, encoding).pipeThrough(lineSplitter());
+  return decodeStream(bytes, encoding)
+    .pipeThrough(lineLengthGuard())
+    .pipeThrough(new TextLineStream());
 }
 
-function lineSplitter(): TransformStream<string, string> {
-  /** The beginning of a line whose end has not come yet. */
-  let held = "";
-  return new TransformStream<string, string>({
+/** TextLineStream holds a line until its end comes; this bounds the wait. */
+function lineLengthGuard(): TransformStream<string, string> {
+  let length = 0;
+  return new TransformStream({
     transform(chunk, controller) {
-      const lines = chunk.split("\n");
-      lines[0] = held + lines[0];
-      held = lines.pop() ?? "";
-      for (const line of lines) {
-        controller.enqueue(line.endsWith("\r") ? line.slice(0, -1) : line);
+      const end = chunk.lastIndexOf("\n");
+      length = end < 0 ? length + chunk.length : chunk.length - end - 1;
+      if (length > MAX_LINE_LENGTH) {
+        throw new LimpetError(
+          "limit_exceeded",
+          `A line is longer than ${MAX_LINE_LENGTH} characters`,
+        );
       }
-      if (held.length <= MAX_LINE_LENGTH) return;
-      throw new LimpetError(
-        "limit_exceeded",
-        `A line is longer than ${MAX_LINE_LENGTH} characters`,
-      );
-    },
-    flush(controller) {
-      if (held !== "") controller.enqueue(held);
+      controller.enqueue(chunk);
     },
   });
 }
