@@ -69,8 +69,14 @@ export function makeRawScript(rng: Prng): Script {
 }
 
 function words(rng: Prng, first: boolean): Uint8Array {
-  const said = first && rng.oneIn(2) ? request(rng) : others(rng);
+  const said = first ? opening(rng) : others(rng);
   return rng.oneIn(4) ? mutateBytes(said, rng) : said;
+}
+
+/** What tells one peer from another stands at the beginning. */
+function opening(rng: Prng): Uint8Array {
+  if (rng.oneIn(5)) return rng.pick(OTHERS);
+  return rng.oneIn(2) ? request(rng) : others(rng);
 }
 
 function others(rng: Prng): Uint8Array {
