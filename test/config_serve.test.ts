@@ -229,6 +229,57 @@ describe(`identities of limpet serve on ${THIS_RUNTIME}`, () => {
   });
 });
 
+test("a key pair on the command line, and a server that is not the one known", async () => {
+  const { own, path, run, serve, env } = place("client");
+  const made = await run("key", "new");
+  const file = join(own, "identity_key");
+  await run("key", "add", "me", made.stdout.trim());
+  const { running, address } = await serve();
+  const [hostKey] = /ed25519:\S+/.exec(running.stderr())!;
+  const exec = (...flags: string[]) =>
+    limpet(["exec", ...flags, address, "--", "echo", "hi"], {
+      env: { ...env, LIMPET_IDENTITY_FILE: file },
+    });
+  const host = address.replace("tcp://", "");
+  const unknown = await exec();
+  expect(unknown).toMatchObject({ code: 255, stdout: "" });
+  expect(unknown.stderr).toContain(`"limpet key trust ${host} ${hostKey}"`);
+  expect(await run("key", "trust", host, hostKey)).toMatchObject({ code: 0 });
+  expect((await run("key", "trust", host, hostKey)).stderr).toContain(
+    "already",
+  );
+  expect(await exec()).toMatchObject({ code: 0, stdout: "hi\n", stderr: "" });
+  const given = await exec("--identity-file", file, "--host-key", hostKey);
+  expect(given).toMatchObject({ code: 0, stdout: "hi\n" });
+
+  // Somebody else answers there now.
+  const hosts = join(own, "known_hosts");
+  const before = readFileSync(hosts, "utf8");
+  writeFileSync(
+    hosts,
+    `# mine\n${before.replace(hostKey, made.stdout.trim())}`,
+  );
+  const changed = await exec();
+  expect(changed.code).toBe(255);
+  expect(changed.stderr).toContain(`The key of ${host} has changed`);
+  expect(changed.stderr).toContain(
+    `line 2 of ${hosts} has ${made.stdout.trim()}`,
+  );
+  const other = await run("key", "trust", host, hostKey);
+  expect(other).toMatchObject({ code: 125 });
+  const wrong = await exec(
+    "--identity-file",
+    file,
+    "--host-key",
+    made.stdout.trim(),
+  );
+  expect(wrong.code).toBe(255);
+  expect(wrong.stderr).toContain("it is another server");
+  const both = await exec("--identity-file", file, "--token-file", path);
+  expect(both.stderr).toContain("exclude each other");
+  await stop(running);
+});
+
 test("two who say who may connect, and a file that is not there", async () => {
   const { own, path, run, write } = place("usage");
   await write([entry("a")]);

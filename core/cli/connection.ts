@@ -4,12 +4,13 @@
  * @module
  */
 
+import type { Credential } from "../auth/credential.ts";
 import { connect, type Session } from "../client.ts";
 import { diallerOf, MAX_NOISE_BYTES } from "../endpoint.ts";
 import { LimpetError } from "../errors.ts";
 import type { Dialler } from "../ports.ts";
 import { DEFAULT_DRAIN_MS, DEFAULT_KILL_AFTER_MS } from "../exec/request.ts";
-import { formatTarget, isLocal, parseTarget } from "../target.ts";
+import { formatTarget, isLocal, parseTarget, type Target } from "../target.ts";
 import { findToken } from "../token_file.ts";
 import { type Arguments, parseDuration, usageError } from "./args.ts";
 import { loadCodec, loadEncodings } from "./codecs.ts";
@@ -23,8 +24,7 @@ export async function openSession(
   report: Reporter,
 ): Promise<Session> {
   const target = parseTarget(args.positionals[0]);
-  const { token, source } = await findToken(runtime, args.value("token-file"));
-  report.debug(`token from ${source}`);
+  const proving = await credentialOf(runtime, args, target, report);
   if (!isLocal(target) && !args.has("insecure")) {
     report.warn(
       `the connection to ${
@@ -55,7 +55,7 @@ export async function openSession(
       return duplex;
     };
     const session = await connect(dialled, {
-      token,
+      ...proving,
       encodings,
       early: true,
       limits: { handshakeTimeoutMs: timeoutMs },
@@ -78,6 +78,33 @@ export async function openSession(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** What we prove ourselves with: a key pair if one is named, else a token. */
+async function credentialOf(
+  runtime: CliRuntime,
+  args: Arguments,
+  target: Target,
+  report: Reporter,
+): Promise<{ token: string } | { credential: Credential }> {
+  const given = args.value("identity-file");
+  const tokenFile = args.value("token-file");
+  if (given !== undefined && tokenFile !== undefined) {
+    throw usageError("--identity-file and --token-file exclude each other");
+  }
+  const path = given ??
+    (tokenFile === undefined ? runtime.env("LIMPET_IDENTITY_FILE") : undefined);
+  if (path === undefined) {
+    if (args.has("host-key")) {
+      throw usageError("--host-key goes with --identity-file");
+    }
+    const { token, source } = await findToken(runtime, tokenFile);
+    report.debug(`token from ${source}`);
+    return { token };
+  }
+  report.debug(`private key from ${path}`);
+  const { keyCredential } = await import("./identity_file.ts");
+  return { credential: await keyCredential(runtime, args, path, target) };
 }
 
 /** What `exec` and `shell` say of every command they run. */

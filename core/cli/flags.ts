@@ -45,6 +45,16 @@ const TTY: Flag = {
 const CLIENT: readonly Flag[] = [
   TOKEN_FILE,
   {
+    name: "identity-file",
+    value: "FILE",
+    help: "Prove a key pair instead (limpet help key)",
+  },
+  {
+    name: "host-key",
+    value: "KEY",
+    help: "Its server has this key (default: the known one)",
+  },
+  {
     name: "connect-timeout",
     value: "TIME",
     help: "Give up connecting after TIME (default 10s)",

@@ -203,20 +203,27 @@ Exit status: 0 if it is right, 125 if not, or if there is none.
 
 const KEY = `Usage: limpet key new [FLAGS]
        limpet key add [FLAGS] NAME PUBLIC
+       limpet key trust TARGET KEY
 
 A key pair is for those who do not want to share a secret with the server: it
 has their public key alone. new makes one (Ed25519), writes the private half to
 a file that stays where it is, and prints the public one. add, on the server's
-machine, lets who has that key connect as NAME, as "limpet token add" does.
+machine, lets who has that key connect as NAME, as "limpet token add" does. They
+connect with --identity-file FILE, or with LIMPET_IDENTITY_FILE.
+
+The server has a key pair of its own, by which they know it, and prints its
+public half when it starts. trust writes that down for TARGET, host:port, in
+known_hosts. Over tls:// and ssh it is not needed: those know their servers.
 `;
 
 const KEY_REST = `
 Examples:
   limpet key new
   limpet key add ann ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo
+  limpet key trust box ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo
 
 The private key is in identity_key where the token is (limpet help token), if
---out does not say otherwise. The server has a key pair of its own, in host_key.
+--out does not say otherwise; the server's own is in host_key there.
 `;
 
 const EXAMPLES: Readonly<Record<string, string>> = {

@@ -4,12 +4,14 @@
  * @module
  */
 
-import { KeyPair, makeKeyPair } from "../auth/key_pair.ts";
+import { checkPublicKey, KeyPair, makeKeyPair } from "../auth/key_pair.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
+import { formatTarget, parseTarget } from "../target.ts";
 import { configDirectory } from "../token_file.ts";
 import { checkAction } from "./actions.ts";
 import { type Arguments, parseArguments, usageError } from "./args.ts";
 import { KEY_FLAGS } from "./flags.ts";
+import { knownHostsPath, trustHostKey } from "./host_keys.ts";
 import { addIdentity } from "./identity_flags.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
@@ -30,21 +32,26 @@ export async function keyCommand(
   const args = parseArguments(words, KEY_FLAGS);
   const report = new Reporter(runtime, loudnessOf(runtime, args));
   const [action, ...given] = args.positionals;
-  checkAction("key", action, ["new", "add"]);
+  checkAction("key", action, ["new", "add", "trust"]);
   for (const [flag, whose] of Object.entries(OWN)) {
     if (args.has(flag) && action !== whose) {
       throw usageError(`--${flag} is for key ${whose}`);
     }
   }
-  if (args.rest !== null || given.length !== (action === "add" ? 2 : 0)) {
+  if (args.rest !== null || given.length !== (action === "new" ? 0 : 2)) {
     throw usageError(
-      action === "add"
+      action === "new"
+        ? "key new takes no arguments"
+        : action === "add"
         ? "key add needs a NAME and a PUBLIC key, and nothing more"
-        : "key new takes no arguments",
+        : "key trust needs a TARGET and its server's KEY, and nothing more",
     );
   }
   if (action === "new") await make(runtime, args, report);
-  else {
+  else if (action === "trust") {
+    const [address, key] = given;
+    await trust(runtime, address, key, report);
+  } else {
     const [name, publicKey] = given;
     await addIdentity(runtime, args, { name, publicKey }, report);
   }
@@ -79,4 +86,22 @@ async function make(
   await runtime.stdout.write(new TextEncoder().encode(`${publicKey}\n`));
   report.info(`the private key is in ${path}, for this machine alone`);
   report.info(`on the server: limpet key add NAME ${publicKey}`);
+}
+
+async function trust(
+  runtime: CliRuntime,
+  address: string,
+  key: string,
+  report: Reporter,
+): Promise<void> {
+  const target = parseTarget(address);
+  if (target.kind !== "tcp") {
+    throw usageError(
+      `Keys are kept of servers at host:port, not of ${formatTarget(target)}`,
+    );
+  }
+  checkPublicKey(key);
+  const added = await trustHostKey(runtime, target, key);
+  const path = knownHostsPath(runtime);
+  report.info(added ? `added to ${path}` : `${path} has it already`);
 }

@@ -81,6 +81,8 @@ export async function serveCommand(
     const { address: bound, server } = await serveAt(runtime, address, options);
     const { encoding } = served.platform;
     const spoken = encoding === "utf-8" ? "" : `; commands speak ${encoding}`;
+    const { hostKey } = door.authenticator;
+    if (hostKey !== undefined) report.info(`this server's key is ${hostKey}`);
     report.info(`listening on ${bound}, ${door.words}${spoken}`);
     await serveSocket(runtime, server, door, drainMs, report);
   }
