@@ -44,6 +44,7 @@ async function dry(args: readonly string[], env: Record<string, string> = {}) {
     editLines: never,
     stdio: never,
     labSockets: never,
+    onUncaught: never,
   };
   return { code: await main(runtime), ...written };
 }

@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { connect } from "../core/client.ts";
+import { deferred } from "../core/deferred.ts";
 import { LimpetError } from "../core/errors.ts";
 import { decodeControl } from "../core/frame/control.ts";
 import { type Frame, FrameType } from "../core/frame/frame.ts";
+import type { ExitStatus, ProcessHandle } from "../core/ports.ts";
 import { receive, textOf } from "./support/bytes.ts";
 import { pair } from "./support/pair.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
@@ -71,6 +73,43 @@ test("a client whose HELLO leaves no room for parts has its commands answered", 
   await untilGone([pid]);
   await peer.write(exec(3, { argv: ["true"] }));
   expect((await peer.expect(STARTED)).channel).toBe(3);
+  await leave(peer);
+});
+
+test("signals before the start do not pile up: each kind counts once", async () => {
+  const running = deferred<ProcessHandle>();
+  const sent: string[] = [];
+  const exit = deferred<ExitStatus>();
+  await using served = await serving({}, () => running.promise);
+  const peer = await rawClient(served);
+  await peer.write(exec(1, { argv: ["slow"] }));
+  for (let i = 0; i < 1_000; i++) {
+    await peer.write(
+      jsonFrame(SIGNAL, { signal: "SIGUSR1" }, 1),
+      jsonFrame(SIGNAL, { signal: "SIGWINCH" }, 1),
+      jsonFrame(
+        SIGNAL,
+        { signal: "SIGINT", terminate: true, killAfterMs: 3_600_000 - i },
+        1,
+      ),
+    );
+  }
+  // Behind them, so that they have all come.
+  await peer.write(exec(3, { argv: [] }));
+  expect((await peer.expect(REFUSED)).channel).toBe(3);
+  running.resolve({
+    pid: 1,
+    stdin: null,
+    stdout: null,
+    stderr: null,
+    status: exit.promise,
+    kill: (name) => sent.push(name) > 0,
+    groupAlive: () => false,
+  });
+  await peer.expect(STARTED);
+  exit.resolve({ code: 0, signal: null });
+  await peer.expect(EXIT);
+  expect(sent).toEqual(["SIGUSR1", "SIGWINCH", "SIGINT"]);
   await leave(peer);
 });
 

@@ -29,6 +29,16 @@ export function cliRuntime(): CliRuntime {
       Deno.addSignalListener(name, handler);
       return () => Deno.removeSignalListener(name, handler);
     },
+    onUncaught: (handler) => {
+      addEventListener("error", (event) => {
+        event.preventDefault();
+        handler(event.error);
+      });
+      addEventListener("unhandledrejection", (event) => {
+        event.preventDefault();
+        handler(event.reason);
+      });
+    },
     exit: (code) => Deno.exit(code),
     editLines: lineEditor,
     stdio,

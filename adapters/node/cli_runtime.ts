@@ -31,6 +31,11 @@ export function cliRuntime(): CliRuntime {
       process.on(name, handler);
       return () => process.off(name, handler);
     },
+    onUncaught: (handler) => {
+      // Rejections too, which without a handler of their own become exceptions.
+      process.on("uncaughtException", handler);
+      process.on("unhandledRejection", handler);
+    },
     exit: (code) => process.exit(code),
     editLines: lineEditor,
     stdio,

@@ -4,8 +4,9 @@
  * @module
  */
 
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { chmodSync, closeSync, lstatSync, openSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { devNull } from "node:os";
 import { dirname } from "node:path";
 import { listenError } from "../../core/adapter/os_error.ts";
 import type { Duplex, Listener, SocketTarget } from "../../core/ports.ts";
@@ -25,8 +26,10 @@ export async function listenPlain(
   toDuplex: (socket: Socket) => Duplex = duplexOf,
 ): Promise<Listener> {
   const queue = new Queue();
+  const spare = "bun" in process.versions ? new SpareDescriptor() : null;
   const server = createServer(SOCKET_OPTIONS, (socket) => {
-    queue.push(toDuplex(socket));
+    if (spare?.isSpent()) socket.destroy();
+    else queue.push(toDuplex(socket));
   });
   try {
     try {
@@ -39,6 +42,7 @@ export async function listenPlain(
     if (target.kind === "unix") chmodSync(target.path, 0o600);
   } catch (error) {
     server.close();
+    spare?.close();
     throw listenError(formatTarget(target), osError(error));
   }
   // A connection that could not be accepted (EMFILE) must not end the rest.
@@ -49,6 +53,7 @@ export async function listenPlain(
       // Not waiting for its callback, which comes after the last connection.
       // The socket file goes with it.
       server.close();
+      spare?.close();
       queue.close();
       return Promise.resolve();
     },
@@ -110,6 +115,49 @@ function addressOf(server: Server, target: SocketTarget): string {
     hostname: address.address,
     port: address.port,
   });
+}
+
+/** How often to look whether a descriptor can still be had. */
+const SPARE_POLL_MS = 250;
+
+/**
+ * Bun says nothing of a connection that it has no descriptor for, and tries to
+ * accept it again and again, at the cost of a whole processor, for as long as the
+ * client waits. So one descriptor is kept; when there is no other left it is let
+ * go, and whoever gets in by it is turned away: what libuv does by itself.
+ */
+class SpareDescriptor {
+  #fd: number | null = openSync(devNull, "r");
+  readonly #poll = setInterval(() => {
+    if (this.isSpent() || canOpen()) return;
+    if (this.#fd !== null) closeSync(this.#fd);
+    this.#fd = null;
+  }, SPARE_POLL_MS).unref();
+
+  /** Whether it was let go, and cannot be had again. */
+  isSpent(): boolean {
+    try {
+      this.#fd ??= openSync(devNull, "r");
+      return false;
+    } catch {
+      return true;
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#poll);
+    if (this.#fd !== null) closeSync(this.#fd);
+    this.#fd = null;
+  }
+}
+
+function canOpen(): boolean {
+  try {
+    closeSync(openSync(devNull, "r"));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Connections between Node's event and whoever iterates. */

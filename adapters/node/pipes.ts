@@ -15,8 +15,10 @@ import {
   closeSync,
   constants,
   existsSync,
+  lstatSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   rmSync,
   unlinkSync,
 } from "node:fs";
@@ -27,11 +29,25 @@ import type { Readable, Writable } from "node:stream";
 import type { Command } from "../../core/ports.ts";
 import { codeOf } from "./errors.ts";
 
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+
 /** How many are made at once; mkfifo(1) costs far more than a pipe. */
 const BATCH = 128;
 
-/** What passes. */
+/** What passes, and what the one command that meets it is told of. */
 const SHORTAGES = ["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"];
+
+/** How long to do without after another failure, in ms. */
+const RETRY_MS = 10_000;
+
+/** Their folders in the system's own for temporary files. */
+const FOLDER_PREFIX = "limpet-pipes-";
+
+/** A named pipe in each, which is open for reading as long as its owner lives. */
+const ALIVE = "alive";
+
+/** A folder this young may belong to somebody who has not come to that yet. */
+const YOUNG_MS = 60_000;
 
 /** What a child's descriptor 0, 1 or 2 is, in the words of `spawn`. */
 type Stdio = "pipe" | "ignore" | "inherit" | number;
@@ -58,21 +74,28 @@ export interface OurEnds {
 
 /** Opens what the command wants piped. Throws the OS's error, EMFILE and such. */
 export function openPipes(command: Command): ChildPipes {
-  return pool.usable ? realPipes(command) : socketPairs(command);
+  const { stdin, stdout, stderr } = command;
+  const piped = [stdin, stdout, stderr].filter((each) => each === "piped");
+  const paths = pool.take(piped.length);
+  // Without room for them a command still runs, such as the one that makes room.
+  return paths === null ? socketPairs(command) : realPipes(command, paths);
 }
 
-function realPipes({ stdin, stdout, stderr }: Command): ChildPipes {
+function realPipes(
+  { stdin, stdout, stderr }: Command,
+  paths: string[],
+): ChildPipes {
   const theirs: number[] = [];
   const sockets: Socket[] = [];
   const input = (): [number, Socket] => {
-    const { reader, writer } = openPair("reader");
+    const { reader, writer } = openPair(paths.pop()!, "reader");
     const ours = new Socket({ fd: writer, readable: false, writable: true });
     theirs.push(reader);
     sockets.push(ours);
     return [reader, ours];
   };
   const output = (): [number, Socket] => {
-    const { reader, writer } = openPair("writer");
+    const { reader, writer } = openPair(paths.pop()!, "writer");
     const ours = new Socket({ fd: reader, readable: true, writable: false });
     theirs.push(writer);
     sockets.push(ours);
@@ -98,6 +121,7 @@ function realPipes({ stdin, stdout, stderr }: Command): ChildPipes {
     return { stdio, merged, closeChildEnds, ours: () => ends, destroy };
   } catch (error) {
     destroy();
+    pool.giveBack(paths);
     throw error;
   }
 }
@@ -124,12 +148,10 @@ function socketPairs({ stdin, stdout, stderr }: Command): ChildPipes {
 }
 
 /** Both ends of a new pipe. The end of the child blocks, ours does not. */
-function openPair(child: "reader" | "writer"): {
-  reader: number;
-  writer: number;
-} {
-  const { O_RDONLY, O_WRONLY, O_NONBLOCK } = constants;
-  const path = pool.take();
+function openPair(
+  path: string,
+  child: "reader" | "writer",
+): { reader: number; writer: number } {
   const opened: number[] = [];
   const open = (flags: number) => {
     const fd = openSync(path, flags);
@@ -156,55 +178,113 @@ function openPair(child: "reader" | "writer"): {
 /** Named pipes that nobody has opened yet, in a folder of our own. */
 class FifoPool {
   #folder = "";
+  #alive: number | null = null;
   #made = 0;
   #paths: string[] = [];
-  #usable: boolean | null = null;
+  /** By `performance.now()`. Bun's Socket does not read what it is given. */
+  #retryAt = process.platform === "win32" || "bun" in process.versions
+    ? Infinity
+    : 0;
 
-  constructor() {
-    // Bun's Socket does not read from a descriptor it is given.
-    const { platform, versions } = process;
-    if (platform === "win32" || "bun" in versions) this.#usable = false;
-  }
-
-  /** Whether named pipes can be made here at all. Makes some to find out. */
-  get usable(): boolean {
-    if (this.#usable !== null) return this.#usable;
-    try {
-      this.#refill();
-      this.#usable = true;
-    } catch (error) {
-      // It may well work another time.
-      if (SHORTAGES.includes(codeOf(error) ?? "")) throw error;
-      this.#usable = false;
-    }
-    return this.#usable;
-  }
-
-  /** The path of one. */
-  take(): string {
-    for (;;) {
-      if (this.#paths.length === 0) this.#refill();
+  /**
+   * The paths of so many, or null if none can be made here, or not now. Throws
+   * what passes: EMFILE and such.
+   */
+  take(count: number): string[] | null {
+    const taken: string[] = [];
+    if (this.#retryAt === Infinity) return null;
+    while (taken.length < count) {
       const path = this.#paths.pop();
       // Whoever cleans up old files in /tmp does not ask whose they are.
-      if (path !== undefined && existsSync(path)) return path;
+      if (path !== undefined && existsSync(path)) taken.push(path);
+      if (path === undefined && !this.#refill()) {
+        this.giveBack(taken);
+        return null;
+      }
     }
+    return taken;
   }
 
-  #refill(): void {
-    if (!existsSync(this.#folder)) this.#folder = makeFolder();
-    const paths: string[] = [];
-    for (let i = 0; i < BATCH; i++) {
-      paths.push(join(this.#folder, String(this.#made++)));
+  /** Those that were not used after all. */
+  giveBack(paths: readonly string[]): void {
+    this.#paths.push(...paths);
+  }
+
+  /** Whether there are more now. */
+  #refill(): boolean {
+    if (performance.now() < this.#retryAt) return false;
+    let wanted: string[] = [];
+    try {
+      if (!existsSync(this.#folder)) this.#renew();
+      wanted = Array.from(
+        { length: BATCH },
+        () => join(this.#folder, String(this.#made++)),
+      );
+      const alive = join(this.#folder, ALIVE);
+      const all = existsSync(alive) ? wanted : [alive, ...wanted];
+      execFileSync("mkfifo", ["-m", "600", ...all], { stdio: "ignore" });
+      this.#alive ??= openReader(alive);
+    } catch (error) {
+      if (SHORTAGES.includes(codeOf(error) ?? "")) throw error;
+      // There is no mkfifo(1), or there is no room for all of them.
+      this.#retryAt = performance.now() + RETRY_MS;
     }
-    execFileSync("mkfifo", ["-m", "600", ...paths], { stdio: "ignore" });
-    this.#paths = paths;
+    this.#paths = wanted.filter((path) => existsSync(path));
+    return this.#paths.length > 0;
+  }
+
+  #renew(): void {
+    sweep();
+    const folder = mkdtempSync(join(tmpdir(), FOLDER_PREFIX));
+    process.once(
+      "exit",
+      () => rmSync(folder, { recursive: true, force: true }),
+    );
+    this.#folder = folder;
+    if (this.#alive !== null) closeSync(this.#alive);
+    this.#alive = null;
   }
 }
 
-function makeFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), "limpet-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+/**
+ * Removes the folders of those who could not do it themselves, for they were
+ * killed. What has no reader any more, of a folder that only we may write to, is
+ * nobody's; process ids would say nothing of another container's.
+ */
+function sweep(): void {
+  for (const name of readdirSync(tmpdir())) {
+    if (!name.startsWith(FOLDER_PREFIX)) continue;
+    const folder = join(tmpdir(), name);
+    try {
+      const info = lstatSync(folder);
+      const ours = info.isDirectory() && info.uid === process.getuid?.() &&
+        (info.mode & 0o077) === 0;
+      const young = Date.now() - info.mtimeMs < YOUNG_MS;
+      if (!ours || young || isRead(join(folder, ALIVE))) continue;
+      rmSync(folder, { recursive: true, force: true });
+    } catch {
+      // Somebody else was faster.
+    }
+  }
+}
+
+/** Null if that cannot be: it is only for those who would clean up behind us. */
+function openReader(path: string): number | null {
+  try {
+    return openSync(path, O_RDONLY | O_NONBLOCK);
+  } catch {
+    return null;
+  }
+}
+
+/** Whether anybody has the named pipe open for reading. */
+function isRead(path: string): boolean {
+  try {
+    closeSync(openSync(path, O_WRONLY | O_NONBLOCK | O_NOFOLLOW));
+    return true;
+  } catch (error) {
+    return codeOf(error) !== "ENXIO";
+  }
 }
 
 const pool = new FifoPool();

@@ -11,6 +11,7 @@ import { type Arguments, usageError } from "./args.ts";
 import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
 import { checkRawAddress, refuseFlags } from "./raw_connection.ts";
+import { outliveErrors } from "./last_resort.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { STOP_SIGNALS, stopRequests } from "./stop_signals.ts";
@@ -40,6 +41,7 @@ export async function serveRaw(
     args.value("encoding"),
     report,
   );
+  outliveErrors(runtime, report);
   const server = new RawServer({
     spawner: runtime.spawner,
     environment: () => runtime.environment(),

@@ -56,6 +56,11 @@ export interface CliRuntime extends Machine {
     name: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGQUIT" | "SIGUSR1" | "SIGUSR2",
     handler: () => void,
   ): () => void;
+  /**
+   * From now on what nobody catches, thrown or rejected, goes to `handler` and
+   * does not end the program.
+   */
+  onUncaught(handler: (error: unknown) => void): void;
   /** Ends the program. */
   exit(code: number): never;
   /** On our own terminal, which speaks `codec`. */

@@ -29,6 +29,7 @@ import type { Door } from "./door.ts";
 import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
 import { DEFAULT_DRAIN, goDown } from "./go_down.ts";
+import { outliveErrors } from "./last_resort.ts";
 import { serveRaw } from "./raw_serve.ts";
 import { hangsUpWithTerminal, reloadOnHangup } from "./reload.ts";
 import { loudnessOf, Reporter } from "./report.ts";
@@ -63,6 +64,7 @@ export async function serveCommand(
   report.debug(`commands speak ${served.platform.encoding}`);
   const door = await openDoor(runtime, args, report);
   const audit = settings && await openAudit(runtime, settings, report);
+  outliveErrors(runtime, report);
   const onEvent = (event: ServerEvent) => {
     audit?.record(event);
     const { text, important } = describeEvent(event);

@@ -46,6 +46,9 @@ export interface JobHost {
   finished(job: Job): void;
 }
 
+/** Something to do to a process, with the time it may take to end, in ms. */
+type TreeAct = (tree: ProcessTree, graceMs: number) => void;
+
 /** See the module's description. */
 export class Job implements ChannelHandler {
   readonly #channel: Channel;
@@ -58,8 +61,8 @@ export class Job implements ChannelHandler {
   readonly #pumps = new Map<SendStream, OutputPump>();
   #tree: ProcessTree | null = null;
   #handle: ProcessHandle | null = null;
-  /** What came before the process was there to get it. */
-  #beforeStart: ((tree: ProcessTree) => void)[] = [];
+  /** What came before the process was there to get it, each kind once. */
+  readonly #beforeStart = new Map<string, { act: TreeAct; graceMs: number }>();
   #stdinBytes = 0;
   #startedAt = 0;
   #ended: { status: CommandStatus; durationMs: number } | null = null;
@@ -93,12 +96,14 @@ export class Job implements ChannelHandler {
   /** Ends the command; settles when nothing is left of it. */
   async terminate(
     reason: TerminationReason,
-    killAfterMs?: number,
+    killAfterMs: number = this.#request.killAfterMs,
   ): Promise<void> {
     if (this.#exited) return;
-    this.#withTree((tree) => {
-      tree.terminate(reason, "SIGTERM", killAfterMs);
-    });
+    this.#withTree(
+      reason,
+      killAfterMs,
+      (tree, graceMs) => tree.terminate(reason, "SIGTERM", graceMs),
+    );
     await this.#done.promise;
   }
 
@@ -127,8 +132,8 @@ export class Job implements ChannelHandler {
       signal,
       terminate,
     });
-    this.#withTree((tree) => {
-      if (terminate) tree.terminate("cancelled", signal, killAfterMs);
+    this.#withTree(`${signal} ${terminate}`, killAfterMs, (tree, graceMs) => {
+      if (terminate) tree.terminate("cancelled", signal, graceMs);
       else tree.signal(signal);
     });
   }
@@ -155,8 +160,10 @@ export class Job implements ChannelHandler {
       pid: handle.pid,
       ...factsOf(request),
     });
-    for (const act of this.#beforeStart) act(this.#tree);
-    this.#beforeStart = [];
+    for (const { act, graceMs } of this.#beforeStart.values()) {
+      act(this.#tree, graceMs);
+    }
+    this.#beforeStart.clear();
     if (request.timeoutMs !== undefined) {
       const tree = this.#tree;
       this.#timer = setTimeout(
@@ -250,9 +257,16 @@ export class Job implements ChannelHandler {
     }
   }
 
-  #withTree(act: (tree: ProcessTree) => void): void {
-    if (this.#tree === null) this.#beforeStart.push(act);
-    else act(this.#tree);
+  /**
+   * Now, or as soon as the process is there. What waits does not pile up: as
+   * with the OS's own pending signals, the same once more adds nothing, except
+   * that the shorter grace counts.
+   */
+  #withTree(kind: string, graceMs: number, act: TreeAct): void {
+    if (this.#tree !== null) return act(this.#tree, graceMs);
+    const before = this.#beforeStart.get(kind)?.graceMs ?? graceMs;
+    const shorter = Math.min(before, graceMs);
+    this.#beforeStart.set(kind, { act, graceMs: shorter });
   }
 
   #refuse(thrown: unknown): void {

@@ -35,6 +35,7 @@ export async function inProcess(
     stdout: output("stdout"),
     stderr: output("stderr"),
     onSignal: never,
+    onUncaught: never,
     exit: never,
     editLines: never,
     stdio: never,
