@@ -17,6 +17,8 @@ import {
   type Target,
 } from "./target.ts";
 import { findCodec, standardEncodings } from "./text/mod.ts";
+import { type TlsClientOptions, tlsDialOptions } from "./tls_client.ts";
+import { serverTls, type TlsServerOptions } from "./tls_server.ts";
 import { findOrMakeToken, findToken } from "./token_file.ts";
 
 /** Noise on the stdio of a program that is skipped at most, in bytes. */
@@ -26,6 +28,8 @@ export const MAX_NOISE_BYTES = 65_536;
 export interface ConnectToOptions extends Omit<ConnectOptions, "token"> {
   /** Default: found as the command line finds it, see `limpet help token`. */
   readonly token?: string;
+  /** For `tls://`. Default: who may sign a certificate is the system's choice. */
+  readonly tls?: TlsClientOptions;
 }
 
 /** How to serve at an address. */
@@ -35,12 +39,17 @@ export interface ServeAtOptions
     Pick<
       ServeOptions,
       "token" | "authenticator" | "encodings" | "limits" | "gate" | "onEvent"
-    > {}
+    > {
+  /** For `tls://`. Default: a certificate that is made on first start. */
+  readonly tls?: TlsServerOptions;
+}
 
 /** A server that listens at one address. */
 export interface RunningServer extends AsyncDisposable {
   /** With the real port where 0 was asked for: `tcp://127.0.0.1:40123`. */
   readonly address: string;
+  /** Of the certificate at a `tls://` address, as `tls.pin` takes it. */
+  readonly fingerprint: string | null;
   readonly server: Server;
   /** As `Server.close`. */
   close(how?: number | CloseOptions): Promise<void>;
@@ -50,7 +59,11 @@ export interface RunningServer extends AsyncDisposable {
  * Makes connections to a target. Throws `unsupported` for `raw://`, where there
  * are no sessions.
  */
-export function diallerOf(machine: Machine, target: Target): Dialler {
+export function diallerOf(
+  machine: Machine,
+  target: Target,
+  tls?: TlsClientOptions,
+): Dialler {
   if (target.kind === "raw") {
     throw new LimpetError(
       "unsupported",
@@ -58,20 +71,13 @@ export function diallerOf(machine: Machine, target: Target): Dialler {
         "sessions. limpet shell and limpet exec speak it; programs use tcp://",
     );
   }
-  refuseTls(target);
+  const options = target.kind === "tls"
+    ? tlsDialOptions(target, tls)
+    : undefined;
   return (signal) =>
     target.kind === "command"
       ? commandDuplex(machine.spawner, target.line, machine.environment())
-      : machine.dial(target, signal);
-}
-
-function refuseTls(target: Target): void {
-  if (target.kind !== "tls") return;
-  throw new LimpetError(
-    "unsupported",
-    `Address "${formatTarget(target)}" cannot be used: this version does not ` +
-      "speak tls:// yet",
-  );
+      : machine.dial(target, signal, options);
 }
 
 /** Connects to an address, as text or as a byte stream that is there. */
@@ -93,7 +99,7 @@ export async function connectTo(
     });
   }
   const target = parseTarget(to);
-  const dial = diallerOf(machine, target);
+  const dial = diallerOf(machine, target, options.tls);
   const token = await findOurs();
   const noise = options.noise ?? { maxBytes: MAX_NOISE_BYTES, show: () => {} };
   return await connect(dial, {
@@ -137,8 +143,10 @@ export async function serveAt(
   });
   await server.ready();
   const target = parseAddress(address);
-  refuseTls(target);
-  const listener = await machine.listen(target);
+  const tls = target.kind === "tls"
+    ? await serverTls(machine, options.tls)
+    : null;
+  const listener = await machine.listen(target, tls?.options);
   const serving = server.listen(listener);
   const close = async (how?: number | CloseOptions) => {
     await server.close(how);
@@ -146,6 +154,7 @@ export async function serveAt(
   };
   return {
     address: listener.address,
+    fingerprint: tls?.fingerprint ?? null,
     server,
     close,
     [Symbol.asyncDispose]: () => close(),

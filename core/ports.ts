@@ -159,9 +159,6 @@ export interface Platform {
 
 /** Where a socket connects to or listens on. */
 export type SocketTarget =
-  | {
-    readonly kind: "tcp" | "tls";
-    readonly hostname: string;
-    readonly port: number;
-  }
+  | { readonly kind: "tcp"; readonly hostname: string; readonly port: number }
+  | { readonly kind: "tls"; readonly hostname: string; readonly port: number }
   | { readonly kind: "unix"; readonly path: string };

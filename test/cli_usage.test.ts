@@ -50,6 +50,7 @@ async function dry(args: readonly string[], env: Record<string, string> = {}) {
 }
 
 const T = "127.0.0.1";
+const L = "tls://127.0.0.1:1";
 
 describe("a mistake is 125 and says what to do", () => {
   test.each([
@@ -74,9 +75,11 @@ describe("a mistake is 125 and says what to do", () => {
     [["exec", "-t", T, "-c", "x"], "-t: a terminal on the other", false],
     [["exec", "--tty", T, "-c", "x"], "--tty: a terminal on the", false],
     [["exec", "-d", T, "-c", "x"], "-d: commands that outlive", false],
-    [["exec", "--tls", T, "-c", "x"], "--tls: TLS: this version", false],
-    [["exec", "--cert", "f", T, "-c", "x"], "--cert: TLS: this", false],
-    [["exec", "tls://box", "-c", "x"], "does not speak tls:// yet", false],
+    [["exec", "--tls", T, "-c", "x"], "write tls://host:port", false],
+    [["exec", "--pin", "f", T, "-c", "x"], "--pin is for tls://, not", true],
+    [["exec", "--cert", "f", T, "-c", "x"], "--cert is for tls://, not", true],
+    [["exec", "--pin", "f", L, "-c", "x"], 'Pin "f" is no fingerprint', true],
+    [["exec", "--cert", "f", L, "-c", "x"], "--cert and --key go", true],
     [["shell"], "shell needs one TARGET and nothing more", true],
     [["shell", T, "ls"], "shell needs one TARGET", true],
     [["shell", T, "--", "ls"], "shell needs one TARGET", true],
@@ -87,8 +90,10 @@ describe("a mistake is 125 and says what to do", () => {
     [["serve", "--stdio", T], "--stdio and an ADDRESS exclude", true],
     [["serve", "--max-commands=0"], "no whole number above 0", true],
     [["serve", "--handshake-timeout=1"], "--handshake-timeout 1 is", true],
-    [["serve", "--tls"], "--tls: TLS: this version does not", false],
-    [["serve", "--key=x"], "--key: TLS: this version does not", false],
+    [["serve", "--tls"], "write tls://host:port", false],
+    [["serve", "--key=x"], "--key is for an ADDRESS that begins with", true],
+    [["serve", "--client-ca=x", "--stdio"], "--client-ca is for an ADD", true],
+    [["serve", "--pin=x", L], "There is no flag --pin", true],
     [["serve", "cmd:x"], "cannot be used", true],
     [["serve", "0.0.0.0"], "can be reached from other machines", true],
     [["serve", "tcp://[::]:8090"], "say --insecure if", true],
@@ -146,7 +151,7 @@ describe("a mistake is 125 and says what to do", () => {
     ["exce", "exec"],
     ["serv", "serve"],
     ["shel", "shell"],
-    ["ls", null],
+    ["cp", null],
     ["constructor", null],
     ["--verson", null],
   ])("there is no subcommand %s", async (name, near) => {

@@ -25,7 +25,7 @@ const DENO = process.env.LIMPET_TEST_DENO;
 const ALLOWED = [
   /^(package\.json|README(\.zh-CN)?\.md|LICENSE|CHANGELOG\.md|core\/PROTOCOL\.md)$/,
   /^core\/config\/server\.schema\.json$/,
-  /^dist\/(limpet|mod|iconv|node|deno|shared-[A-Z0-9]+)\.js$/,
+  /^dist\/(limpet|mod|iconv|certificate|node|deno|shared-[A-Z0-9]+)\.js$/,
   /^dist\/types\/(core|adapters)\/[\w/]+\.d\.ts$/,
 ];
 
@@ -40,6 +40,7 @@ const REQUIRED = [
   "dist/limpet.js",
   "dist/mod.js",
   "dist/iconv.js",
+  "dist/certificate.js",
   "dist/node.js",
   "dist/deno.js",
   "dist/types/core/mod.d.ts",

@@ -36,7 +36,7 @@ const common = {
   target: "node20.19",
   plugins: [streams()],
   // Dependencies of the package, loaded by those alone who need them.
-  external: ["node:*", "iconv-lite", "jsonc-parser"],
+  external: ["node:*", "asn1js", "iconv-lite", "jsonc-parser", "pkijs"],
   legalComments: "none",
   logLevel: "warning",
   // The licence of what is bundled asks for its notice.
@@ -52,6 +52,7 @@ try {
       entryPoints: {
         mod: at("core/mod.ts"),
         iconv: at("core/text/iconv.ts"),
+        certificate: at("core/tls/certificate.ts"),
         node: at("adapters/node/mod.ts"),
         deno: at("adapters/deno/mod.ts"),
       },
@@ -63,7 +64,7 @@ try {
     build({
       ...common,
       entryPoints: [at("adapters/node/main.ts")],
-      plugins: [streams(), encodingsApart()],
+      plugins: [streams(), rarelyUsedApart()],
       outfile: join(out, "limpet.js"),
       platform: "node",
       banner: { js: "#!/usr/bin/env node" },
@@ -106,18 +107,23 @@ function streams() {
 }
 
 /**
- * The program loads the encodings' tables when it needs them, from the entry
- * that the library has for them. In its one file they would be loaded always.
+ * The program loads the encodings' tables, and what makes certificates, when it
+ * needs them, from files of their own. In its one file they would be loaded
+ * always.
  *
  * @returns {import("esbuild").Plugin}
  */
-function encodingsApart() {
+function rarelyUsedApart() {
   return {
-    name: "encodings apart",
+    name: "rarely used apart",
     setup({ onResolve }) {
       onResolve(
         { filter: /\/text\/iconv\.ts$/ },
         () => ({ path: "./iconv.js", external: true }),
+      );
+      onResolve(
+        { filter: /\/tls\/certificate\.ts$/ },
+        () => ({ path: "./certificate.js", external: true }),
       );
     },
   };

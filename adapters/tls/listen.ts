@@ -121,7 +121,7 @@ class Handshakes {
     const secure = new Promise<TLSSocket>((resolve, reject) => {
       const failed = (error: LimpetError): void => {
         this.#pending.delete(place);
-        raw.destroy();
+        hangUp(raw, error);
         reject(error);
       };
       this.#pending.set(place, {
@@ -165,4 +165,16 @@ function placeOf({ remoteAddress, remotePort }: Socket): string {
 /** Node gives a wrong client certificate away here alone. */
 function refusal({ authorizationError: error }: TLSSocket): unknown {
   return typeof error === "string" ? { code: error } : error;
+}
+
+/** What every TLS library says to one that speaks something else. */
+const PROTOCOL_VERSION_ALERT = Uint8Array.of(0x15, 3, 3, 0, 2, 2, 70);
+
+function hangUp(raw: Socket, { code }: LimpetError): void {
+  if (code !== "protocol_error" || !raw.writable) {
+    raw.destroy();
+    return;
+  }
+  // Every one but Node's, by which a plain client learns what it has met.
+  raw.end(PROTOCOL_VERSION_ALERT, () => raw.destroy());
 }

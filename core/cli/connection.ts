@@ -24,8 +24,11 @@ export async function openSession(
   report: Reporter,
 ): Promise<Session> {
   const target = parseTarget(args.positionals[0]);
+  refuseTlsFlags(target, args);
   const proving = await credentialOf(runtime, args, target, report);
-  if (!isLocal(target) && !args.has("insecure")) {
+  if (
+    target.kind !== "tls" && !isLocal(target) && !args.has("insecure")
+  ) {
     report.warn(
       `the connection to ${
         formatTarget(target)
@@ -44,11 +47,24 @@ export async function openSession(
     },
   };
   const encodings = args.has("encoding") ? await loadEncodings() : undefined;
-  const dial = diallerOf(runtime, target);
   let connected = false;
   const patience = new AbortController();
-  const timer = setTimeout(() => patience.abort(), timeoutMs);
+  const begin = () => setTimeout(() => patience.abort(), timeoutMs);
+  let timer = begin();
+  /** Time in which the user thinks does not count. */
+  const withoutHurry = async <T>(wait: () => Promise<T>): Promise<T> => {
+    clearTimeout(timer);
+    try {
+      return await wait();
+    } finally {
+      timer = begin();
+    }
+  };
   try {
+    const dial = target.kind === "tls"
+      ? await (await import("./tls.ts"))
+        .tlsDialler(runtime, target, args, report, withoutHurry)
+      : diallerOf(runtime, target);
     const dialled: Dialler = async (signal) => {
       const duplex = await dial(signal);
       connected = true;
@@ -105,6 +121,14 @@ async function credentialOf(
   report.debug(`private key from ${path}`);
   const { keyCredential } = await import("./identity_file.ts");
   return { credential: await keyCredential(runtime, args, path, target) };
+}
+
+/** What protects nothing must not look as if it did. */
+function refuseTlsFlags(target: Target, args: Arguments): void {
+  if (target.kind === "tls") return;
+  const flag = ["pin", "ca", "cert", "key"].find((name) => args.has(name));
+  if (flag === undefined) return;
+  throw usageError(`--${flag} is for tls://, not for ${formatTarget(target)}`);
 }
 
 /** What `exec` and `shell` say of every command they run. */

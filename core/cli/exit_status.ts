@@ -95,6 +95,9 @@ export function statusOfError(code: ErrorCode): number {
     case "connection_lost":
     case "unauthenticated":
     case "version_mismatch":
+    case "certificate_untrusted":
+    case "certificate_invalid":
+    case "certificate_changed":
     case "protocol_error":
     case "cancelled":
     case "closed":

@@ -27,12 +27,15 @@ const CONFIG: Flag = {
   help: "The server's configuration (limpet help config)",
 };
 
-const TLS_FLAGS: readonly Flag[] = [
-  { name: "tls", help: "", refused: `TLS: ${LATER}` },
-  { name: "cert", value: "FILE", help: "", refused: `TLS: ${LATER}` },
-  { name: "key", value: "FILE", help: "", refused: `TLS: ${LATER}` },
-  { name: "ca", value: "FILE", help: "", refused: `TLS: ${LATER}` },
-  { name: "pin", value: "HASH", help: "", refused: `TLS: ${LATER}` },
+const NO_TLS_FLAG: Flag = {
+  name: "tls",
+  help: "",
+  refused: "TLS is part of the address: write tls://host:port",
+};
+
+const OWN_CERTIFICATE: readonly Flag[] = [
+  { name: "cert", value: "FILE", help: "tls: show this certificate (PEM)" },
+  { name: "key", value: "FILE", help: "tls: its private key (PEM, mode 0600)" },
 ];
 
 const TTY: Flag = {
@@ -63,6 +66,18 @@ const CLIENT: readonly Flag[] = [
     name: "insecure",
     help: "Do not warn that nothing is encrypted",
   },
+  {
+    name: "pin",
+    value: "sha256:HASH",
+    many: true,
+    help: "tls: trust this certificate alone",
+  },
+  {
+    name: "ca",
+    value: "FILE",
+    help: "tls: trust whom these have signed (PEM)",
+  },
+  ...OWN_CERTIFICATE,
 ];
 
 const COMMAND: readonly Flag[] = [
@@ -145,10 +160,16 @@ export const SERVE_FLAGS: readonly Flag[] = [
     name: "insecure",
     help: "Serve beyond this machine without encryption",
   },
+  ...OWN_CERTIFICATE,
+  {
+    name: "client-ca",
+    value: "FILE",
+    help: "tls: only clients whom these have signed (PEM)",
+  },
   VERBOSE,
   QUIET,
   HELP,
-  ...TLS_FLAGS,
+  NO_TLS_FLAG,
 ];
 
 /** `limpet exec` */
@@ -177,7 +198,7 @@ export const EXEC_FLAGS: readonly Flag[] = [
     help: "",
     refused: `commands that outlive their client: ${LATER}`,
   },
-  ...TLS_FLAGS,
+  NO_TLS_FLAG,
 ];
 
 /** `limpet shell` */
@@ -188,7 +209,7 @@ export const SHELL_FLAGS: readonly Flag[] = [
   QUIET,
   HELP,
   TTY,
-  ...TLS_FLAGS,
+  NO_TLS_FLAG,
 ];
 
 /** `limpet demo` */

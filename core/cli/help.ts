@@ -29,11 +29,13 @@ Usage:
   limpet key new|add                        the same with a key pair
   limpet config check [FILE]                is the server's file right?
   limpet help SUBCOMMAND                    flags and examples
+  limpet help tls                           encryption, and whom to trust
   limpet --version
 
-ADDRESS  tcp://host:port or unix:PATH (default tcp://127.0.0.1:8090)
-TARGET   host, host:port, tcp://host:port, unix:PATH, or cmd:COMMAND LINE
-         for the stdio of a program, such as cmd:ssh box limpet serve --stdio;
+ADDRESS  tcp://host:port, tls://host:port or unix:PATH
+         (default tcp://127.0.0.1:8090)
+TARGET   host, host:port, tcp://host:port, tls://host:port, unix:PATH, or
+         cmd:COMMAND LINE for the stdio of a program, such as cmd:ssh box limpet serve --stdio;
          raw://127.0.0.1:port for a server without frames, as "serve --raw" is
 
 Examples:
@@ -46,9 +48,9 @@ const SERVE = `Usage: limpet serve [FLAGS] [ADDRESS]
 
 Lets everyone who has the token run commands here, as the user you are; or those
 whom the configuration names (limpet help config), which is read again whenever
-it changes. The token is made on first start. ADDRESS is tcp://host:port or
-unix:PATH (default tcp://127.0.0.1:8090); port 0 takes a free one, and the
-address is printed.
+it changes. The token is made on first start. ADDRESS is tcp://host:port,
+tls://host:port (limpet help tls) or unix:PATH (default tcp://127.0.0.1:8090);
+port 0 takes a free one, and the address is printed.
 
 With --audit FILE every connection, refusal, command, signal and end is a line
 of JSON in FILE: who, from where, what, how it ended, how long it took and how
@@ -163,8 +165,8 @@ to the server and the reverse. It is read from, in this order:
   else ~/.config/limpet/token (on Windows %APPDATA%\\limpet\\token)
 
 Its file must be readable by its owner alone (mode 0600). For another machine,
-copy the file there. The connection itself is not encrypted yet: away from this
-machine, carry it over ssh:
+copy the file there, and encrypt the connection: see "limpet help tls", or carry
+it over ssh:
   limpet exec 'cmd:ssh box limpet serve --stdio' -- uname -a
 `;
 
@@ -226,6 +228,35 @@ The private key is in identity_key where the token is (limpet help token), if
 --out does not say otherwise; the server's own is in host_key there.
 `;
 
+const TLS = `Encryption
+
+tls://host:port is TLS 1.3, on port 8090 unless another is named:
+
+  limpet serve tls://0.0.0.0            on the one machine
+  limpet exec tls://box -- uname -a     on the other
+
+The server shows --cert FILE with its --key FILE (PEM). Without them it makes a
+key and a certificate on first start, in tls.pem beside the token, and prints the
+fingerprint of the certificate at every start. With --client-ca FILE only
+clients get in that have a certificate of that authority, and the token.
+
+The client believes a server, by the first of these that there is:
+  --pin sha256:HASH  whose certificate has this fingerprint, whoever signed it;
+                     may be given more than once
+  --ca FILE          whose certificate, with this name, the authorities in FILE
+                     have signed
+  known_hosts        a line "host:port sha256:HASH" in this file beside the token
+  the system         whose certificate an authority of the system has signed
+Otherwise it asks, as ssh does, and "yes" adds a line to known_hosts. Without a
+terminal nobody is asked: it refuses, and says which --pin to give.
+
+A server whose certificate is not the one in known_hosts is refused: somebody is
+in between, or it has a new one. The message says which line to remove then.
+
+For servers that ask for one, --cert FILE and --key FILE are the client's own
+certificate. Files with a private key must be their owner's alone (mode 0600).
+`;
+
 const EXAMPLES: Readonly<Record<string, string>> = {
   serve: `
 Examples:
@@ -280,6 +311,8 @@ export function helpText(topic: string | undefined): string | null {
       return TOKEN + table(TOKEN_FLAGS) + TOKEN_REST;
     case "key":
       return KEY + table(KEY_FLAGS) + KEY_REST;
+    case "tls":
+      return TLS;
     default:
       return null;
   }
@@ -295,6 +328,7 @@ export const TOPICS = [
   "config",
   "token",
   "key",
+  "tls",
 ] as const;
 
 function table(flags: readonly Flag[]): string {

@@ -70,7 +70,9 @@ async function dispatch(
   if (name === "help" || name === "--help" || name === "-h") {
     return await help(runtime, words[0]);
   }
-  if (!Object.hasOwn(COMMANDS, name)) return await unknown(runtime, name);
+  if (!Object.hasOwn(COMMANDS, name)) {
+    return await unknown(runtime, name, Object.keys(COMMANDS));
+  }
   const own = words.indexOf("--") < 0
     ? words
     : words.slice(0, words.indexOf("--"));
@@ -86,12 +88,16 @@ async function help(
 ): Promise<number> {
   const text = helpText(topic);
   if (text !== null) return await print(runtime, text);
-  return await unknown(runtime, topic!);
+  return await unknown(runtime, topic!, TOPICS);
 }
 
-async function unknown(runtime: CliRuntime, name: string): Promise<number> {
+async function unknown(
+  runtime: CliRuntime,
+  name: string,
+  known: readonly string[],
+): Promise<number> {
   const report = new Reporter(runtime, "info");
-  const [near] = nearest(name, TOPICS);
+  const [near] = nearest(name, known);
   const hint = near === undefined ? "" : `. Did you mean ${near}?`;
   report.error(`there is no subcommand "${name}"${hint}`);
   report.error('see "limpet help"');

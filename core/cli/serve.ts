@@ -17,6 +17,7 @@ import {
   parseAddress,
 } from "../target.ts";
 import type { Encodings } from "../text/mod.ts";
+import type { TlsServerOptions } from "../tls_server.ts";
 import {
   type Arguments,
   parseArguments,
@@ -53,6 +54,8 @@ export async function serveCommand(
   }
   const address = args.positionals[0] ?? `tcp://127.0.0.1:${DEFAULT_PORT}`;
   if (!stdio) refuseOpenDoor(address, args);
+  const isTls = !stdio && parseAddress(address).kind === "tls";
+  if (!isTls) refuseTlsFlags(args);
   const limits = readLimits(args);
   const settings = readAuditFlags(args);
   const drainMs = parseDuration(
@@ -62,6 +65,9 @@ export async function serveCommand(
   const { openDoor } = await import("./door.ts");
   const served = await servedPlatform(runtime, args.value("encoding"), report);
   report.debug(`commands speak ${served.platform.encoding}`);
+  const tls = isTls
+    ? await (await import("./tls.ts")).serverTlsFlags(runtime, args, report)
+    : undefined;
   const door = await openDoor(runtime, args, report);
   const audit = settings && await openAudit(runtime, settings, report);
   outliveErrors(runtime, report);
@@ -76,16 +82,24 @@ export async function serveCommand(
     limits: { ...door.config?.limits, ...limits },
     gate: audit === null ? undefined : () => audit.ready(),
     onEvent,
+    tls,
     ...served,
   };
   if (stdio) await serveStdio(runtime, options, door, drainMs, report);
   else {
-    const { address: bound, server } = await serveAt(runtime, address, options);
+    const { address: bound, fingerprint, server } = await serveAt(
+      runtime,
+      address,
+      options,
+    );
     const { encoding } = served.platform;
     const spoken = encoding === "utf-8" ? "" : `; commands speak ${encoding}`;
     const { hostKey } = door.authenticator;
     if (hostKey !== undefined) report.info(`this server's key is ${hostKey}`);
     report.info(`listening on ${bound}, ${door.words}${spoken}`);
+    if (fingerprint !== null) {
+      report.info(`clients know it by --pin ${fingerprint}`);
+    }
     await serveSocket(runtime, server, door, drainMs, report);
   }
   await door.close();
@@ -97,6 +111,7 @@ export async function serveCommand(
 interface Options {
   readonly authenticator: Authenticator;
   readonly limits: Partial<Limits>;
+  readonly tls: TlsServerOptions | undefined;
   readonly gate: (() => Promise<void>) | undefined;
   readonly onEvent: (event: ServerEvent) => void;
   readonly platform: Platform;
@@ -149,15 +164,23 @@ async function serveStdio(
 
 function refuseOpenDoor(address: string, args: Arguments): void {
   const target = parseAddress(address);
-  if (isLocal(target) || args.has("insecure")) return;
+  if (target.kind === "tls" || isLocal(target)) return;
+  if (args.has("insecure")) return;
+  const host = formatTarget(target).replace(/^tcp:\/\//, "");
   throw new LimpetError(
     "invalid_argument",
     `${formatTarget(target)} can be reached from other machines, and the ` +
       "connection would not be encrypted: whoever is on the way could read " +
-      "every command and its output, and change them. Serve on 127.0.0.1 or " +
-      "unix:PATH and reach it over ssh (cmd:ssh HOST limpet serve --stdio), or " +
+      `every command and its output, and change them. Serve tls://${host}, or ` +
       "say --insecure if the network itself is trusted",
   );
+}
+
+/** What protects nothing must not look as if it did. */
+function refuseTlsFlags(args: Arguments): void {
+  const flag = ["cert", "key", "client-ca"].find((name) => args.has(name));
+  if (flag === undefined) return;
+  throw usageError(`--${flag} is for an ADDRESS that begins with tls://`);
 }
 
 function readLimits(args: Arguments): Partial<Limits> {

@@ -118,6 +118,9 @@ export function recognise(bytes: Uint8Array): string | null {
   if (bytes[0] === 0x16 && (bytes.length < 2 || bytes[1] === 0x03)) {
     return "a TLS handshake";
   }
+  if (bytes[0] === 0x15 && bytes[1] === 0x03) {
+    return "a TLS alert. A server that speaks TLS is tls://host:port";
+  }
   return null;
 }
 

@@ -1,0 +1,146 @@
+/**
+ * TLS on the command line: the flags, the file of known hosts, the question on
+ * first use.
+ *
+ * @module
+ */
+
+import { diallerOf } from "../endpoint.ts";
+import { LimpetError } from "../errors.ts";
+import type { Dialler, SocketTarget } from "../ports.ts";
+import { formatTarget } from "../target.ts";
+import { hostName } from "../tls/known_hosts.ts";
+import { readFingerprint } from "../tls/fingerprint.ts";
+import { type TlsClientOptions, tlsDialOptions } from "../tls_client.ts";
+import { recordKnownHost, recordOf } from "../known_hosts_file.ts";
+import { readPem, serverTls, type TlsServerOptions } from "../tls_server.ts";
+import { type Arguments, usageError } from "./args.ts";
+import { ownCodec } from "./codecs.ts";
+import type { Reporter } from "./report.ts";
+import type { CliRuntime } from "./runtime.ts";
+
+/** Where a `tls://` address leads. */
+export type TlsTarget = Extract<SocketTarget, { kind: "tls" }>;
+
+/**
+ * What to serve `tls://` with: `--cert`, `--key` and `--client-ca` of `serve`,
+ * or the certificate of our own, which may have to be made.
+ */
+export async function serverTlsFlags(
+  runtime: CliRuntime,
+  args: Arguments,
+  report: Reporter,
+): Promise<TlsServerOptions> {
+  const given = await identityFlags(runtime, args);
+  const ca = args.value("client-ca");
+  const clientCa = ca === undefined
+    ? undefined
+    : await readPem(runtime, ca, false);
+  const { options: { identity }, made } = await serverTls(runtime, given);
+  if (made !== null) report.info(`made a new key and certificate in ${made}`);
+  return { cert: identity.certificate, key: identity.key, clientCa };
+}
+
+/** A dialler as the flags, the known hosts and perhaps the user say. */
+export async function tlsDialler(
+  runtime: CliRuntime,
+  target: TlsTarget,
+  args: Arguments,
+  report: Reporter,
+  withoutHurry: <T>(wait: () => Promise<T>) => Promise<T>,
+): Promise<Dialler> {
+  const ca = args.value("ca");
+  const options: TlsClientOptions = {
+    ...await identityFlags(runtime, args),
+    pin: args.values("pin"),
+    ca: ca === undefined ? undefined : await readPem(runtime, ca, false),
+  };
+  const dialAs = (options: TlsClientOptions) =>
+    diallerOf(runtime, target, options);
+  if (args.has("pin") || ca !== undefined) return dialAs(options);
+  const record = await recordOf(runtime, target);
+  if (record.records.length > 0) {
+    const tls = tlsDialOptions(target, options, record);
+    return (signal) => runtime.dial(target, signal, tls);
+  }
+  return async (signal) => {
+    try {
+      return await dialAs(options)(signal);
+    } catch (error) {
+      const shown = fingerprintOf(error);
+      if (shown === null || !canAsk(runtime)) throw error;
+      const sure = () => askAbout(runtime, report, target, shown, record.file);
+      if (!(await withoutHurry(sure))) throw notTrusted(target);
+      const line = await recordKnownHost(runtime, target, shown);
+      report.info(
+        `${hostName(target)} is in ${record.file}, line ${line}, now`,
+      );
+      return await dialAs({ ...options, pin: shown })(signal);
+    }
+  };
+}
+
+async function identityFlags(
+  runtime: CliRuntime,
+  args: Arguments,
+): Promise<{ cert?: string; key?: string }> {
+  const cert = args.value("cert");
+  const key = args.value("key");
+  if (cert === undefined && key === undefined) return {};
+  if (cert === undefined || key === undefined) {
+    throw usageError("--cert and --key go together");
+  }
+  return {
+    cert: await readPem(runtime, cert, cert === key),
+    key: await readPem(runtime, key, true),
+  };
+}
+
+/** Of a certificate that nobody has signed whom we know; null: another error. */
+function fingerprintOf(error: unknown): string | null {
+  if (!(error instanceof LimpetError)) return null;
+  if (error.code !== "certificate_untrusted") return null;
+  const [shown = ""] = /sha256:[0-9a-f]{64}/.exec(error.message) ?? [];
+  return readFingerprint(shown);
+}
+
+/** Whether there is somebody who sees a question and can answer it. */
+function canAsk({ stdin, stdout, stderr }: CliRuntime): boolean {
+  return stdin.isTerminal && stdout.isTerminal && stderr.isTerminal;
+}
+
+async function askAbout(
+  runtime: CliRuntime,
+  report: Reporter,
+  target: TlsTarget,
+  shown: string,
+  file: string,
+): Promise<boolean> {
+  report.warn(
+    `${formatTarget(target)} is not known here (${file} has no entry for ` +
+      `it). The fingerprint of its certificate is`,
+  );
+  report.warn(shown);
+  report.warn("Compare it with what limpet serve printed there");
+  await report.flush();
+  const editor = runtime.editLines(await ownCodec(runtime));
+  try {
+    for (;;) {
+      const line = await editor.read("Connect (yes, no, or the fingerprint)? ");
+      const answer = line?.trim() ?? "no";
+      if (/^no$/i.test(answer)) return false;
+      if (/^yes$/i.test(answer)) return true;
+      if (readFingerprint(answer) === shown) return true;
+      if (readFingerprint(answer) !== null) return false;
+    }
+  } finally {
+    editor.close();
+  }
+}
+
+function notTrusted(target: TlsTarget): LimpetError {
+  return new LimpetError(
+    "certificate_untrusted",
+    `Not connected to ${formatTarget(target)}: its certificate is not trusted`,
+  );
+}

@@ -1,0 +1,242 @@
+import { connect as connectPlain, createServer, type Socket } from "node:net";
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { connect } from "../core/client.ts";
+import type { Duplex } from "../core/ports.ts";
+import { Server, type ServerEvent } from "../core/server.ts";
+import { parseAddress } from "../core/target.ts";
+import type { MadeCertificate } from "../core/tls/certificate.ts";
+import type { TlsDialOptions } from "../core/tls/options.ts";
+import { adapter } from "./support/adapter.ts";
+import { authority, certificate, TRUST_ALL } from "./support/certificates.ts";
+import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { THIS_RUNTIME } from "./support/runtimes.ts";
+import { PLATFORM, TOKEN } from "./support/serving.ts";
+
+interface TlsServing extends AsyncDisposable {
+  readonly server: Server;
+  readonly address: string;
+  readonly events: ServerEvent[];
+  readonly taken: Duplex[];
+}
+
+let ca: MadeCertificate;
+let identity: MadeCertificate;
+let noLeaks: LeakCheck;
+beforeAll(async () => {
+  ca = await authority();
+  identity = await certificate({}, ca);
+  await using serving = await serve();
+  await (await session(serving.address)).close();
+  noLeaks = checkLeaks();
+});
+afterEach(() => noLeaks());
+
+async function serve(
+  { clientRoots, handshakeTimeoutMs }: {
+    clientRoots?: string[];
+    handshakeTimeoutMs?: number;
+  } = {},
+): Promise<TlsServing> {
+  const events: ServerEvent[] = [];
+  const taken: Duplex[] = [];
+  const server = new Server({
+    token: TOKEN,
+    platform: PLATFORM,
+    environment: () => ({ PATH: "/usr/local/bin:/usr/bin:/bin" }),
+    spawner: adapter.spawner,
+    limits: handshakeTimeoutMs === undefined ? {} : { handshakeTimeoutMs },
+    onEvent: (event) => events.push(event),
+  });
+  const listener = await adapter.listen(
+    { kind: "tls", hostname: "127.0.0.1", port: 0 },
+    { identity, clientRoots },
+  );
+  const listening = (async () => {
+    for await (const duplex of listener) {
+      taken.push(duplex);
+      server.accept(duplex);
+    }
+  })();
+  return {
+    server,
+    address: listener.address,
+    events,
+    taken,
+    [Symbol.asyncDispose]: async () => {
+      await listener.close();
+      await server.close();
+      await listening;
+    },
+  };
+}
+
+function session(address: string, tls: Partial<TlsDialOptions> = {}) {
+  const dial = () =>
+    adapter.dial(parseAddress(address), undefined, { ...TRUST_ALL, ...tls });
+  return connect(dial, { token: TOKEN });
+}
+
+function turnedAway(events: ServerEvent[]) {
+  return events.filter((event) => event.type === "disconnected");
+}
+
+function portOf(address: string): number {
+  return Number(new URL(address).port);
+}
+
+test("a session runs commands, and both ends know the connection", async () => {
+  await using serving = await serve();
+  let ours: Duplex | undefined;
+  const client = await connect(async () => {
+    ours = await adapter.dial(
+      parseAddress(serving.address),
+      undefined,
+      TRUST_ALL,
+    );
+    return ours;
+  }, { token: TOKEN });
+  const { stdout } = await client.output("cat", { stdin: "over TLS" });
+  expect(new TextDecoder().decode(stdout)).toBe("over TLS");
+  const theirs = serving.taken[0].tls;
+  expect(ours?.tls?.serverCertificateHash).toHaveLength(32);
+  expect(theirs?.serverCertificateHash).toEqual(
+    ours?.tls?.serverCertificateHash,
+  );
+  expect(theirs?.clientCertificate).toBeUndefined();
+  const material = ours?.tls?.exporter?.("EXPORTER-Channel-Binding", 32);
+  if (THIS_RUNTIME === "deno") expect(material).toBeUndefined();
+  else expect(material).toHaveLength(32);
+  expect(theirs?.exporter?.("EXPORTER-Channel-Binding", 32)).toEqual(material);
+  await client.close();
+});
+
+describe("a server that asks for a client's certificate", () => {
+  test("lets in who has one of its authority, and knows the name", async () => {
+    await using serving = await serve({ clientRoots: [ca.certificate] });
+    const ann = await certificate({ commonName: "ann", names: [] }, ca);
+    const client = await session(serving.address, { identity: ann });
+    expect(serving.taken[0].tls?.clientCertificate).toMatchObject({
+      commonName: "ann",
+    });
+    expect(serving.taken[0].tls?.clientCertificate?.hash).toHaveLength(32);
+    await client.close();
+  });
+
+  test("turns everybody else away, whoever has the token", async () => {
+    await using serving = await serve({ clientRoots: [ca.certificate] });
+    await expect(session(serving.address)).rejects.toMatchObject({
+      code: "unauthenticated",
+      message: expect.stringContaining("only clients that have a certificate"),
+    });
+    const stranger = await certificate({ commonName: "ann", names: [] });
+    const late = await certificate({
+      commonName: "ann",
+      names: [],
+      notAfter: new Date(Date.now() - 3_600_000),
+    }, ca);
+    for (const wrong of [stranger, late]) {
+      await expect(session(serving.address, { identity: wrong })).rejects
+        .toMatchObject({ name: "LimpetError" });
+    }
+    await eventually(
+      () => turnedAway(serving.events).length === 3,
+      () => JSON.stringify(serving.events),
+    );
+    expect(turnedAway(serving.events)[0]).toMatchObject({
+      code: "unauthenticated",
+      authenticated: false,
+    });
+    expect(serving.events.some(({ type }) => type === "authenticated"))
+      .toBe(false);
+    expect(serving.taken.map(({ tls }) => tls?.clientCertificate))
+      .toEqual([undefined, undefined, undefined]);
+  });
+});
+
+describe("what connects and does no TLS", () => {
+  test("counts, and meets the handshake's deadline", async () => {
+    await using serving = await serve({ handshakeTimeoutMs: 300 });
+    // One says nothing, the other half of a ClientHello's header.
+    const sockets = [new Uint8Array(0), Uint8Array.of(22, 3, 1)].map(
+      (bytes) => {
+        const socket = connectPlain(portOf(serving.address), "127.0.0.1");
+        socket.on("error", () => {}).write(bytes);
+        return socket;
+      },
+    );
+    await eventually(
+      () => turnedAway(serving.events).length === 2,
+      () => JSON.stringify(serving.events),
+    );
+    expect(serving.events.filter(({ type }) => type === "connected"))
+      .toHaveLength(2);
+    for (const event of turnedAway(serving.events)) {
+      expect(event).toMatchObject({ code: "timed_out", authenticated: false });
+    }
+    expect(serving.server.connectionCount).toBe(0);
+    await eventually(
+      () => sockets.every((socket) => socket.destroyed),
+      () => "a connection is still open",
+    );
+  });
+
+  test("is recognised, and a plain client hears what to do", async () => {
+    await using serving = await serve();
+    const plain = parseAddress(serving.address.replace("tls:", "tcp:"));
+    await expect(connect(() => adapter.dial(plain), { token: TOKEN })).rejects
+      .toMatchObject({
+        code: "protocol_error",
+        message: expect.stringMatching(
+          /a TLS alert\. A server that speaks TLS is tls:\/\/host:port/,
+        ),
+      });
+    await eventually(
+      () => turnedAway(serving.events).length === 1,
+      () => JSON.stringify(serving.events),
+    );
+    expect(turnedAway(serving.events)[0]).toMatchObject({
+      code: "protocol_error",
+      message: "Peer does not speak TLS",
+    });
+  });
+});
+
+test("a connection cut off without TLS's own end is a loss", async () => {
+  await using serving = await serve();
+  // What an attacker in between can do without any key: end both sides of TCP.
+  const links: [Socket, Socket][] = [];
+  const relay = createServer({ allowHalfOpen: true }, (client) => {
+    const upstream = connectPlain({
+      port: portOf(serving.address),
+      host: "127.0.0.1",
+      allowHalfOpen: true,
+    });
+    for (const [from, to] of [[client, upstream], [upstream, client]]) {
+      from.on("error", () => {}).on("data", (chunk) => to.write(chunk));
+      from.on("end", () => to.end());
+    }
+    links.push([client, upstream]);
+  });
+  await new Promise<void>((done) => relay.listen(0, "127.0.0.1", done));
+  const { port } = relay.address() as { port: number };
+  const client = await session(`tls://127.0.0.1:${port}`);
+  const child = client.spawn("cat", { stdin: "piped" });
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode("half of it"));
+  const reader = child.stdout.getReader();
+  await reader.read();
+  for (const socket of links.flat()) socket.end();
+  await expect(child.status).rejects.toMatchObject({ code: "connection_lost" });
+  await expect(reader.read()).rejects.toMatchObject({
+    code: "connection_lost",
+  });
+  await expect(writer.closed).rejects.toBeDefined();
+  await eventually(
+    () => turnedAway(serving.events).length === 1,
+    () => JSON.stringify(serving.events),
+  );
+  expect(turnedAway(serving.events)[0].code).not.toBe("closed");
+  await client.close();
+  for (const socket of links.flat()) socket.destroy();
+  relay.close();
+});
