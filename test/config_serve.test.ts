@@ -80,60 +80,64 @@ async function stop(running: Running): Promise<void> {
 }
 
 describe(`identities of limpet serve on ${THIS_RUNTIME}`, () => {
-  test("revoking and expiring end the sessions of one, and of nobody else", async () => {
-    const { path, run, serve, write } = place("revoke");
-    const pair = await KeyPair.fromPem(await makeKeyPair());
-    const key = { name: "key", publicKey: pair.publicKey };
-    await write([entry("a"), entry("b"), key, entry("c")]);
-    const { running, address } = await serve();
-    expect(running.stderr()).toContain(`, 4 identities in ${path}`);
-    const a = await dial(address, { token: tokenOf("a") });
-    const b = await dial(address, { token: tokenOf("b") });
-    let hostKey = "";
-    const credential = new KeyCredential(pair, (server) => {
-      hostKey = server.hostKey;
-    });
-    const k = await dial(address, { credential });
-    expect(hostKey).toMatch(/^ed25519:/);
-    const ofA = await lasting(a);
-    const ofB = await lasting(b);
-    const ofK = await lasting(k);
+  test(
+    "revoking and expiring end the sessions of one, and of nobody else",
+    async () => {
+      const { path, run, serve, write } = place("revoke");
+      const pair = await KeyPair.fromPem(await makeKeyPair());
+      const key = { name: "key", publicKey: pair.publicKey };
+      await write([entry("a"), entry("b"), key, entry("c")]);
+      const { running, address } = await serve();
+      expect(running.stderr()).toContain(`, 4 identities in ${path}`);
+      const a = await dial(address, { token: tokenOf("a") });
+      const b = await dial(address, { token: tokenOf("b") });
+      let hostKey = "";
+      const credential = new KeyCredential(pair, (server) => {
+        hostKey = server.hostKey;
+      });
+      const k = await dial(address, { credential });
+      expect(hostKey).toMatch(/^ed25519:/);
+      const ofA = await lasting(a);
+      const ofB = await lasting(b);
+      const ofK = await lasting(k);
 
-    const revoked = await run("token", "revoke", "a");
-    expect(revoked.stderr).toContain("ends its sessions within 2 seconds");
-    await expect(ofA.status).rejects.toThrow(/Identity was revoked/);
-    await untilGone([ofA.pid]);
-    await isRefused(address, tokenOf("a"));
+      const revoked = await run("token", "revoke", "a");
+      expect(revoked.stderr).toContain("ends its sessions within 2 seconds");
+      await expect(ofA.status).rejects.toThrow(/Identity was revoked/);
+      await untilGone([ofA.pid]);
+      await isRefused(address, tokenOf("a"));
 
-    // A later end is no end; one that has come is.
-    await write([
-      entry("b", { expires: "2100-01-01T00:00:00Z" }),
-      key,
-      entry("c"),
-    ]);
-    await (await dial(address, { token: tokenOf("c") })).close();
-    const soon = new Date(Date.now() + 1_500).toISOString();
-    await write([
-      entry("b", { expires: "2100-01-01T00:00:00Z" }),
-      { ...key, expires: soon },
-      entry("c"),
-    ]);
-    await expect(ofK.status).rejects.toThrow(/Identity was revoked/);
-    await untilGone([ofK.pid]);
-    await expect(dial(address, { credential }))
-      .rejects.toMatchObject({ code: "unauthenticated" });
-    await running.complains(`as "key": it has expired, at ${soon}`);
+      // A later end is no end; one that has come is.
+      await write([
+        entry("b", { expires: "2100-01-01T00:00:00Z" }),
+        key,
+        entry("c"),
+      ]);
+      await (await dial(address, { token: tokenOf("c") })).close();
+      const soon = new Date(Date.now() + 1_500).toISOString();
+      await write([
+        entry("b", { expires: "2100-01-01T00:00:00Z" }),
+        { ...key, expires: soon },
+        entry("c"),
+      ]);
+      await expect(ofK.status).rejects.toThrow(/Identity was revoked/);
+      await untilGone([ofK.pid]);
+      await expect(dial(address, { credential }))
+        .rejects.toMatchObject({ code: "unauthenticated" });
+      await running.complains(`as "key": it has expired, at ${soon}`);
 
-    // Another token for the same name is another one.
-    await write([entry("b"), { name: "c", token: "another-token-of-c" }]);
-    await isRefused(address, tokenOf("c"));
-    expect((await b.output("echo", { args: ["still"] })).code).toBe(0);
-    await b.close();
-    await untilGone([ofB.pid]);
-    await ofB.status.catch(() => {});
-    await stop(running);
-    expect(running.stderr().match(/Identity was revoked/g)).toHaveLength(2);
-  });
+      // Another token for the same name is another one.
+      await write([entry("b"), { name: "c", token: "another-token-of-c" }]);
+      await isRefused(address, tokenOf("c"));
+      expect((await b.output("echo", { args: ["still"] })).code).toBe(0);
+      await b.close();
+      await untilGone([ofB.pid]);
+      await ofB.status.catch(() => {});
+      await stop(running);
+      expect(running.stderr().match(/Identity was revoked/g)).toHaveLength(2);
+    },
+    90_000,
+  );
 
   test("who comes from elsewhere, and who came last", async () => {
     const { own, path, run, serve, write } = place("from");
@@ -173,50 +177,54 @@ describe(`identities of limpet serve on ${THIS_RUNTIME}`, () => {
       { env: { LIMPET_CONFIG: own } },
     );
     expect({ code, said }, stderr).toEqual({ code: 0, said: "hi\n" });
-  });
+  }, 90_000);
 
-  test("a file with mistakes changes nothing, and one without does", async () => {
-    const { own, path, serve, write, env } = place("broken");
-    // No configuration, no token: the token is made.
-    const { running, address } = await serve();
-    const token = readFileSync(join(own, "token"), "utf8").trim();
-    const session = await dial(address, { token });
-    const { pid, status } = await lasting(session);
-    writeFileSync(path, '{\n  "identities": [', { mode: 0o600 });
-    await running.complains(
-      `the old configuration stays: ${path}:2:18: a closing ] is missing here`,
-    );
-    await (await dial(address, { token })).close();
-    // Who had the token before, and is in the file, does not notice.
-    await write([{ name: "default", token }, entry("a")]);
-    await (await dial(address, { token: tokenOf("a") })).close();
-    await running.complains(`read again: 2 identities in ${path}`);
-    await machine.files.remove(path);
-    await running.complains(`the old configuration stays: ${path} is gone`);
-    await (await dial(address, { token: tokenOf("a") })).close();
-    const text = await textOf(
-      (await session.spawn("echo", { args: ["here"] })).stdout,
-    );
-    expect(text).toBe("here\n");
-    await write([entry("a")]);
-    await expect(status).rejects.toThrow(/Identity was revoked/);
-    await untilGone([pid]);
-    await isRefused(address, token);
-    await write([]);
-    await isRefused(address, tokenOf("a"));
-    await stop(running);
+  test(
+    "a file with mistakes changes nothing, and one without does",
+    async () => {
+      const { own, path, serve, write, env } = place("broken");
+      // No configuration, no token: the token is made.
+      const { running, address } = await serve();
+      const token = readFileSync(join(own, "token"), "utf8").trim();
+      const session = await dial(address, { token });
+      const { pid, status } = await lasting(session);
+      writeFileSync(path, '{\n  "identities": [', { mode: 0o600 });
+      await running.complains(
+        `the old configuration stays: ${path}:2:18: a closing ] is missing here`,
+      );
+      await (await dial(address, { token })).close();
+      // Who had the token before, and is in the file, does not notice.
+      await write([{ name: "default", token }, entry("a")]);
+      await (await dial(address, { token: tokenOf("a") })).close();
+      await running.complains(`read again: 2 identities in ${path}`);
+      await machine.files.remove(path);
+      await running.complains(`the old configuration stays: ${path} is gone`);
+      await (await dial(address, { token: tokenOf("a") })).close();
+      const text = await textOf(
+        (await session.spawn("echo", { args: ["here"] })).stdout,
+      );
+      expect(text).toBe("here\n");
+      await write([entry("a")]);
+      await expect(status).rejects.toThrow(/Identity was revoked/);
+      await untilGone([pid]);
+      await isRefused(address, token);
+      await write([]);
+      await isRefused(address, tokenOf("a"));
+      await stop(running);
 
-    // At the start there is no old one.
-    writeFileSync(path, '{\n  "identities": {}\n}', { mode: 0o600 });
-    const { code, stderr } = await limpet(["serve", "tcp://127.0.0.1:0"], {
-      env,
-    });
-    expect(code).toBe(125);
-    expect(stderr).toContain(
-      `limpet: ${path}:2:17: identities: an object is no list of identities\n`,
-    );
-    expect(stderr).toContain(`Cannot serve by ${path}: it has mistakes`);
-  });
+      // At the start there is no old one.
+      writeFileSync(path, '{\n  "identities": {}\n}', { mode: 0o600 });
+      const { code, stderr } = await limpet(["serve", "tcp://127.0.0.1:0"], {
+        env,
+      });
+      expect(code).toBe(125);
+      expect(stderr).toContain(
+        `limpet: ${path}:2:17: identities: an object is no list of identities\n`,
+      );
+      expect(stderr).toContain(`Cannot serve by ${path}: it has mistakes`);
+    },
+    90_000,
+  );
 
   test("a record that cannot be written is a warning", async () => {
     const { own, path, serve, write } = place("record");
@@ -229,56 +237,60 @@ describe(`identities of limpet serve on ${THIS_RUNTIME}`, () => {
   });
 });
 
-test("a key pair on the command line, and a server that is not the one known", async () => {
-  const { own, path, run, serve, env } = place("client");
-  const made = await run("key", "new");
-  const file = join(own, "identity_key");
-  await run("key", "add", "me", made.stdout.trim());
-  const { running, address } = await serve();
-  const [hostKey] = /ed25519:\S+/.exec(running.stderr())!;
-  const exec = (...flags: string[]) =>
-    limpet(["exec", ...flags, address, "--", "echo", "hi"], {
-      env: { ...env, LIMPET_IDENTITY_FILE: file },
-    });
-  const host = address.replace("tcp://", "");
-  const unknown = await exec();
-  expect(unknown).toMatchObject({ code: 255, stdout: "" });
-  expect(unknown.stderr).toContain(`"limpet key trust ${host} ${hostKey}"`);
-  expect(await run("key", "trust", host, hostKey)).toMatchObject({ code: 0 });
-  expect((await run("key", "trust", host, hostKey)).stderr).toContain(
-    "already",
-  );
-  expect(await exec()).toMatchObject({ code: 0, stdout: "hi\n", stderr: "" });
-  const given = await exec("--identity-file", file, "--host-key", hostKey);
-  expect(given).toMatchObject({ code: 0, stdout: "hi\n" });
+test(
+  "a key pair on the command line, and a server that is not the one known",
+  async () => {
+    const { own, path, run, serve, env } = place("client");
+    const made = await run("key", "new");
+    const file = join(own, "identity_key");
+    await run("key", "add", "me", made.stdout.trim());
+    const { running, address } = await serve();
+    const [hostKey] = /ed25519:\S+/.exec(running.stderr())!;
+    const exec = (...flags: string[]) =>
+      limpet(["exec", ...flags, address, "--", "echo", "hi"], {
+        env: { ...env, LIMPET_IDENTITY_FILE: file },
+      });
+    const host = address.replace("tcp://", "");
+    const unknown = await exec();
+    expect(unknown).toMatchObject({ code: 255, stdout: "" });
+    expect(unknown.stderr).toContain(`"limpet key trust ${host} ${hostKey}"`);
+    expect(await run("key", "trust", host, hostKey)).toMatchObject({ code: 0 });
+    expect((await run("key", "trust", host, hostKey)).stderr).toContain(
+      "already",
+    );
+    expect(await exec()).toMatchObject({ code: 0, stdout: "hi\n", stderr: "" });
+    const given = await exec("--identity-file", file, "--host-key", hostKey);
+    expect(given).toMatchObject({ code: 0, stdout: "hi\n" });
 
-  // Somebody else answers there now.
-  const hosts = join(own, "known_hosts");
-  const before = readFileSync(hosts, "utf8");
-  writeFileSync(
-    hosts,
-    `# mine\n${before.replace(hostKey, made.stdout.trim())}`,
-  );
-  const changed = await exec();
-  expect(changed.code).toBe(255);
-  expect(changed.stderr).toContain(`The key of ${host} has changed`);
-  expect(changed.stderr).toContain(
-    `line 2 of ${hosts} has ${made.stdout.trim()}`,
-  );
-  const other = await run("key", "trust", host, hostKey);
-  expect(other).toMatchObject({ code: 125 });
-  const wrong = await exec(
-    "--identity-file",
-    file,
-    "--host-key",
-    made.stdout.trim(),
-  );
-  expect(wrong.code).toBe(255);
-  expect(wrong.stderr).toContain("it is another server");
-  const both = await exec("--identity-file", file, "--token-file", path);
-  expect(both.stderr).toContain("exclude each other");
-  await stop(running);
-});
+    // Somebody else answers there now.
+    const hosts = join(own, "known_hosts");
+    const before = readFileSync(hosts, "utf8");
+    writeFileSync(
+      hosts,
+      `# mine\n${before.replace(hostKey, made.stdout.trim())}`,
+    );
+    const changed = await exec();
+    expect(changed.code).toBe(255);
+    expect(changed.stderr).toContain(`The key of ${host} has changed`);
+    expect(changed.stderr).toContain(
+      `line 2 of ${hosts} has ${made.stdout.trim()}`,
+    );
+    const other = await run("key", "trust", host, hostKey);
+    expect(other).toMatchObject({ code: 125 });
+    const wrong = await exec(
+      "--identity-file",
+      file,
+      "--host-key",
+      made.stdout.trim(),
+    );
+    expect(wrong.code).toBe(255);
+    expect(wrong.stderr).toContain("it is another server");
+    const both = await exec("--identity-file", file, "--token-file", path);
+    expect(both.stderr).toContain("exclude each other");
+    await stop(running);
+  },
+  90_000,
+);
 
 test("two who say who may connect, and a file that is not there", async () => {
   const { own, path, run, write } = place("usage");

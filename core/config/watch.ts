@@ -24,6 +24,7 @@ export class FileWatch {
   /** With mistakes, but whoever writes it may not be done. */
   #unfinished: string | null = null;
   #looking: Promise<void> | null = null;
+  #lookingNext: Promise<void> | null = null;
 
   constructor(watched: Watched) {
     this.#watched = watched;
@@ -37,10 +38,21 @@ export class FileWatch {
     return words;
   }
 
-  /** Adopts the file if it is not what it was. Never rejects. */
+  /**
+   * Adopts the file if it is not what it was when this was called. Never
+   * rejects.
+   */
   look(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => this.#looking = null);
-    return this.#looking;
+    if (this.#looking === null) {
+      this.#looking = this.#look().finally(() => this.#looking = null);
+      return this.#looking;
+    }
+    // One that is under way may have looked before the change.
+    this.#lookingNext ??= this.#looking.then(() => {
+      this.#lookingNext = null;
+      return this.look();
+    });
+    return this.#lookingNext;
   }
 
   async #look(): Promise<void> {
