@@ -141,7 +141,7 @@ describe(`SIGTERM to serve on ${THIS_RUNTIME}`, () => {
     );
     await busy.says("ready");
     await eventually(
-      () => running.stderr().match(/ authenticated/g)?.length === 2,
+      () => running.stderr().match(/ is default$/gm)?.length === 2,
       () => `both are there: ${running.stderr()}`,
     );
     running.kill("SIGTERM");
