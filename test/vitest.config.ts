@@ -21,5 +21,6 @@ export default defineConfig({
     // What waits for a condition gives up before; a busy machine is no failure.
     testTimeout: 300_000,
     hookTimeout: 300_000,
+    teardownTimeout: 60_000,
   },
 });
