@@ -6,7 +6,11 @@
 
 import { LimpetError } from "./errors.ts";
 
-/** The bounds of one side. What a peer announces never raises our own. */
+/**
+ * The bounds of one side. What a peer announces never raises our own. A server
+ * has more of them: `ServerLimits`. core/LIMITS.md has all in a table. `Infinity`
+ * is no limit.
+ */
 export interface Limits {
   /** Largest frame payload accepted, in bytes. Default 65,536. */
   readonly maxFrameBytes: number;
@@ -19,18 +23,23 @@ export interface Limits {
   readonly windowBytes: number;
   /** Channels open at once on one session. Default 4,096. */
   readonly maxChannels: number;
-  /** Commands running at once on one session. Default: no limit of its own. */
-  readonly maxCommands: number;
   /** From connection to proof of the token, in milliseconds. Default 10,000. */
   readonly handshakeTimeoutMs: number;
   /**
-   * From SIGTERM to SIGKILL for what still runs when its session or the server
-   * ends, in milliseconds, if the command itself did not ask for less. Default
-   * 10,000.
+   * Memory of control frames that wait to be sent, in bytes. A peer that makes
+   * us answer and does not read is given up. Default 8 MiB.
    */
-  readonly shutdownGraceMs: number;
-  /** Bytes of control frames waiting to be sent before we give up. Default 8 MiB. */
   readonly maxQueuedControlBytes: number;
+  /**
+   * After so long without a byte from the peer it gets a PING, in milliseconds.
+   * Default 15,000; `Infinity` for none.
+   */
+  readonly keepaliveMs: number;
+  /**
+   * After so many times `keepaliveMs` without a byte the session is lost. At
+   * least 2, so that one PING at least could have been answered. Default 3.
+   */
+  readonly keepaliveCount: number;
 }
 
 /** The defaults of {@linkcode Limits}. */
@@ -39,10 +48,10 @@ export const DEFAULT_LIMITS: Limits = {
   maxControlBytes: 4 * 1024 * 1024,
   windowBytes: 262_144,
   maxChannels: 4_096,
-  maxCommands: Infinity,
   handshakeTimeoutMs: 10_000,
-  shutdownGraceMs: 10_000,
   maxQueuedControlBytes: 8 * 1024 * 1024,
+  keepaliveMs: 15_000,
+  keepaliveCount: 3,
 };
 
 /** Largest payload before the peer has proved its token: HELLO and PROOF fit. */
@@ -52,25 +61,37 @@ export const MAX_HANDSHAKE_FRAME_BYTES = 16_384;
 export const MIN_FRAME_BYTES = 1_024;
 
 /** Fills in defaults and refuses what cannot work. */
-export function resolveLimits(given: Partial<Limits> = {}): Limits {
-  const limits = { ...DEFAULT_LIMITS, ...given };
-  for (const [name, value] of Object.entries(limits)) {
-    const whole = Number.isSafeInteger(value) || value === Infinity;
-    if (!whole || value < 1) {
-      throw new LimpetError(
-        "invalid_argument",
-        `Limit ${name} must be a whole number above 0, not ${value}`,
-      );
-    }
-  }
-  for (const name of ["maxFrameBytes", "windowBytes"] as const) {
-    if (limits[name] < MIN_FRAME_BYTES || limits[name] > 0x7fff_ffff) {
-      throw new LimpetError(
-        "invalid_argument",
-        `Limit ${name} must be between ${MIN_FRAME_BYTES} and 2147483647, ` +
-          `not ${limits[name]}`,
-      );
-    }
+export function resolveLimits<T extends Limits = Limits>(
+  given: Partial<T> = {},
+  defaults: T = DEFAULT_LIMITS as T,
+): T {
+  const limits = { ...defaults, ...given };
+  for (const name of Object.keys(limits)) {
+    const [min, max] = RANGES[name] ?? [1, Infinity];
+    checkLimit(limits, name, min, max);
   }
   return limits;
+}
+
+/** Those with other bounds than 1 and none. */
+const RANGES: Readonly<Record<string, readonly [number, number]>> = {
+  maxFrameBytes: [MIN_FRAME_BYTES, 0x7fff_ffff],
+  windowBytes: [MIN_FRAME_BYTES, 0x7fff_ffff],
+  keepaliveCount: [2, Infinity],
+};
+
+/** Throws `invalid_argument` unless it is a whole number in that range. */
+export function checkLimit(
+  limits: object,
+  name: string,
+  min: number,
+  max: number,
+): void {
+  const value: unknown = (limits as Record<string, unknown>)[name];
+  const whole = Number.isSafeInteger(value) || value === Infinity;
+  if (whole && Number(value) >= min && Number(value) <= max) return;
+  throw new LimpetError(
+    "invalid_argument",
+    `Limit ${name} must be a whole number from ${min} to ${max}, not ${value}`,
+  );
 }

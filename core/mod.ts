@@ -62,6 +62,8 @@ export type {
 } from "./ports.ts";
 export { Server } from "./server.ts";
 export type { CloseOptions, ServeOptions, ServerEvent } from "./server.ts";
+export { DEFAULT_SERVER_LIMITS } from "./server_limits.ts";
+export type { ServerLimits } from "./server_limits.ts";
 export type { GoingAway } from "./session/go_away.ts";
 export { quote, ShellCommand } from "./shell.ts";
 export {

@@ -4,6 +4,12 @@
  * @module
  */
 
+import { Admission, type Visit } from "./admission/admission.ts";
+import {
+  type Refusal,
+  type RefusalReason,
+  Refusals,
+} from "./admission/refusals.ts";
 import {
   type Authenticator,
   tokenAuthenticator,
@@ -15,13 +21,15 @@ import { checkTimer } from "./exec/request.ts";
 import { ExecServer } from "./exec/server.ts";
 import { type Frame, FrameType } from "./frame/frame.ts";
 import type { Identity } from "./identity.ts";
-import { type Limits, resolveLimits } from "./limits.ts";
+import { Memory, Share } from "./memory.ts";
 import { PlainLink } from "./link/plain_link.ts";
 import type { Duplex, Listener, Platform, Spawner } from "./ports.ts";
 import { printable } from "./printable.ts";
+import { resolveServerLimits, type ServerLimits } from "./server_limits.ts";
 import { within } from "./session/deadline.ts";
 import { serverHandshake, turnAway } from "./session/handshake.ts";
 import { sessionFrame } from "./session/hello.ts";
+import { IdleTimer } from "./session/idle.ts";
 import { Mux } from "./session/mux.ts";
 import type { Encodings } from "./text/mod.ts";
 
@@ -38,6 +46,18 @@ export type ServerEvent =
     readonly identity: string | null;
   }
   & (
+    /**
+     * Connections were dropped before anything of them was read. The first is
+     * told at once, those after it together, every ten seconds: `session`,
+     * `peer` and `message` are those of the last.
+     */
+    | {
+      readonly type: "refused";
+      readonly reason: RefusalReason;
+      readonly message: string;
+      /** Connections refused for this reason since the event before. */
+      readonly count: number;
+    }
     | { readonly type: "connected" }
     /** The client is known, as `identity` from here on. */
     | { readonly type: "authenticated" }
@@ -75,8 +95,8 @@ export interface ServeOptions {
    * Without it, text that is not ASCII is refused unless it goes as UTF-8.
    */
   readonly encodings?: Encodings | (() => Promise<Encodings>);
-  /** Bounds on what clients can make us hold; see `Limits`. */
-  readonly limits?: Partial<Limits>;
+  /** Bounds on what clients can make us hold; see `ServerLimits`. */
+  readonly limits?: Partial<ServerLimits>;
   /**
    * Asked before each connection and each command is taken; rejects to refuse
    * it. For an audit log that must be complete.
@@ -106,7 +126,10 @@ const LEAVE_MS = 1_000;
 /** Serves connections from a listener, or handed over one by one. */
 export class Server implements AsyncDisposable {
   readonly #options: ServeOptions;
-  readonly #limits: Limits;
+  readonly #limits: ServerLimits;
+  readonly #admission: Admission;
+  readonly #memory: Memory;
+  readonly #refusals: Refusals<Refused>;
   #authenticator: Promise<Authenticator>;
   readonly #connections = new Set<Connection>();
   readonly #listeners = new Set<Listener>();
@@ -118,7 +141,19 @@ export class Server implements AsyncDisposable {
   /** Use {@linkcode serve}, or this one for connections of another origin. */
   constructor(options: ServeOptions) {
     this.#options = options;
-    this.#limits = resolveLimits(options.limits);
+    this.#limits = resolveServerLimits(options.limits);
+    this.#admission = new Admission(this.#limits);
+    const { maxTotalBufferedBytes } = this.#limits;
+    this.#memory = new Memory("maxTotalBufferedBytes", maxTotalBufferedBytes);
+    this.#refusals = new Refusals((last, count) =>
+      report(options, {
+        type: "refused",
+        time: Date.now(),
+        identity: null,
+        ...last,
+        count,
+      })
+    );
     this.#authenticator = authenticatorOf(options);
     this.#authenticator.catch(() => {});
   }
@@ -155,11 +190,20 @@ export class Server implements AsyncDisposable {
 
   /** Serves one connection. Settles when it is over; never rejects. */
   async accept(duplex: Duplex): Promise<void> {
+    const session = ++this.#count;
+    const peer = duplex.peer ?? "peer";
+    const visit = this.#admission.admit(peer);
+    if ("reason" in visit) {
+      duplex.readable.cancel().catch(() => {});
+      duplex.writable.abort().catch(() => {});
+      return this.#refusals.add({ ...visit, session, peer });
+    }
     const connection = new Connection(
       duplex,
-      ++this.#count,
+      session,
       this.#options,
       this.#limits,
+      { admission: this.#admission, visit, memory: this.#memory },
     );
     this.#connections.add(connection);
     if (this.#closing !== null) connection.close();
@@ -201,6 +245,7 @@ export class Server implements AsyncDisposable {
     await Promise.all(
       [...this.#connections].map((each) => each.close(graceMs)),
     );
+    this.#refusals.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -228,14 +273,36 @@ export class Server implements AsyncDisposable {
   }
 }
 
+interface Refused extends Refusal {
+  readonly session: number;
+  readonly peer: string;
+}
+
+/**
+ * Of messages of its own, such as answers that wait, a session may have so much
+ * each way whatever the others have.
+ */
+const FREE_CONTROL_BYTES = 65_536;
+
+/** A connection's place among the others. */
+interface Place {
+  readonly admission: Admission;
+  readonly visit: Visit;
+  /** What all connections share. */
+  readonly memory: Memory;
+}
+
 /** One connection of one client. */
 class Connection {
   readonly #id: number;
   readonly #link: PlainLink;
   readonly #options: ServeOptions;
-  readonly #limits: Limits;
+  readonly #limits: ServerLimits;
+  readonly #place: Place;
   readonly #exec: ExecServer;
   readonly #since = performance.now();
+  readonly #queue: Share;
+  readonly #parts: Share;
   #identity: Identity | null = null;
   #mux: Mux | null = null;
   #over: Promise<void> | null = null;
@@ -246,12 +313,14 @@ class Connection {
     duplex: Duplex,
     id: number,
     options: ServeOptions,
-    limits: Limits,
+    limits: ServerLimits,
+    place: Place,
   ) {
     this.#id = id;
     this.#link = new PlainLink(duplex);
     this.#options = options;
     this.#limits = limits;
+    this.#place = place;
     this.#exec = new ExecServer({
       spawner: options.spawner,
       environment: options.environment,
@@ -260,7 +329,15 @@ class Connection {
       shutdownGraceMs: limits.shutdownGraceMs,
       gate: options.gate,
       report: (event) => this.#report(event),
+      memory: new Memory(
+        "maxBufferedBytes",
+        limits.maxBufferedBytes,
+        place.memory,
+      ),
+      windowBytes: limits.windowBytes,
     });
+    this.#queue = new Share(place.memory, FREE_CONTROL_BYTES);
+    this.#parts = new Share(place.memory, FREE_CONTROL_BYTES);
   }
 
   run(authenticator: Promise<Authenticator>): Promise<void> {
@@ -316,19 +393,26 @@ class Connection {
 
   async #run(authenticator: Promise<Authenticator>): Promise<void> {
     this.#report({ type: "connected" });
+    const { admission, visit } = this.#place;
     let mux: Mux;
     try {
       mux = await this.#handshake(await authenticator);
     } catch (thrown) {
       const error = asLimpetError(thrown, "protocol_error", "Handshake");
+      admission.fail(visit, error.code);
       await turnAway(this.#link, error);
+      admission.leave(visit);
+      admission.end(visit);
       return this.#disconnected(error, false);
     }
     const error = await mux.over;
     await Promise.all([
       this.#exec.shutdown("disconnected"),
-      mux.close("closed"),
+      mux.close("closed").then(() => admission.leave(visit)),
     ]);
+    this.#queue.hold(0);
+    this.#parts.hold(0);
+    admission.end(visit);
     this.#disconnected(error, true);
   }
 
@@ -337,22 +421,48 @@ class Connection {
     const link = this.#link;
     const limits = this.#limits;
     const { identity, peerLimits } = await within(
-      serverHandshake(link, authenticator, limits, platform),
+      serverHandshake(link, this.#seated(authenticator), limits, platform),
       { ms: limits.handshakeTimeoutMs, doing: "Handshake" },
     );
     this.#identity = identity;
     await this.#passGate();
-    this.#mux = new Mux({
+    const mux = new Mux({
       link,
       limits,
       peerLimits,
-      onOpen: (channel, payload) => this.#exec.open(channel, payload),
+      hold: { queue: this.#queue.hold, parts: this.#parts.hold },
+      onOpen: (channel, payload) => {
+        idle.stop();
+        this.#exec.open(channel, payload);
+      },
+      onIdle: () => idle.begin(),
     });
+    const { idleTimeoutMs } = limits;
+    const idle = new IdleTimer(
+      idleTimeoutMs,
+      () => mux.fail(idleError(limits)),
+    );
+    this.#mux = mux;
     this.#report({ type: "authenticated" });
+    idle.begin();
+    mux.over.then(() => idle.stop());
     // Before what came with the proof is answered.
-    if (this.#goAway !== null) this.#mux.send(this.#goAway);
-    this.#mux.start();
-    return this.#mux;
+    if (this.#goAway !== null) mux.send(this.#goAway);
+    mux.start();
+    return mux;
+  }
+
+  /** Lets in whom the authenticator knows, if there is room for them. */
+  #seated(authenticator: Authenticator): Authenticator {
+    const { admission, visit } = this.#place;
+    return {
+      hostKey: authenticator.hostKey,
+      async authenticate(claim) {
+        const known = await authenticator.authenticate(claim);
+        if (!("denied" in known)) admission.prove(visit, known.identity.name);
+        return known;
+      },
+    };
   }
 
   /** Who has proved the token is told what is the matter, and nobody else. */
@@ -383,19 +493,30 @@ class Connection {
   #report(
     event: ExecEvent | Exclude<ServerEventBody, ExecEvent>,
   ): void {
-    const { onEvent } = this.#options;
-    try {
-      onEvent?.({
-        time: Date.now(),
-        session: this.#id,
-        peer: this.#link.peer,
-        identity: this.#identity?.name ?? null,
-        ...event,
-      });
-    } catch {
-      // It was told not to throw, and a command is not to pay for it.
-    }
+    report(this.#options, {
+      time: Date.now(),
+      session: this.#id,
+      peer: this.#link.peer,
+      identity: this.#identity?.name ?? null,
+      ...event,
+    });
   }
+}
+
+function report({ onEvent }: ServeOptions, event: ServerEvent): void {
+  try {
+    onEvent?.(event);
+  } catch {
+    // It was told not to throw, and a command is not to pay for it.
+  }
+}
+
+function idleError({ idleTimeoutMs }: ServerLimits): LimpetError {
+  return new LimpetError(
+    "timed_out",
+    `Session has been idle for ${idleTimeoutMs} ms, as long as the limit ` +
+      "idleTimeoutMs allows",
+  );
 }
 
 type ServerEventBody = ServerEvent extends infer E

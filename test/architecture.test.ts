@@ -17,6 +17,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   frame: ["base"],
   link: ["base", "frame"],
   channel: ["base", "frame"],
+  admission: ["base"],
   session: ["base", "auth", "frame", "link", "channel"],
   exec: ["base", "text", "frame", "channel"],
   raw: ["base", "text", "frame", "exec"],
@@ -31,6 +32,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "channel",
     "exec",
     "audit",
+    "admission",
   ],
   // Writes down what the API tells.
   audit: ["base", "api"],
@@ -77,7 +79,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 
 /** The modules of core/ that stand below everything. */
 const BASE =
-  /^core\/(bytes|deferred|duration|errors|identity|limits|nearest|ports|printable)\.ts$/;
+  /^core\/(bytes|deferred|duration|errors|identity|limits|memory|nearest|ports|printable|server_limits)\.ts$/;
 
 /** Packages that core may use, each by this name alone. */
 const CORE_PACKAGES = [

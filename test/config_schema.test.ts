@@ -4,7 +4,7 @@ import { formatProblems } from "../core/config/problem.ts";
 import { readConfig } from "../core/config/read.ts";
 import { SERVER_SCHEMA } from "../core/config/schema.ts";
 import { isFrom, readSource, type Source } from "../core/config/source.ts";
-import { DEFAULT_LIMITS } from "../core/limits.ts";
+import { DEFAULT_SERVER_LIMITS } from "../core/server_limits.ts";
 
 const TOKEN = "a-token-of-enough-letters";
 const KEY = "ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
@@ -275,7 +275,9 @@ describe("the schema", () => {
     const text = JSON.stringify({ limits: Object.fromEntries(defaults) });
     const { config, problems } = await readConfig(text);
     expect(problems).toEqual([]);
-    expect({ ...DEFAULT_LIMITS, ...config?.limits }).toEqual(DEFAULT_LIMITS);
+    expect({ ...DEFAULT_SERVER_LIMITS, ...config?.limits }).toEqual(
+      DEFAULT_SERVER_LIMITS,
+    );
     for (const [at, { format, examples = [] }] of all) {
       for (const example of examples as string[]) {
         if (format) expect(FORMATS[format as string](example), at).toBe(true);

@@ -22,7 +22,9 @@ async function serveWithDeadline(handshakeTimeoutMs: number): Promise<void> {
   served = await serving({
     handshakeTimeoutMs,
     maxChannels: 10,
-    maxQueuedControlBytes: 65_536,
+    maxQueuedControlBytes: 1_048_576,
+    // 200 that are all let in, to see what they cost.
+    earlyDropStart: 300,
   });
   await goodClient();
   served.events.length = served.spawned.length = 0;
@@ -237,38 +239,51 @@ test("more channels than the limit are refused one by one, and the session goes 
   await goodClient();
 });
 
-test("who asks and asks and never reads is cut off, at a bounded cost", async () => {
-  const before = await heldBytes();
-  const duplex = await served.dial();
-  const peer = new RawPeer(duplex);
-  await peer.authenticate();
-  // Every one of these is answered, and the answers are never read.
-  const refusals = (from: number) =>
+/** Frames that are each answered; the answers are never read. */
+const QUESTIONS = {
+  "for what we refuse": (from: number) =>
     Array.from(
       { length: 500 },
       (_, i) => jsonFrame(FrameType.OPEN, { kind: "x" }, from + 2 * i),
-    );
-  let channel = 1;
-  let writing = true;
-  const flood = async () => {
-    while (writing) {
-      await peer.write(...refusals(channel));
-      channel += 1_000;
-    }
-  };
-  const flooding = flood().catch(() => {});
-  const [end] = await served.untilDisconnected(1);
-  writing = false;
-  expect(end.code).toBe("limit_exceeded");
-  expect(end.message).toContain("does not read");
-  await peer.drop();
-  await flooding;
-  expect(served.spawned).toEqual([]);
-  await eventually(() => served.server.connectionCount === 0, () => "gone");
-  served.events.length = 0;
-  expect(await heldBytes() - before).toBeLessThan(16 * MIB);
-  await goodClient();
-});
+    ),
+  "whether we are there": () =>
+    Array<Frame>(500).fill({
+      type: FrameType.PING,
+      stream: 0,
+      channel: 0,
+      payload: new Uint8Array(0),
+    }),
+};
+
+test.each(Object.entries(QUESTIONS))(
+  "who asks and asks %s and never reads is cut off, at a bounded cost",
+  async (_, questions) => {
+    const before = await heldBytes();
+    const duplex = await served.dial();
+    const peer = new RawPeer(duplex);
+    await peer.authenticate();
+    let channel = 1;
+    let writing = true;
+    const flood = async () => {
+      while (writing) {
+        await peer.write(...questions(channel));
+        channel += 1_000;
+      }
+    };
+    const flooding = flood().catch(() => {});
+    const [end] = await served.untilDisconnected(1);
+    writing = false;
+    expect(end.code).toBe("limit_exceeded");
+    expect(end.message).toContain("does not read");
+    await peer.drop();
+    await flooding;
+    expect(served.spawned).toEqual([]);
+    await eventually(() => served.server.connectionCount === 0, () => "gone");
+    served.events.length = 0;
+    expect(await heldBytes() - before).toBeLessThan(16 * MIB);
+    await goodClient();
+  },
+);
 
 test("a stolen proof frame from another connection opens nothing", async () => {
   const first = new RawPeer(await served.dial());

@@ -208,7 +208,7 @@ function messageOf({ type, stream, channel, payload }: Frame): Message {
     const view = new DataView(payload.buffer, payload.byteOffset);
     return { ...common, credit: view.getUint32(0) };
   }
-  if (type === FrameType.DATA || type === FrameType.STOP) {
+  if (["DATA", "STOP", "PING", "PONG"].includes(name)) {
     return { ...common, payload: toHex(payload) };
   }
   decodeControl(payload, name);

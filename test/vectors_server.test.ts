@@ -70,7 +70,7 @@ function messageOf({ type, stream, channel, payload }: Frame): Message {
   const name = Object.entries(FrameType).find(([, t]) => t === type)?.[0] ?? "";
   const common = { type, name, stream, channel };
   if (name === "DATA") return { ...common, payload: toHex(payload) };
-  if (name === "CREDIT" || name === "STOP") return common;
+  if (["CREDIT", "STOP", "PING", "PONG"].includes(name)) return common;
   decodeControl(payload, name);
   return { ...common, json: JSON.parse(new TextDecoder().decode(payload)) };
 }

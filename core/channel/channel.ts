@@ -135,7 +135,8 @@ export class Channel {
   }
 }
 
-function malformed(frame: Frame, bytes: number): LimpetError {
+/** A payload that is not as long as this type's always is. */
+export function malformed(frame: Frame, bytes: number): LimpetError {
   return new LimpetError(
     "protocol_error",
     `Peer sent a ${frameName(frame.type)} frame of ` +

@@ -14,6 +14,7 @@ import { formatTarget, isLocal, parseTarget, type Target } from "../target.ts";
 import { findToken } from "../token_file.ts";
 import { type Arguments, parseDuration, usageError } from "./args.ts";
 import { loadCodec, loadEncodings } from "./codecs.ts";
+import { clientLimits } from "./limits.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 
@@ -74,7 +75,7 @@ export async function openSession(
       ...proving,
       encodings,
       early: true,
-      limits: { handshakeTimeoutMs: timeoutMs },
+      limits: { handshakeTimeoutMs: timeoutMs, ...clientLimits(args) },
       signal: patience.signal,
       noise: target.kind === "command" ? noise : undefined,
     });

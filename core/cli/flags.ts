@@ -45,6 +45,12 @@ const TTY: Flag = {
   refused: `a terminal on the other machine: ${LATER}`,
 };
 
+const KEEPALIVE: Flag = {
+  name: "keepalive",
+  value: "TIME",
+  help: "Ask a silent peer after TIME (15s), 0: never",
+};
+
 const CLIENT: readonly Flag[] = [
   TOKEN_FILE,
   {
@@ -62,6 +68,7 @@ const CLIENT: readonly Flag[] = [
     value: "TIME",
     help: "Give up connecting after TIME (default 10s)",
   },
+  KEEPALIVE,
   {
     name: "insecure",
     help: "Do not warn that nothing is encrypted",
@@ -132,6 +139,16 @@ export const SERVE_FLAGS: readonly Flag[] = [
     help: "Text of commands, as gbk (default: the locale's)",
   },
   {
+    name: "max-connections",
+    value: "N",
+    help: "Connections at once (default 2048)",
+  },
+  {
+    name: "max-sessions",
+    value: "N",
+    help: "Sessions at once (default 1024)",
+  },
+  {
     name: "max-commands",
     value: "N",
     help: "Commands at once per session (default: no limit)",
@@ -156,6 +173,12 @@ export const SERVE_FLAGS: readonly Flag[] = [
     value: "TIME",
     help: "Let commands finish before we end (default 30s)",
   },
+  {
+    name: "idle-timeout",
+    value: "TIME",
+    help: "Close sessions that run nothing (default: never)",
+  },
+  KEEPALIVE,
   {
     name: "insecure",
     help: "Serve beyond this machine without encryption",

@@ -6,10 +6,10 @@
 
 import type { Authenticator } from "../auth/authenticator.ts";
 import { LimpetError } from "../errors.ts";
-import type { Limits } from "../limits.ts";
 import { serveAt } from "../endpoint.ts";
 import type { Platform } from "../ports.ts";
 import { Server, type ServerEvent } from "../server.ts";
+import type { ServerLimits } from "../server_limits.ts";
 import {
   DEFAULT_PORT,
   formatTarget,
@@ -21,7 +21,6 @@ import type { TlsServerOptions } from "../tls_server.ts";
 import {
   type Arguments,
   parseArguments,
-  parseCount,
   parseDuration,
   usageError,
 } from "./args.ts";
@@ -31,6 +30,7 @@ import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
 import { DEFAULT_DRAIN, goDown } from "./go_down.ts";
 import { outliveErrors } from "./last_resort.ts";
+import { serverLimits } from "./limits.ts";
 import { serveRaw } from "./raw_serve.ts";
 import { hangsUpWithTerminal, reloadOnHangup } from "./reload.ts";
 import { loudnessOf, Reporter } from "./report.ts";
@@ -56,7 +56,7 @@ export async function serveCommand(
   if (!stdio) refuseOpenDoor(address, args);
   const isTls = !stdio && parseAddress(address).kind === "tls";
   if (!isTls) refuseTlsFlags(args);
-  const limits = readLimits(args);
+  const limits = serverLimits(args);
   const settings = readAuditFlags(args);
   const drainMs = parseDuration(
     args.value("drain") ?? DEFAULT_DRAIN,
@@ -110,7 +110,7 @@ export async function serveCommand(
 
 interface Options {
   readonly authenticator: Authenticator;
-  readonly limits: Partial<Limits>;
+  readonly limits: Partial<ServerLimits>;
   readonly tls: TlsServerOptions | undefined;
   readonly gate: (() => Promise<void>) | undefined;
   readonly onEvent: (event: ServerEvent) => void;
@@ -183,25 +183,19 @@ function refuseTlsFlags(args: Arguments): void {
   throw usageError(`--${flag} is for an ADDRESS that begins with tls://`);
 }
 
-function readLimits(args: Arguments): Partial<Limits> {
-  const commands = args.value("max-commands");
-  const handshake = args.value("handshake-timeout");
-  return {
-    ...(commands === undefined
-      ? {}
-      : { maxCommands: parseCount(commands, "--max-commands") }),
-    ...(handshake === undefined ? {} : {
-      handshakeTimeoutMs: parseDuration(handshake, "--handshake-timeout"),
-    }),
-  };
-}
-
 /** An event in words, and whether it is said without `-v`. */
 export function describeEvent(
   event: ServerEvent,
 ): { text: string; important: boolean } {
   const who = `[${event.session}]`;
   switch (event.type) {
+    case "refused": {
+      const others = event.count === 1 ? "" : ` (${event.count} like it)`;
+      return {
+        text: `${who} ${event.peer} was refused: ${event.message}${others}`,
+        important: true,
+      };
+    }
     case "connected":
       return { text: `${who} ${event.peer} connected`, important: false };
     case "authenticated":

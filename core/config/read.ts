@@ -6,7 +6,7 @@
 
 import type { Node } from "jsonc-parser";
 import { readDuration } from "../duration.ts";
-import type { Limits } from "../limits.ts";
+import type { ServerLimits } from "../server_limits.ts";
 import { parseDocument } from "./document.ts";
 import type { Path, Problem } from "./problem.ts";
 import { SERVER_SCHEMA } from "./schema.ts";
@@ -40,13 +40,19 @@ function configOf({ identities = null, limits = {} }: Written): ServerConfig {
   return { identities, limits: limitsOf(limits) };
 }
 
-function limitsOf(written: NonNullable<Written["limits"]>): Partial<Limits> {
+function limitsOf(
+  written: NonNullable<Written["limits"]>,
+): Partial<ServerLimits> {
   return Object.fromEntries(
     Object.entries(written).map(([name, value]) => [
       name,
-      typeof value === "string" ? readDuration(value) : value,
+      typeof value === "string" ? readLimit(value) : value,
     ]),
   );
+}
+
+function readLimit(text: string): number | null {
+  return text === "off" ? Infinity : readDuration(text);
 }
 
 /** Identities that have what only one may have. Never shows a token. */

@@ -6,7 +6,7 @@
  */
 
 import serverSchema from "./server.schema.json" with { type: "json" };
-import type { Limits } from "../limits.ts";
+import type { ServerLimits } from "../server_limits.ts";
 
 /** What a schema may say here. `test/config_schema.test.ts` lets nothing else pass. */
 export interface Schema {
@@ -44,13 +44,13 @@ export interface RootSchema extends Schema {
 export const SERVER_SCHEMA: RootSchema = serverSchema;
 
 // Does not compile while a limit is missing in the schema, or one too many.
-const limits: Readonly<Record<keyof Limits, unknown>> =
+const limits: Readonly<Record<keyof ServerLimits, unknown>> =
   serverSchema.properties.limits.properties;
 const unlimited: Readonly<
   Record<
     Exclude<
       keyof typeof serverSchema.properties.limits.properties,
-      keyof Limits
+      keyof ServerLimits
     >,
     never
   >

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Limits } from "../limits.ts";
+import type { ServerLimits } from "../server_limits.ts";
 
 /** Somebody who may connect: exactly one of `token` and `publicKey`. */
 export interface IdentityEntry {
@@ -26,5 +26,5 @@ export interface ServerConfig {
    * nothing of them: everyone who has the token of the token file.
    */
   readonly identities: readonly IdentityEntry[] | null;
-  readonly limits: Partial<Limits>;
+  readonly limits: Partial<ServerLimits>;
 }

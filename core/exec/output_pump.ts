@@ -8,7 +8,7 @@ import type { SendStream } from "../channel/send_stream.ts";
 import { asLimpetError } from "../errors.ts";
 
 /** Read ahead of the transport so far: the next read overlaps this send. */
-const READ_AHEAD_BYTES = 131_072;
+export const READ_AHEAD_BYTES = 131_072;
 
 /**
  * What a pipe can hold at most. Whatever the command wrote before it ended is

@@ -9,6 +9,7 @@ import { deferred } from "../deferred.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import { brief } from "../frame/control.ts";
 import { FrameType } from "../frame/frame.ts";
+import type { Memory } from "../memory.ts";
 import type { Command, ConsoleText, ProcessHandle, Spawner } from "../ports.ts";
 import { type Console, consoleText } from "./console_text.ts";
 import type { ExecEvent } from "./events.ts";
@@ -17,7 +18,9 @@ import type { TerminationReason } from "./exit.ts";
 import { factsOf } from "./facts.ts";
 import { Job, type JobHost } from "./job.ts";
 import { Leftovers } from "./leftovers.ts";
+import { Pacer } from "./pacer.ts";
 import { decodeRequest, type ExecRequest } from "./request.ts";
+import { reservationFor } from "./reservation.ts";
 
 /** What a server runs commands with. */
 export interface ExecServerOptions {
@@ -33,13 +36,19 @@ export interface ExecServerOptions {
   /** Asked before each command; rejects with the reason for REFUSED. */
   readonly gate?: () => Promise<void>;
   readonly report: (event: ExecEvent) => void;
+  /** Where what commands may make us hold is set aside. */
+  readonly memory: Memory;
+  /** What a client may send of each stdin without asking, in bytes. */
+  readonly windowBytes: number;
 }
 
 /** See the module's description. */
 export class ExecServer implements JobHost {
   readonly #options: ExecServerOptions;
-  readonly #jobs = new Set<Job>();
+  /** Jobs, each with the bytes set aside for it. */
+  readonly #jobs = new Map<Job, number>();
   readonly #leftovers = new Leftovers();
+  readonly #pacer = new Pacer();
   /** Commands that have not ended. */
   #running = 0;
   #closing = false;
@@ -52,9 +61,11 @@ export class ExecServer implements JobHost {
   /** A client opened a channel. */
   open(channel: Channel, payload: Uint8Array): void {
     let request: ExecRequest | undefined;
+    let reserved: number;
     try {
       request = decodeRequest(payload);
       this.#checkRoom();
+      reserved = this.#reserve(request, payload.byteLength);
     } catch (thrown) {
       const error = asLimpetError(thrown, "refused", "Request");
       // Not even a JSON object: that peer does not know the protocol.
@@ -72,7 +83,7 @@ export class ExecServer implements JobHost {
       return channel.end();
     }
     this.#running++;
-    this.#jobs.add(new Job(channel, request, this));
+    this.#jobs.set(new Job(channel, request, this), reserved);
   }
 
   /** Commands that run, or whose output is still being sent. */
@@ -97,7 +108,7 @@ export class ExecServer implements JobHost {
     graceMs: number = this.#options.shutdownGraceMs,
   ): Promise<void> {
     this.#closing = true;
-    const running = [...this.#jobs].map((job) =>
+    const running = [...this.#jobs.keys()].map((job) =>
       job.terminate(reason, Math.min(job.killAfterMs, graceMs))
     );
     await Promise.all(running);
@@ -109,7 +120,7 @@ export class ExecServer implements JobHost {
   }
 
   start(command: Command): Promise<ProcessHandle> {
-    return this.#options.spawner(command);
+    return this.#pacer.run(() => this.#options.spawner(command));
   }
 
   environment(): Record<string, string> {
@@ -130,8 +141,21 @@ export class ExecServer implements JobHost {
   }
 
   finished(job: Job): void {
+    this.#options.memory.give(this.#jobs.get(job) ?? 0);
     this.#jobs.delete(job);
     if (this.#closing && this.#jobs.size === 0) this.#drained.resolve();
+  }
+
+  #reserve(request: ExecRequest, requestBytes: number): number {
+    const { memory, windowBytes } = this.#options;
+    const bytes = reservationFor(request, requestBytes, windowBytes);
+    const full = memory.take(bytes);
+    if (full === null) return bytes;
+    throw new LimpetError(
+      "limit_exceeded",
+      `Command may need ${bytes} bytes of buffers, and of ${full.max} that the ` +
+        `server's limit ${full.name} allows ${full.held} are taken`,
+    );
   }
 
   #checkRoom(): void {

@@ -13,6 +13,8 @@ export const FrameType = {
   HELLO: 1,
   PROOF: 2,
   CLOSE: 3,
+  PING: 4,
+  PONG: 5,
   GOAWAY: 6,
   PART: 9,
   OPEN: 16,

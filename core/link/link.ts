@@ -20,6 +20,8 @@ export interface LinkReceiver {
 export interface Link {
   /** Where the peer is, for messages. */
   readonly peer: string;
+  /** When bytes last came from it, as `performance.now()` has it. */
+  readonly heardAt: number;
   /** The peer has said CLOSE: there is nothing to answer. Set by the session. */
   dismissed: boolean;
   /** Begins to deliver frames. To be called once. */

@@ -25,6 +25,7 @@ export class PlainLink implements Link {
   readonly peer: string;
   /** What TLS says of the connection, where it is one. */
   readonly tls: TlsInfo | undefined;
+  heardAt: number = performance.now();
   dismissed = false;
   readonly #duplex: Duplex;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
@@ -147,6 +148,7 @@ export class PlainLink implements Link {
   async #read(): Promise<Uint8Array | null> {
     try {
       const { done, value } = await this.#reader.read();
+      this.heardAt = performance.now();
       return done ? null : value;
     } catch (error) {
       throw asLimpetError(error, "connection_lost", "Connection lost");

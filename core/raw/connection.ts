@@ -12,7 +12,7 @@ import { Leftovers } from "../exec/leftovers.ts";
 import { OutputPump } from "../exec/output_pump.ts";
 import { ProcessTree } from "../exec/process_tree.ts";
 import { DEFAULT_DRAIN_MS } from "../exec/request.ts";
-import { DEFAULT_LIMITS } from "../limits.ts";
+import { DEFAULT_SERVER_LIMITS } from "../server_limits.ts";
 import type { Duplex, ProcessHandle } from "../ports.ts";
 import { decodeText, findCodec, type TextCodec } from "../text/mod.ts";
 import { KeptOutput, SentOutput } from "./answer.ts";
@@ -71,7 +71,7 @@ export class Connection {
     this.#admission = admission;
     this.#peer = duplex.peer ?? "peer";
     this.#options = options;
-    this.#graceMs = options.graceMs ?? DEFAULT_LIMITS.shutdownGraceMs;
+    this.#graceMs = options.graceMs ?? DEFAULT_SERVER_LIMITS.shutdownGraceMs;
     const { encoding, encodings } = options.console ?? { encoding: "utf-8" };
     this.#codec = findCodec(encoding, encodings);
     this.#receiver = new Receiver(duplex.readable);

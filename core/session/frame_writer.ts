@@ -8,8 +8,9 @@
 import type { FrameSink, FrameSource } from "../channel/frame_sink.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import { encodeControl } from "../frame/control.ts";
-import { type Frame, FrameType, HEADER_BYTES } from "../frame/frame.ts";
+import { type Frame, FrameType } from "../frame/frame.ts";
 import type { Link } from "../link/link.ts";
+import type { Hold } from "../memory.ts";
 import { splitControl } from "./parts.ts";
 
 /**
@@ -19,14 +20,22 @@ import { splitControl } from "./parts.ts";
  */
 const BATCH_BYTES = 262_144;
 
+/**
+ * What a queued frame costs besides its payload: a few objects. Counted so that
+ * the bound is one of memory: an empty PONG would hardly count otherwise.
+ */
+export const QUEUED_FRAME_BYTES = 256;
+
 /** The bounds that a writer keeps. */
 export interface WriterLimits {
   /** Largest payload the peer takes, in bytes. */
   readonly frameBytes: number;
   /** Largest control message the peer takes in parts, in bytes. */
   readonly controlBytes: number;
-  /** Control bytes that may wait while the peer does not read. */
+  /** Memory that control may wait in while the peer does not read, in bytes. */
   readonly queuedBytes: number;
+  /** For the memory of control that waits. */
+  readonly hold?: Hold;
 }
 
 /** See the module's description. */
@@ -77,11 +86,14 @@ export class FrameWriter implements FrameSink {
     const counts = frame.type !== FrameType.OPEN;
     const frames = splitControl(frame, this.#limits.frameBytes);
     for (const each of frames) {
-      const bytes = counts ? each.payload.byteLength + HEADER_BYTES : 0;
+      const bytes = counts ? each.payload.byteLength + QUEUED_FRAME_BYTES : 0;
       this.#controls.push({ frame: each, bytes });
       this.#controlBytes += bytes;
     }
-    if (this.#controlBytes > this.#limits.queuedBytes) {
+    const { queuedBytes, hold } = this.#limits;
+    if (
+      this.#controlBytes > queuedBytes || hold?.(this.#controlBytes) === false
+    ) {
       return this.#fail(
         new LimpetError(
           "limit_exceeded",
@@ -146,6 +158,7 @@ export class FrameWriter implements FrameSink {
       batch.push(frame);
     }
     this.#controls = this.#controls.slice(count);
+    this.#limits.hold?.(this.#controlBytes);
     // Parts of one message may have nothing between them: no data until all
     // control is out.
     while (
@@ -175,6 +188,7 @@ export class FrameWriter implements FrameSink {
   #fail(error: LimpetError): void {
     this.#closed = true;
     this.#controls = [];
+    this.#limits.hold?.(0);
     this.#sources = [];
     this.#onError(error);
   }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Channel } from "../channel/channel.ts";
+import { Channel, malformed } from "../channel/channel.ts";
 import { deferred } from "../deferred.ts";
 import { LimpetError } from "../errors.ts";
 import {
@@ -15,23 +15,13 @@ import {
 } from "../frame/frame.ts";
 import type { Limits } from "../limits.ts";
 import type { Link, LinkReceiver } from "../link/link.ts";
+import type { Hold } from "../memory.ts";
 import { FrameWriter } from "./frame_writer.ts";
 import { type GoingAway, readGoAway } from "./go_away.ts";
 import { isSessionFrame, readClose } from "./handshake.ts";
 import { type PeerLimits, sessionFrame } from "./hello.ts";
+import { keepAlive } from "./keepalive.ts";
 import { PartAssembler } from "./parts.ts";
-
-const CHANNEL_TYPES: ReadonlySet<number> = new Set([
-  FrameType.STARTED,
-  FrameType.REFUSED,
-  FrameType.DATA,
-  FrameType.END,
-  FrameType.ABORT,
-  FrameType.CREDIT,
-  FrameType.STOP,
-  FrameType.SIGNAL,
-  FrameType.EXIT,
-]);
 
 /** Codes with which we tell the peer that it is at fault. */
 const FAULTS: ReadonlySet<string> = new Set([
@@ -48,6 +38,10 @@ export interface MuxOptions {
   readonly peerLimits: PeerLimits;
   /** Servers take channels: gets each with its OPEN payload. */
   readonly onOpen?: (channel: Channel, payload: Uint8Array) => void;
+  /** For the memory of messages that are being sent, and put together. */
+  readonly hold?: { readonly queue: Hold; readonly parts: Hold };
+  /** Told each time when the last channel has ended. */
+  readonly onIdle?: () => void;
   /**
    * The client's PROOF: leaves before all others. Data waits for `start`, for
    * until then the peer has proved nothing.
@@ -65,6 +59,7 @@ export class Mux implements LinkReceiver {
   readonly #limits: Limits;
   readonly #peerLimits: PeerLimits;
   readonly #onOpen: MuxOptions["onOpen"];
+  readonly #onIdle: MuxOptions["onIdle"];
   readonly #writer: FrameWriter;
   readonly #parts: PartAssembler;
   readonly #channels = new Map<number, Channel>();
@@ -75,13 +70,18 @@ export class Mux implements LinkReceiver {
   readonly #over = deferred<LimpetError>();
   readonly #goingAway = deferred<GoingAway>();
   #linkClosed: Promise<void> | null = null;
+  #stopAsking = () => {};
 
   constructor(options: MuxOptions) {
     this.#link = options.link;
     this.#limits = options.limits;
     this.#peerLimits = options.peerLimits;
     this.#onOpen = options.onOpen;
-    this.#parts = new PartAssembler(options.limits.maxControlBytes);
+    this.#onIdle = options.onIdle;
+    this.#parts = new PartAssembler(
+      options.limits.maxControlBytes,
+      options.hold?.parts,
+    );
     this.over = this.#over.promise;
     this.goingAway = this.#goingAway.promise;
     this.#writer = new FrameWriter(
@@ -89,6 +89,7 @@ export class Mux implements LinkReceiver {
       {
         ...options.peerLimits,
         queuedBytes: options.limits.maxQueuedControlBytes,
+        hold: options.hold?.queue,
       },
       (error) => this.fail(error),
       options.proof !== undefined,
@@ -101,6 +102,10 @@ export class Mux implements LinkReceiver {
     if (this.#error !== null) return;
     this.#writer.releaseData();
     this.#link.start(this);
+    this.#stopAsking = keepAlive(this.#link, this.#limits, {
+      ping: () => this.#writer.raw(sign(FrameType.PING)),
+      lost: (error) => this.fail(error),
+    });
   }
 
   /** Why the session is over, or null while it is not. */
@@ -130,7 +135,13 @@ export class Mux implements LinkReceiver {
       this.#link.dismissed = true;
       return this.#finish(reason, null);
     }
-    const opens = frame.type === FrameType.OPEN && frame.stream === 0;
+    const { type, channel } = frame;
+    const asks = isSessionFrame(frame, FrameType.PING);
+    if (asks || isSessionFrame(frame, FrameType.PONG)) {
+      if (frame.payload.byteLength > 0) throw malformed(frame, 0);
+      return asks ? this.#writer.raw(sign(FrameType.PONG)) : undefined;
+    }
+    const opens = type === FrameType.OPEN && frame.stream === 0;
     if (opens && this.#onOpen !== undefined) return this.#accept(frame);
     if (
       isSessionFrame(frame, FrameType.GOAWAY) && this.#onOpen === undefined
@@ -140,14 +151,14 @@ export class Mux implements LinkReceiver {
       this.#goingAway.resolve(going);
       return this.#leaveWhenDone();
     }
-    if (frame.channel !== 0 && CHANNEL_TYPES.has(frame.type)) {
+    if (channel !== 0 && type > FrameType.OPEN && type <= FrameType.EXIT) {
       return this.#channel(frame)?.receive(frame);
     }
-    if (frame.type >= FIRST_OPTIONAL_TYPE) return;
+    if (type >= FIRST_OPTIONAL_TYPE) return;
     throw new LimpetError(
       "protocol_error",
-      `Peer sent an unexpected ${frameName(frame.type)} frame on channel ` +
-        `${frame.channel}, stream ${frame.stream}`,
+      `Peer sent an unexpected ${frameName(type)} frame on channel ` +
+        `${channel}, stream ${frame.stream}`,
     );
   }
 
@@ -183,6 +194,7 @@ export class Mux implements LinkReceiver {
   #finish(error: LimpetError, last: Frame | null): void {
     if (this.#error !== null) return;
     this.#error = error;
+    this.#stopAsking();
     this.#linkClosed = this.#closeLink(error, last);
     for (const channel of [...this.#channels.values()]) channel.lost(error);
     this.#over.resolve(error);
@@ -239,6 +251,7 @@ export class Mux implements LinkReceiver {
       receiveWindow: this.#limits.windowBytes,
       onEnded: (ended) => {
         this.#channels.delete(ended.id);
+        if (this.#channels.size === 0) this.#onIdle?.();
         this.#leaveWhenDone();
       },
     });
@@ -259,6 +272,11 @@ export class Mux implements LinkReceiver {
         "was never opened",
     );
   }
+}
+
+/** PING or PONG. */
+function sign(type: number): Frame {
+  return { type, stream: 0, channel: 0, payload: new Uint8Array(0) };
 }
 
 function closeFrame(code: string, message: string): Frame {

@@ -5,6 +5,7 @@
  */
 
 import { LimpetError } from "../errors.ts";
+import type { Hold } from "../memory.ts";
 import { type Frame, frameName, FrameType } from "../frame/frame.ts";
 
 /** What a message in parts can be made of: PART, and then one of the others. */
@@ -35,14 +36,16 @@ export function splitControl(frame: Frame, maxPayload: number): Frame[] {
 /** Puts them together again, within a bound. */
 export class PartAssembler {
   readonly #maxBytes: number;
+  readonly #hold: Hold | undefined;
   /** What has come; grows by doubling, however small the parts. */
   #buffer = new Uint8Array(0);
   #bytes = 0;
   /** The first part of the message being gathered. */
   #first: Frame | null = null;
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, hold?: Hold) {
     this.#maxBytes = maxBytes;
+    this.#hold = hold;
   }
 
   /** Returns the whole frame once its last piece is here, else null. */
@@ -69,14 +72,13 @@ export class PartAssembler {
 
   #append(piece: Uint8Array): void {
     const needed = this.#bytes + piece.byteLength;
-    if (needed > this.#maxBytes) {
-      throw new LimpetError(
-        "limit_exceeded",
-        `Peer sent a control message of over ${this.#maxBytes} bytes`,
-      );
-    }
+    if (needed > this.#maxBytes) throw tooLong(this.#maxBytes, "");
     if (needed > this.#buffer.byteLength) {
-      const grown = new Uint8Array(Math.max(needed, this.#bytes * 2));
+      const bytes = Math.max(needed, this.#bytes * 2);
+      if (this.#hold?.(bytes) === false) {
+        throw tooLong(this.#bytes, ", and there is no memory for more");
+      }
+      const grown = new Uint8Array(bytes);
       grown.set(this.#buffer.subarray(0, this.#bytes));
       this.#buffer = grown;
     }
@@ -87,8 +89,16 @@ export class PartAssembler {
   #whole(last: Frame): Frame {
     const payload = this.#buffer.subarray(0, this.#bytes);
     this.#buffer = new Uint8Array(0);
+    this.#hold?.(0);
     this.#bytes = 0;
     this.#first = null;
     return { ...last, payload };
   }
+}
+
+function tooLong(bytes: number, why: string): LimpetError {
+  return new LimpetError(
+    "limit_exceeded",
+    `Peer sent a control message of over ${bytes} bytes${why}`,
+  );
 }

@@ -12,7 +12,7 @@ import { creditFrame, jsonFrame, type RawFrame } from "./script.ts";
 const TYPES: readonly number[] = [
   ...Object.values(FrameType),
   0,
-  4,
+  7,
   8,
   15,
   26,

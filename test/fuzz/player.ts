@@ -242,6 +242,12 @@ export class Player {
     this.heard.push(frame);
     const isRaw = frame.type === FrameType.DATA ||
       frame.type === FrameType.CREDIT || frame.type === FrameType.STOP;
+    if (frame.type === FrameType.PING || frame.type === FrameType.PONG) {
+      if (rawBytes(frame).byteLength > 10) {
+        this.problems.push(`${name} too long`);
+      }
+      return;
+    }
     if (isRaw) return;
     this.#parts.push(frame.payload);
     if (frame.type === FrameType.PART) return;

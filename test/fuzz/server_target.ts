@@ -41,6 +41,8 @@ const LIMITS = {
   maxQueuedControlBytes: 20_000,
   handshakeTimeoutMs: 60_000,
   shutdownGraceMs: 20,
+  // The honest client's session goes on from case to case, and so would its timer.
+  keepaliveMs: Infinity,
 };
 
 /** It costs as much as an attack: so it is there for every so many of them. */
@@ -175,7 +177,10 @@ export class ServerTarget implements Target<Script> {
     if (this.#honest === null) {
       const [clientEnd, serverEnd] = pair();
       this.#server.accept(serverEnd);
-      this.#honest = await connect(clientEnd, { token: TOKEN });
+      this.#honest = await connect(clientEnd, {
+        token: TOKEN,
+        limits: { keepaliveMs: Infinity },
+      });
     }
     const command = this.#honest.spawn("cat", {
       env: { [HONEST]: "1" },

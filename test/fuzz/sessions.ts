@@ -21,6 +21,12 @@ export function sessionFrames(side: Role, rng: Prng): RawFrame[] {
   if (rng.oneIn(6)) {
     frames.splice(rng.below(frames.length + 1), 0, ...rng.pick(ALONE[side]));
   }
+  if (rng.oneIn(6)) {
+    const sign = rng.oneIn(4) ? FrameType.PONG : FrameType.PING;
+    const times = rng.pick([1, 1, 3, 200]);
+    const at = rng.below(frames.length + 1);
+    frames.splice(at, 0, ...Array(times).fill(sessionSign(sign)));
+  }
   return frames;
 }
 
@@ -196,6 +202,11 @@ function closeFrame(rng: Prng): RawFrame {
   return jsonFrame(CLOSE, { code, message: rng.pick(WORDS) });
 }
 
+/** PING or PONG. */
+function sessionSign(type: number): RawFrame {
+  return { type, stream: 0, channel: 0, payload: new Uint8Array(0) };
+}
+
 function stop(channel: number, stream: number): RawFrame {
   return { type: STOP, stream, channel, payload: new Uint8Array(0) };
 }
@@ -214,7 +225,8 @@ function interleave(frames: RawFrame[], rng: Prng): void {
 /** Now and then in PART frames, as a long message would be. */
 function inParts(frame: RawFrame, rng: Prng): RawFrame[] {
   const whole = frame.type === DATA || frame.type === FrameType.CREDIT ||
-    frame.type === STOP || frame.type === CLOSE || frame.type === GOAWAY;
+    frame.type === STOP || frame.type === CLOSE || frame.type === GOAWAY ||
+    frame.type === FrameType.PING || frame.type === FrameType.PONG;
   if (whole || !rng.oneIn(8)) return [frame];
   const parts: RawFrame[] = [];
   let rest = frame.payload;

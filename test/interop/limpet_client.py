@@ -21,6 +21,7 @@ import json
 import math
 import os
 import secrets
+import select
 import signal
 import socket
 import struct
@@ -34,16 +35,20 @@ LIMITS = {"frame": 65536, "control": 4194304, "window": 262144}
 SOFTWARE = "limpet-python/1"
 FRAME_LIMIT_BEFORE_PROOF = 16384
 HANDSHAKE_SECONDS = 10
+ALIVE_SECONDS = 10  # while we cannot read, and so not answer a PING either
 HEADER = struct.Struct(">IBBI")  # length, type, stream, channel
-HELLO, PROOF, CLOSE, GOAWAY, PART, OPEN, STARTED, REFUSED = 1, 2, 3, 6, 9, 16, 17, 18
+HELLO, PROOF, CLOSE, PING, PONG, GOAWAY, PART = 1, 2, 3, 4, 5, 6, 9
+OPEN, STARTED, REFUSED = 16, 17, 18
 DATA, END, ABORT, CREDIT, STOP, SIGNAL, EXIT = 19, 20, 21, 22, 23, 24, 25
-RAW = (DATA, CREDIT, STOP)  # every other payload is a JSON object
+RAW = (DATA, CREDIT, STOP, PING, PONG)  # every other payload is a JSON object
 STREAMS_OF = {"client": (0,), "server": (1, 2)}  # what each side sends
 
 TYPES = {  # name, who sends it, what it belongs to
     HELLO: ("HELLO", "both", "session"),
     PROOF: ("PROOF", "both", "session"),
     CLOSE: ("CLOSE", "both", "session"),
+    PING: ("PING", "both", "session"),
+    PONG: ("PONG", "both", "session"),
     GOAWAY: ("GOAWAY", "server", "session"),
     PART: ("PART", "both", "anything"),
     OPEN: ("OPEN", "client", "channel"),
@@ -173,10 +178,11 @@ class FrameReader:
                 raise ProtocolError(f"{name} from the {self.peer} on stream {stream}")
             if (scope == "session") != (channel == 0):
                 raise ProtocolError(f"{name} on channel {channel}")
-        if (type_ == CREDIT and length != 4) or (type_ == STOP and length != 0):
+        if (type_ == CREDIT and length != 4) or (
+                type_ in (STOP, PING, PONG) and length != 0):
             raise ProtocolError(f"{name} with a payload of {length} bytes")
-        if type_ == PART and not self.control_limit:
-            raise ProtocolError("PART before authentication")
+        if type_ in (PART, PING, PONG) and not self.control_limit:
+            raise ProtocolError(f"{name} before authentication")
         if ((type_ == PART or self.parts_of is not None)
                 and len(self.parts) + length > self.control_limit):
             raise ProtocolError(f"control payload above {self.control_limit} bytes",
@@ -301,8 +307,12 @@ class Session:
             message = self.reader.next()
             if message and message.type == CLOSE:
                 raise Failure(255, "the server closed: " + describe(parse(message)))
-            if message:
+            if message and message.type == PING:
+                self.send(encode(PONG))
+            elif message and message.type != PONG:
                 return message
+            if message:
+                continue
             self.sock.settimeout(deadline and max(deadline - time.monotonic(), 0.001))
             data = self.sock.recv(65536)
             if not data:
@@ -428,7 +438,10 @@ class Output:
         self.consumed += len(rest)
         try:
             while rest:
-                rest = rest[os.write(self.fd, rest):]
+                # Whoever reads our output may take his time: we are here all the same.
+                while not select.select([], [self.fd], [], ALIVE_SECONDS)[1]:
+                    self.session.send(encode(PONG))
+                rest = rest[os.write(self.fd, rest[:select.PIPE_BUF]):]
         except OSError as error:  # nobody reads our output any more, or the disk is full
             self.wanted = False
             if not isinstance(error, BrokenPipeError):

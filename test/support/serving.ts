@@ -10,7 +10,7 @@ import {
   type ConnectOptions,
   type Session,
 } from "../../core/client.ts";
-import type { Limits } from "../../core/limits.ts";
+import type { ServerLimits } from "../../core/server_limits.ts";
 import type {
   Command,
   Duplex,
@@ -58,7 +58,7 @@ export interface Serving extends AsyncDisposable {
 
 /** Starts one. */
 export async function serving(
-  limits: Partial<Limits> = {},
+  limits: Partial<ServerLimits> = {},
   spawner: Spawner = adapter.spawner,
   more: Partial<ServeOptions> = {},
 ): Promise<Serving> {

@@ -9,12 +9,13 @@ import { LimpetError } from "../../core/errors.ts";
 import type { Limits } from "../../core/limits.ts";
 import type { Duplex, Spawner } from "../../core/ports.ts";
 import { Server, type ServerEvent } from "../../core/server.ts";
+import type { ServerLimits } from "../../core/server_limits.ts";
 import { PLATFORM, TOKEN } from "./serving.ts";
 
 /** A server that must not run anything here, on one end of a pair. */
 export function serverOn(
   duplex: Duplex,
-  limits: Partial<Limits> = {},
+  limits: Partial<ServerLimits> = {},
   token: string = TOKEN,
 ) {
   const events: ServerEvent[] = [];

@@ -20,8 +20,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 CLIENT, SERVER = "client", "server"
 PREFACES = {CLIENT: bytes.fromhex("af4c50540d0a1a43"), SERVER: bytes.fromhex("af4c50540d0a1a53")}
 NUMBERS = {
-    "HELLO": 1, "PROOF": 2, "CLOSE": 3, "GOAWAY": 6, "PART": 9, "OPEN": 16, "STARTED": 17, "REFUSED": 18,
-    "DATA": 19, "END": 20, "ABORT": 21, "CREDIT": 22, "STOP": 23, "SIGNAL": 24, "EXIT": 25,
+    "HELLO": 1, "PROOF": 2, "CLOSE": 3, "PING": 4, "PONG": 5, "GOAWAY": 6, "PART": 9, "OPEN": 16,
+    "STARTED": 17, "REFUSED": 18, "DATA": 19, "END": 20, "ABORT": 21, "CREDIT": 22, "STOP": 23,
+    "SIGNAL": 24, "EXIT": 25,
 }
 MAX_CHANNEL = 2 ** 32 - 1
 MAX_NUMBER = 2 ** 53 - 1
@@ -230,6 +231,9 @@ def frames_file():
         one(f"CREDIT for stream {stream}", side, "CREDIT", struct.pack(">I", 131072), 1, stream)
         one(f"STOP of stream {stream}", side, "STOP", b"", 1, stream)
     one("the largest CREDIT", SERVER, "CREDIT", struct.pack(">I", 2 ** 31 - 1), 1, 0)
+    for side in (CLIENT, SERVER):
+        one(f"PING of the {side}", side, "PING", b"")
+        one(f"PONG of the {side}", side, "PONG", b"")
     one("SIGNAL", CLIENT, "SIGNAL", {"signal": "SIGINT"}, 1)
     one("SIGNAL to terminate", CLIENT, "SIGNAL", {"signal": "SIGTERM", "terminate": True}, 1)
     one("EXIT with code 0", SERVER, "EXIT", {"code": 0, "signal": None}, 1)
@@ -286,9 +290,15 @@ def frames_file():
     bad("CREDIT of five bytes", CLIENT, frame("CREDIT", b"\0\0\0\0\1", 1, 1), known=10)
     bad("CREDIT without a payload", CLIENT, frame("CREDIT", b"", 1, 1), known=10)
     bad("STOP with a payload", CLIENT, frame("STOP", b"{}", 1, 1), known=10)
+    for kind in ("PING", "PONG"):
+        for side in (CLIENT, SERVER):
+            bad(f"{kind} of the {side} with a payload", side, frame(kind, b"{}"), known=10)
+        bad(f"{kind} on channel 1", SERVER, frame(kind, b"", 1), known=10)
+        bad(f"{kind} on stream 1", SERVER, frame(kind, b"", 0, 1), known=10)
+        bad(f"{kind} before authentication", CLIENT, frame(kind), known=10, **before)
 
     # types, channels, streams
-    for number in (0, 4, 8, 10, 15, 26, 127):
+    for number in (0, 7, 8, 10, 15, 26, 127):
         bad(f"unknown type {number}", SERVER, frame(number, b"{}", 1), known=10)
     for kind, side in (("OPEN", CLIENT), ("STARTED", SERVER), ("REFUSED", SERVER),
                        ("SIGNAL", CLIENT), ("EXIT", SERVER)):
@@ -332,6 +342,7 @@ def frames_file():
             ("DATA of the same channel", CLIENT, first, frame("DATA", b"x", 1, 0)),
             ("CREDIT of the same channel", CLIENT, first, frame("CREDIT", b"\0\0\0\1", 1, 1)),
             ("STOP of the same channel", CLIENT, first, frame("STOP", b"", 1, 1)),
+            ("PING", CLIENT, first, frame("PING")),
             ("an ignored type", CLIENT, first, frame(200, b"", 1))):
         bad(f"PART followed by {name}", sender, [start, second], known=known, limits=SMALL)
     parts = cut("OPEN", {"kind": "exec", "line": full["line"] + "x"}, 1, 1024)
@@ -776,6 +787,13 @@ def sessions_file():
     done(talk.client(data(b"01234567", 0)).server(started(), credit(8, 0)).client(
         data(b"89abcdef", 0)).server(credit(8, 0)).client(
         data(b"ghij", 0), end(20, 0)).server(data(b"20\n"), exited(), *ends(3)), 0, b"20\n")
+    done(C("ping", "The server asks whether the client is there while the command is silent.",
+           run("sleep", "60")).server(started(), ("PING", b"")).client(("PONG", b"")).server(
+        ("PING", b""), ("PING", b"")).client(("PONG", b""), ("PONG", b"")).server(
+        exited(), *ends()), 0)
+    done(C("pong unasked", "PONG is a sign of life that needs no question.",
+           run("echo", "hi")).server(("PONG", b""), started(), data(b"hi\n"), ("PONG", b""),
+                                     exited(), *ends(3)), 0, b"hi\n")
     talk = C("no window", "A window of 0: nothing may be sent before the first CREDIT.",
              run("cat", stdin=True), {SERVER: {"window": 0}})
     talk.out["stdin"] = b"x".hex()

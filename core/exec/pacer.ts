@@ -1,0 +1,48 @@
+/**
+ * Doing many things that block the event loop, and not blocking it with them.
+ *
+ * @module
+ */
+
+/** After so long the event loop gets a turn, in milliseconds. */
+const TURN_MS = 50;
+
+/**
+ * Starting a process blocks the event loop: a thousand at once, on a busy
+ * machine, could block it for a minute, in which no PING is answered and the
+ * client gives the server up. So the loop gets its turn now and then.
+ */
+export class Pacer {
+  readonly #waiting: (() => void)[] = [];
+  #blockedMs = 0;
+  #turning = false;
+
+  /** Does it, now or in one of the next turns. In order. */
+  run<T>(action: () => T | Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push(() => {
+        try {
+          resolve(action());
+        } catch (error) {
+          reject(error);
+        }
+      });
+      if (!this.#turning) this.#drain();
+    });
+  }
+
+  #drain(): void {
+    while (this.#waiting.length > 0 && this.#blockedMs < TURN_MS) {
+      const since = performance.now();
+      this.#waiting.shift()!();
+      this.#blockedMs += performance.now() - since;
+    }
+    if (this.#waiting.length === 0) return;
+    this.#turning = true;
+    setTimeout(() => {
+      this.#turning = false;
+      this.#blockedMs = 0;
+      this.#drain();
+    }, 0);
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The bounds that a server has besides those of each side.
+ *
+ * @module
+ */
+
+import {
+  checkLimit,
+  DEFAULT_LIMITS,
+  type Limits,
+  resolveLimits,
+} from "./limits.ts";
+
+/** All bounds of a server. core/LIMITS.md says what happens at each of them. */
+export interface ServerLimits extends Limits {
+  /** Connections at once, authenticated or not. Default 2,048. */
+  readonly maxConnections: number;
+  /** Connections at once that have proved nothing yet. Default 500. */
+  readonly maxUnauthenticated: number;
+  /**
+   * From so many connections on that have proved nothing, new ones are dropped
+   * at random: `earlyDropPercent` of them at first, all at `maxUnauthenticated`.
+   * So a flood cannot keep everybody else out. Default 100.
+   */
+  readonly earlyDropStart: number;
+  /** Percentage of connections dropped at `earlyDropStart`. Default 30. */
+  readonly earlyDropPercent: number;
+  /** Connections at once of one identity. Default: no limit of its own. */
+  readonly maxConnectionsPerIdentity: number;
+  /**
+   * Sessions at once. One lasts until all it started is gone, so it may outlive
+   * its connection. Default 1,024.
+   */
+  readonly maxSessions: number;
+  /** Sessions at once of one identity. Default: no limit of its own. */
+  readonly maxSessionsPerIdentity: number;
+  /** Commands running at once on one session. Default: no limit of its own. */
+  readonly maxCommands: number;
+  /**
+   * What the server may come to hold for the streams and requests of one
+   * session, in bytes: it is set aside as each command starts, and a command for
+   * which there is no room is refused. One with both outputs takes 393,216, its
+   * stdin 327,680 more. Default 512 MiB.
+   */
+  readonly maxBufferedBytes: number;
+  /**
+   * The same for all sessions together, and with what their control messages
+   * take beyond 65,536 bytes a session each way. Default 2 GiB.
+   */
+  readonly maxTotalBufferedBytes: number;
+  /**
+   * A session without an open channel for so long is closed, in milliseconds.
+   * Default: never.
+   */
+  readonly idleTimeoutMs: number;
+  /**
+   * From SIGTERM to SIGKILL for what still runs when its session or the server
+   * ends, in milliseconds, if the command itself did not ask for less. Default
+   * 10,000.
+   */
+  readonly shutdownGraceMs: number;
+  /** Penalty of a source for a wrong proof, in milliseconds. Default 5,000. */
+  readonly penaltyProofMs: number;
+  /**
+   * Penalty of a source for a connection that ended without a proof, in
+   * milliseconds. Default 1,000.
+   */
+  readonly penaltyNoProofMs: number;
+  /**
+   * Penalty of a source for a connection that let `handshakeTimeoutMs` pass, in
+   * milliseconds. Default 10,000.
+   */
+  readonly penaltyDeadlineMs: number;
+  /**
+   * Penalties add up and run off as time passes. A source that has this much is
+   * refused, in milliseconds. Default 15,000; `Infinity` for no penalties.
+   */
+  readonly penaltyThresholdMs: number;
+  /** Penalties add up to this at most, in milliseconds. Default 600,000. */
+  readonly maxPenaltyMs: number;
+  /** Sources remembered; the one heard of longest ago is forgotten. Default 16,384. */
+  readonly maxPenaltySources: number;
+}
+
+/** The defaults of {@linkcode ServerLimits}. */
+export const DEFAULT_SERVER_LIMITS: ServerLimits = {
+  ...DEFAULT_LIMITS,
+  maxConnections: 2_048,
+  maxUnauthenticated: 500,
+  earlyDropStart: 100,
+  earlyDropPercent: 30,
+  maxConnectionsPerIdentity: Infinity,
+  maxSessions: 1_024,
+  maxSessionsPerIdentity: Infinity,
+  maxCommands: Infinity,
+  maxBufferedBytes: 512 * 1024 * 1024,
+  maxTotalBufferedBytes: 2 * 1024 * 1024 * 1024,
+  idleTimeoutMs: Infinity,
+  shutdownGraceMs: 10_000,
+  penaltyProofMs: 5_000,
+  penaltyNoProofMs: 1_000,
+  penaltyDeadlineMs: 10_000,
+  penaltyThresholdMs: 15_000,
+  maxPenaltyMs: 600_000,
+  maxPenaltySources: 16_384,
+};
+
+/** Fills in defaults and refuses what cannot work. */
+export function resolveServerLimits(
+  given: Partial<ServerLimits> = {},
+): ServerLimits {
+  const limits = resolveLimits(given, DEFAULT_SERVER_LIMITS);
+  checkLimit(limits, "earlyDropPercent", 1, 100);
+  return limits;
+}

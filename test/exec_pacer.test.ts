@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+import { Pacer } from "../core/exec/pacer.ts";
+
+/** As starting a process does on a busy machine. */
+function block(ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}
+
+test("many that block let the event loop turn in between, in order", async () => {
+  const pacer = new Pacer();
+  const done: number[] = [];
+  let turns = 0;
+  const timer = setInterval(() => turns++, 0);
+  await Promise.all(Array.from({ length: 20 }, (_, i) =>
+    pacer.run(() => {
+      block(20);
+      done.push(i);
+    })));
+  clearInterval(timer);
+  expect(done).toEqual(done.map((_, i) => i));
+  expect(done).toHaveLength(20);
+  // 400 ms of it, and a turn at the latest after each 70.
+  expect(turns).toBeGreaterThanOrEqual(4);
+});
+
+test("one that blocks nobody is done at once, and what it throws is passed on", async () => {
+  const pacer = new Pacer();
+  let done = false;
+  const running = pacer.run(() => {
+    done = true;
+    return Promise.resolve(7);
+  });
+  expect(done).toBe(true);
+  expect(await running).toBe(7);
+  const failing = pacer.run(() => {
+    throw new Error("no");
+  });
+  await expect(failing).rejects.toThrow("no");
+  await expect(pacer.run(() => Promise.reject(new Error("later")))).rejects
+    .toThrow("later");
+});
