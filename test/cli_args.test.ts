@@ -278,6 +278,9 @@ test("every error has an exit status, every signal a number", () => {
 });
 
 test("the help has every flag, and none that is refused", () => {
+  for (const text of (helpText(undefined) ?? "").split("\n")) {
+    expect(text.length, text).toBeLessThanOrEqual(80);
+  }
   const topics = {
     serve: tables.SERVE_FLAGS,
     exec: tables.EXEC_FLAGS,

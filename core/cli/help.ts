@@ -26,7 +26,7 @@ Usage:
   limpet demo                               a server and a prompt, right here
   limpet lab [FLAGS] [NAME|all]             see what goes wrong without frames
   limpet token add|list|revoke              who may connect, each by name
-  limpet key new|add                        the same with a key pair
+  limpet key new|add|trust                  the same with a key pair
   limpet config check [FILE]                is the server's file right?
   limpet help SUBCOMMAND                    flags and examples
   limpet help tls                           encryption, and whom to trust
@@ -35,7 +35,8 @@ Usage:
 ADDRESS  tcp://host:port, tls://host:port or unix:PATH
          (default tcp://127.0.0.1:8090)
 TARGET   host, host:port, tcp://host:port, tls://host:port, unix:PATH, or
-         cmd:COMMAND LINE for the stdio of a program, such as cmd:ssh box limpet serve --stdio;
+         cmd:COMMAND LINE for the stdio of a program, such as
+         cmd:ssh box limpet serve --stdio;
          raw://127.0.0.1:port for a server without frames, as "serve --raw" is
 
 Examples:
