@@ -9,6 +9,7 @@ import type { SocketTarget } from "./ports.ts";
 import { formatTarget } from "./target.ts";
 import { requireFingerprint } from "./tls/fingerprint.ts";
 import type { TlsDialOptions } from "./tls/options.ts";
+import { identityOf } from "./tls/pem.ts";
 import { judgeServer, type Trust } from "./tls/trust.ts";
 
 /** How a `tls://` server is known, and how we are known to it. */
@@ -52,7 +53,7 @@ export function tlsDialOptions(
     judge: (shown) => judgeServer(address, shown, trust),
     ...(cert === undefined || key === undefined
       ? {}
-      : { identity: { certificate: cert, key } }),
+      : { identity: identityOf(cert, key) }),
   };
 }
 

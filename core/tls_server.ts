@@ -8,6 +8,7 @@ import { asLimpetError, LimpetError } from "./errors.ts";
 import type { Machine } from "./machine.ts";
 import { fingerprintOfPem } from "./tls/fingerprint.ts";
 import type { TlsIdentity, TlsListenOptions } from "./tls/options.ts";
+import { identityOf } from "./tls/pem.ts";
 import { configDirectory } from "./token_file.ts";
 
 /** How to serve at a `tls://` address. */
@@ -55,7 +56,7 @@ export async function serverTls(
   const own = cert === undefined || key === undefined
     ? await findOrMake(place)
     : null;
-  const identity = own?.identity ?? { certificate: cert!, key: key! };
+  const identity = own?.identity ?? identityOf(cert!, key!);
   const fingerprint = await fingerprintOfPem(identity.certificate);
   if (fingerprint === null) {
     throw new LimpetError(
@@ -119,7 +120,7 @@ async function findOrMake(place: Place): Promise<Own> {
   }
   // Read again: another server may have been first to make it.
   const text = await readPem(place, path, true);
-  return { identity: { certificate: text, key: text }, path, made };
+  return { identity: identityOf(text, text), path, made };
 }
 
 /** One file holds both, so that they never fail to fit. */

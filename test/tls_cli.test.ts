@@ -1,0 +1,73 @@
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { limpet, startLimpet, temporaryFolder } from "./support/cli.ts";
+import { Terminal } from "./support/terminal.ts";
+
+const folder = temporaryFolder();
+const config = join(folder, "limpet");
+const env = { XDG_CONFIG_HOME: folder };
+const known = join(config, "known_hosts");
+
+test(
+  "a server makes its certificate; clients pin it, or know it after a question",
+  async () => {
+    const server = startLimpet(["serve", "tls://127.0.0.1:0"], {
+      env,
+      timeoutMs: 100_000,
+    });
+    await server.complains("--pin sha256:");
+    const log = server.stderr();
+    const address = /listening on (tls:\/\/[^\s,]+)/.exec(log)?.[1] ?? "";
+    const pin = /--pin (sha256:[0-9a-f]{64})/.exec(log)?.[1] ?? "";
+    const pem = join(config, "tls.pem");
+    expect(log).toContain(`made a new key and certificate in ${pem}`);
+    expect(statSync(pem).mode & 0o777).toBe(0o600);
+    const run = (...flags: string[]) =>
+      limpet(["exec", ...flags, address, "--", "echo", "hi"], { env });
+
+    expect(await run("--pin", pin)).toMatchObject({ code: 0, stdout: "hi\n" });
+    // Nobody is there to be asked.
+    const unknown = await run();
+    expect(unknown).toMatchObject({ code: 255, stdout: "" });
+    expect(unknown.stderr).toContain(`connect with --pin ${pin}`);
+    expect(existsSync(known)).toBe(false);
+    // What others can read is no secret.
+    writeFileSync(join(folder, "key.pem"), readFileSync(pem), { mode: 0o644 });
+    const open = ["--cert", pem, "--key", join(folder, "key.pem")];
+    const loose = await run("--pin", pin, ...open);
+    expect(loose).toMatchObject({ code: 125, stdout: "" });
+    expect(loose.stderr).toContain("can be read by others than its owner");
+
+    const asked = (answer: string) => {
+      const terminal = new Terminal(
+        ["exec", address, "--", "echo", "hi"],
+        200,
+        `XDG_CONFIG_HOME=${folder}`,
+      );
+      return terminal.shows(/Connect \(yes, no, or the fingerprint\)\?$/)
+        .then(() => terminal.enter(answer)).then(() => terminal);
+    };
+    await (await asked("no")).shows("left with 255");
+    expect(existsSync(known)).toBe(false);
+    const yes = await asked("yes");
+    await yes.shows("hi\nleft with 0");
+    expect(yes.screen()).toContain(pin);
+    expect(statSync(known).mode & 0o777).toBe(0o600);
+    const entry = `${address.slice("tls://".length)} ${pin}\n`;
+    expect(readFileSync(known, "utf8")).toBe(entry);
+    expect(await run()).toMatchObject({ code: 0, stdout: "hi\n" });
+
+    // Another certificate than the one from before.
+    const other = pin.replace(/.$/, (digit) => digit === "0" ? "1" : "0");
+    writeFileSync(known, `# mine\n\n${entry.replace(pin, other)}`);
+    const changed = await run();
+    expect(changed).toMatchObject({ code: 255, stdout: "" });
+    expect(changed.stderr).toContain(
+      `has changed: it is ${pin}, and line 3 of ${known} has ${other}`,
+    );
+    server.kill("SIGTERM");
+    expect((await server.outcome).code).toBe(0);
+  },
+  120_000,
+);
