@@ -9,7 +9,7 @@ import type { Machine } from "./machine.ts";
 import { fingerprintOfPem } from "./tls/fingerprint.ts";
 import type { TlsIdentity, TlsListenOptions } from "./tls/options.ts";
 import { identityOf } from "./tls/pem.ts";
-import { configDirectory } from "./token_file.ts";
+import { configDirectory, isOpenToOthers } from "./token_file.ts";
 
 /** How to serve at a `tls://` address. */
 export interface TlsServerOptions {
@@ -78,21 +78,21 @@ export async function serverTls(
  * key, `secret`, nobody else may be able to read it.
  */
 export async function readPem(
-  { files }: Pick<Machine, "files">,
+  place: Pick<Machine, "env" | "files">,
   path: string,
   secret: boolean,
 ): Promise<string> {
-  const contents = await files.read(path).catch((error) => {
+  const contents = await place.files.read(path).catch((error) => {
     throw asLimpetError(error, "invalid_argument", `Cannot read ${path}`);
   });
   const fail = (why: string) =>
     new LimpetError("invalid_argument", `File ${path} ${why}`);
   if (contents === null) throw fail("does not exist");
   const { text, mode } = contents;
-  if (secret && mode !== null && (mode & 0o077) !== 0) {
+  if (secret && isOpenToOthers(place, path, mode)) {
     throw fail(
       "has a private key and can be read by others than its owner (mode " +
-        `${(mode & 0o777).toString(8).padStart(4, "0")}): run "chmod 600 ` +
+        `${(mode! & 0o777).toString(8).padStart(4, "0")}): run "chmod 600 ` +
         `${path}", and replace the key if anyone may have seen it`,
     );
   }

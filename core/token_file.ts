@@ -95,6 +95,23 @@ function defaultTokenPath(place: Place): string {
   return `${configDirectory(place)}${separator}token`;
 }
 
+/**
+ * Whether others than its owner can read a file of that mode. What systemd hands
+ * a service (`LoadCredential=`) is the service's alone; newer versions see to
+ * that with an access list, which shows in the mode as a right of the group.
+ */
+export function isOpenToOthers(
+  { env }: Pick<Surroundings, "env">,
+  path: string,
+  mode: number | null,
+): boolean {
+  if (mode === null || (mode & 0o077) === 0) return false;
+  const handed = env("CREDENTIALS_DIRECTORY");
+  const isHanded = handed !== undefined && handed.startsWith("/") &&
+    path.startsWith(`${handed}/`) && !path.split("/").includes("..");
+  return !isHanded || (mode & 0o037) !== 0;
+}
+
 /** The token in a file; null without one. Throws as {@linkcode findToken}. */
 export async function readToken(
   place: Place,
@@ -105,11 +122,11 @@ export async function readToken(
   });
   if (contents === null) return null;
   const { text, mode } = contents;
-  if (mode !== null && (mode & 0o077) !== 0) {
+  if (isOpenToOthers(place, path, mode)) {
     throw new LimpetError(
       "invalid_argument",
       `Token file ${path} can be read by others than its owner (mode ${
-        (mode & 0o777).toString(8).padStart(4, "0")
+        (mode! & 0o777).toString(8).padStart(4, "0")
       }): run "chmod 600 ${path}", and replace the token if anyone may have ` +
         "seen it",
     );

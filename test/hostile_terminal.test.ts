@@ -16,10 +16,21 @@ import { BytesTerminal } from "./support/pty.ts";
 import { jsonFrame, RawPeer } from "./support/raw_peer.ts";
 import { TOKEN } from "./support/serving.ts";
 
-const { ABORT, CLOSE, END, EXIT, HELLO, OPEN, PART, PROOF, REFUSED, STARTED } =
-  FrameType;
+const {
+  ABORT,
+  CLOSE,
+  END,
+  EXIT,
+  HELLO,
+  OPEN,
+  PART,
+  PROOF,
+  REFUSED,
+  STARTED,
+  GOAWAY,
+} = FrameType;
 const MIB = 1_048_576;
-const BUSY = 120_000;
+const BUSY = 240_000;
 /** A busy machine is no reason to give up. */
 const PATIENT = ["--connect-timeout", "60s"];
 
@@ -128,6 +139,15 @@ const CASES: readonly (readonly [name: string, play: Play])[] = [
       started,
       ...ends,
       jsonFrame(EXIT, { code: null, signal: EVIL, reason: EVIL }, 1),
+    ),
+  ],
+  [
+    "GOAWAY",
+    answers(
+      started,
+      jsonFrame(GOAWAY, { code: EVIL, message: EVIL, drainMs: 1 }),
+      ...ends,
+      jsonFrame(EXIT, { code: 3, signal: null }, 1),
     ),
   ],
   ["a second PROOF", answers(jsonFrame(PROOF, { proof: EVIL }))],

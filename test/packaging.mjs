@@ -25,6 +25,7 @@ const DENO = process.env.LIMPET_TEST_DENO;
 const ALLOWED = [
   /^(package\.json|README(\.zh-CN)?\.md|LICENSE|CHANGELOG\.md|core\/PROTOCOL\.md)$/,
   /^core\/config\/server\.schema\.json$/,
+  /^adapters\/node\/limpet\.service$/,
   /^dist\/(limpet|mod|iconv|certificate|node|deno|shared-[A-Z0-9]+)\.js$/,
   /^dist\/types\/(core|adapters)\/[\w/]+\.d\.ts$/,
 ];
@@ -37,6 +38,7 @@ const REQUIRED = [
   "CHANGELOG.md",
   "core/PROTOCOL.md",
   "core/config/server.schema.json",
+  "adapters/node/limpet.service",
   "dist/limpet.js",
   "dist/mod.js",
   "dist/iconv.js",
