@@ -7,14 +7,14 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { AuditLog, type OnAuditFailure } from "../core/audit/log.ts";
 import { deferred } from "../core/deferred.ts";
 import type { LogFile, Machine } from "../core/machine.ts";
 import type { ServerEvent } from "../core/server.ts";
-import { checkLeaks, eventually } from "./support/leaks.ts";
+import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
-import { serving } from "./support/serving.ts";
+import { serving, warmUp } from "./support/serving.ts";
 
 const { machine }: { machine: Machine } = THIS_RUNTIME === "deno"
   ? await import("../adapters/deno/machine.ts")
@@ -23,7 +23,12 @@ const { openLog } = machine.files;
 
 const folder = mkdtempSync(join(tmpdir(), "limpet-audit-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-afterEach(checkLeaks());
+let noLeaks: LeakCheck;
+beforeAll(async () => {
+  await warmUp();
+  noLeaks = checkLeaks();
+});
+afterEach(() => noLeaks());
 
 function event(session: number): ServerEvent {
   return {

@@ -1,9 +1,14 @@
-import { afterEach, expect, test } from "vitest";
+import { afterEach, beforeAll, expect, test } from "vitest";
 import type { ServerEvent } from "../core/server.ts";
-import { checkLeaks, eventually } from "./support/leaks.ts";
-import { serving } from "./support/serving.ts";
+import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { serving, warmUp } from "./support/serving.ts";
 
-afterEach(checkLeaks());
+let noLeaks: LeakCheck;
+beforeAll(async () => {
+  await warmUp();
+  noLeaks = checkLeaks();
+});
+afterEach(() => noLeaks());
 
 type Of<T> = Extract<ServerEvent, { type: T }>;
 
