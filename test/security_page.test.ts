@@ -32,7 +32,14 @@ const FLAGS: Readonly<Record<string, readonly Flag[]>> = {
 };
 
 /** Flags of other programs that the page names. */
-const OTHERS = ["--allow-sys", "--ff-only", "--user", "--system", "--now"];
+const OTHERS = [
+  "--allow-sys",
+  "--an-option",
+  "--ff-only",
+  "--user",
+  "--system",
+  "--now",
+];
 
 function blocks(language: string): string[] {
   return [
