@@ -38,7 +38,13 @@ export interface ServeAtOptions
     Partial<Pick<ServeOptions, "environment" | "platform">>,
     Pick<
       ServeOptions,
-      "token" | "authenticator" | "encodings" | "limits" | "gate" | "onEvent"
+      | "token"
+      | "authenticator"
+      | "encodings"
+      | "limits"
+      | "gate"
+      | "authorize"
+      | "onEvent"
     > {
   /** For `tls://`. Default: a certificate that is made on first start. */
   readonly tls?: TlsServerOptions;

@@ -61,6 +61,8 @@ export interface Files {
   status(path: string): Promise<FileStatus | null>;
   /** Removes a file; false when there is none. */
   remove(path: string): Promise<boolean>;
+  /** The path without symbolic links and `..`; null if it leads nowhere. */
+  realPath(path: string): Promise<string | null>;
   /** Opens a file to add to; made with mode 0600 if it is not there. */
   openLog(path: string): Promise<LogFile>;
 }

@@ -35,6 +35,11 @@ export { connect, Session } from "./client.ts";
 export type { ConnectOptions } from "./client.ts";
 export { ERROR_CODES, LimpetError } from "./errors.ts";
 export type { CommandFacts, ErrorCode } from "./errors.ts";
+export type {
+  Authorize,
+  Authorized,
+  AuthorizeFacts,
+} from "./exec/authorized.ts";
 export { RemoteCommand } from "./exec/client.ts";
 export type { CommandBytes, ExecEvent, RequestFacts } from "./exec/events.ts";
 export type { CommandStatus, TerminationReason } from "./exec/exit.ts";
@@ -60,6 +65,13 @@ export type {
   Spawner,
   TlsInfo,
 } from "./ports.ts";
+export { policyAuthorizer } from "./policy/authorizer.ts";
+export type { AuthorizerOptions } from "./policy/authorizer.ts";
+export { decide } from "./policy/decide.ts";
+export type { PolicyFacts } from "./policy/decide.ts";
+export type { Policy } from "./policy/policy.ts";
+export { findAccount } from "./policy/run_as.ts";
+export type { Account } from "./policy/run_as.ts";
 export { Server } from "./server.ts";
 export type { CloseOptions, ServeOptions, ServerEvent } from "./server.ts";
 export { DEFAULT_SERVER_LIMITS } from "./server_limits.ts";

@@ -79,6 +79,12 @@ export interface Command {
   readonly argv?: readonly string[];
   /** A line for the platform's shell (`/bin/sh -c`, `cmd.exe /d /s /c`). */
   readonly line?: string;
+  /**
+   * So many words at the beginning of `argv` are a program that becomes the rest
+   * (`nice`, `setpriv … --`): what is wrong with the rest is an error to start,
+   * as far as it can be found out beforehand. Default 0.
+   */
+  readonly wrapperWords?: number;
   /** Working directory; default: the spawner's own. */
   readonly cwd?: string;
   /** The whole environment of the process; nothing is inherited besides. */

@@ -16,6 +16,8 @@ import {
 } from "./auth/authenticator.ts";
 import { deferred } from "./deferred.ts";
 import { asLimpetError, type ErrorCode, LimpetError } from "./errors.ts";
+import { Authorization } from "./authorization.ts";
+import type { Authorize } from "./exec/authorized.ts";
 import type { ExecEvent } from "./exec/events.ts";
 import { checkTimer } from "./exec/request.ts";
 import { ExecServer } from "./exec/server.ts";
@@ -102,6 +104,12 @@ export interface ServeOptions {
    * it. For an audit log that must be complete.
    */
   readonly gate?: () => Promise<void>;
+  /**
+   * Decides each request to run a command, whatever it comes over:
+   * `policyAuthorizer`, or your own. Default: who is let in may run anything that
+   * this program's user may.
+   */
+  readonly authorize?: Authorize;
   /** Told of everything that happens. Must not throw. */
   readonly onEvent?: (event: ServerEvent) => void;
 }
@@ -131,6 +139,7 @@ export class Server implements AsyncDisposable {
   readonly #memory: Memory;
   readonly #refusals: Refusals<Refused>;
   #authenticator: Promise<Authenticator>;
+  readonly #authorization: Authorization;
   readonly #connections = new Set<Connection>();
   readonly #listeners = new Set<Listener>();
   #count = 0;
@@ -154,6 +163,7 @@ export class Server implements AsyncDisposable {
         count,
       })
     );
+    this.#authorization = new Authorization(options);
     this.#authenticator = authenticatorOf(options);
     this.#authenticator.catch(() => {});
   }
@@ -204,6 +214,7 @@ export class Server implements AsyncDisposable {
       this.#options,
       this.#limits,
       { admission: this.#admission, visit, memory: this.#memory },
+      this.#authorization,
     );
     this.#connections.add(connection);
     if (this.#closing !== null) connection.close();
@@ -315,6 +326,7 @@ class Connection {
     options: ServeOptions,
     limits: ServerLimits,
     place: Place,
+    authorization: Authorization,
   ) {
     this.#id = id;
     this.#link = new PlainLink(duplex);
@@ -327,7 +339,13 @@ class Connection {
       console: { ...options.platform, encodings: options.encodings },
       maxCommands: limits.maxCommands,
       shutdownGraceMs: limits.shutdownGraceMs,
-      gate: options.gate,
+      authorize: (request) => {
+        const session = this.#id;
+        const identity = this.#known();
+        const { peer } = this.#link;
+        return authorization.decide({ identity, session, peer }, request);
+      },
+      ended: () => authorization.ended(this.#known()),
       report: (event) => this.#report(event),
       memory: new Memory(
         "maxBufferedBytes",
@@ -463,6 +481,11 @@ class Connection {
         return known;
       },
     };
+  }
+
+  #known(): Identity {
+    if (this.#identity !== null) return this.#identity;
+    throw new LimpetError("unauthenticated", "Nobody has proved anything yet");
   }
 
   /** Who has proved the token is told what is the matter, and nobody else. */

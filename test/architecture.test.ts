@@ -33,11 +33,14 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "exec",
     "audit",
     "admission",
+    "policy",
   ],
+  // Decides what exec is asked for.
+  policy: ["base", "exec"],
   // Writes down what the API tells.
   audit: ["base", "api"],
   lab: ["base", "auth", "frame", "session", "raw", "api"],
-  config: ["base", "auth", "api"],
+  config: ["base", "auth", "policy", "api"],
   cli: [
     "base",
     "auth",
@@ -48,6 +51,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "raw",
     "api",
     "audit",
+    "policy",
     "lab",
     "config",
   ],

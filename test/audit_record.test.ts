@@ -14,6 +14,7 @@ const ASKED = {
   cwd: "/srv",
   env: ["LANG"],
   traceparent: null,
+  requested: null,
 };
 
 /** Control characters, and what is format or a line's end to Unicode. */

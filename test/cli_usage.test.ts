@@ -30,6 +30,7 @@ async function dry(args: readonly string[], env: Record<string, string> = {}) {
       replacePrivate: never,
       status: never,
       remove: never,
+      realPath: never,
       openLog: never,
     },
     dial: never,

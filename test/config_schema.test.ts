@@ -86,7 +86,63 @@ test("every mistake at once, each with its line, in their order", async () => {
     "to 2147483647; write 65536",
     "server.json:12:55: limits.windowBytes: this key is there twice",
     "server.json:13:3: __proto__: there is no such key; there are $schema, " +
-    "identities, limits",
+    "identities, limits, audit",
+  ]);
+});
+
+test("a policy and an audit log are read, with all that is wrong in them", async () => {
+  const policy = {
+    commands: [["git", "pull", "**"], ["ls"]],
+    cwd: ["/srv"],
+    env: ["LANG", "LC_*"],
+    stdin: false,
+    maxCommands: 2,
+    runAs: "deploy",
+  };
+  const file = (policy: object, audit: object = { file: "stderr" }) =>
+    JSON.stringify({
+      identities: [{ name: "ci", token: TOKEN, policy }],
+      audit,
+    });
+  const written = { ...policy, maxRuntime: "10m", maxOutput: 1_000 };
+  const { config } = await readConfig(file(written));
+  expect(config?.identities?.[0].policy).toEqual({
+    ...policy,
+    maxRuntimeMs: 600_000,
+    maxOutputBytes: 1_000,
+  });
+  expect(config?.audit).toEqual({ file: "stderr" });
+  const wrong = await told(file({
+    commands: [["**", "a"], [], "ls"],
+    shell: 1,
+    forced: ["backup"],
+    cwd: ["app"],
+    env: ["PATH", "A=1"],
+    maxRuntime: 5,
+    runAs: "a:b",
+    maxComands: 1,
+  }, { onFailure: "perhaps" }));
+  const messages = wrong.map((each) =>
+    each.replace(/^.*?\.policy\.|^.*?: /, "")
+  );
+  expect(messages).toEqual([
+    "commands[0]: this pattern has ** before its last word",
+    "commands[1]: an empty list is no list of words; write " +
+    '["git","pull","**"]',
+    'commands[2]: "ls" is no list of words; write ["git","pull","**"]',
+    "shell: 1 is no truth value, true or false",
+    'forced: what is forced leaves nothing to "commands": leave out one',
+    'forced: what is forced leaves nothing to "shell": leave out one',
+    'cwd[0]: "app" is no absolute path; write /srv/app',
+    'env[0]: "PATH" is no name of a variable that may be set, or the ' +
+    "beginning of one with a *; write LC_*",
+    'env[1]: "A=1" is no name of a variable that may be set, or the ' +
+    "beginning of one with a *; write LC_*",
+    "maxRuntime: 5 is no time above 0 and of 24 days at most; write 30s",
+    'runAs: "a:b" is no user; write deploy',
+    "maxComands: there is no such key. Did you mean maxCommands?",
+    'audit: "file" is missing',
+    'audit.onFailure: "perhaps" is no way to go on; write stop, continue',
   ]);
 });
 

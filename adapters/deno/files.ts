@@ -23,6 +23,7 @@ export const files: Files = {
   replacePrivate,
   status,
   remove,
+  realPath,
   openLog,
 };
 
@@ -146,4 +147,14 @@ async function openLog(path: string): Promise<LogFile> {
     write: (bytes) => file.write(bytes),
     close: () => Promise.resolve(file.close()),
   };
+}
+
+async function realPath(path: string): Promise<string | null> {
+  try {
+    return await Deno.realPath(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    if (error instanceof Deno.errors.NotADirectory) return null;
+    throw error;
+  }
 }

@@ -30,6 +30,7 @@ export const files: Files = {
   replacePrivate,
   status,
   remove,
+  realPath,
   openLog,
 };
 
@@ -138,4 +139,13 @@ async function openLog(path: string): Promise<LogFile> {
     write: async (bytes) => (await file.write(bytes)).bytesWritten,
     close: () => file.close(),
   };
+}
+
+async function realPath(path: string): Promise<string | null> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(codeOf(error) ?? "")) return null;
+    throw error;
+  }
 }

@@ -35,7 +35,9 @@ const PACKED =
 /** Checks a command and puts it into the form the OS takes. */
 export function toProgram(command: Command, isWindows: boolean): Program {
   const { argv, line, cwd, env } = command;
-  const title = line ?? argv?.[0] ?? "";
+  const { wrapperWords = 0 } = command;
+  const title = line ?? argv?.[wrapperWords] ?? "";
+  const wrapped = wrapperWords === 0 ? null : argv?.[wrapperWords] ?? null;
   checkStrings(command, title);
   const common = { title, cwd, env, verbatim: false, check: null, hint: "" };
   const encoded = isWindows ? null : encodeCommand(command);
@@ -69,7 +71,7 @@ export function toProgram(command: Command, isWindows: boolean): Program {
     return { ...common, file: "/bin/sh", args, wrapped: null };
   }
   const [file, ...args] = argv ?? [];
-  if (!merge) return { ...common, file, args, wrapped: null };
+  if (!merge) return { ...common, file, args, wrapped };
   if (isWindows) {
     throw startError(
       "unsupported",
@@ -84,7 +86,7 @@ export function toProgram(command: Command, isWindows: boolean): Program {
     ...common,
     file: "/bin/sh",
     args: ["-c", 'exec "$@" 2>&1', "sh", file, ...args],
-    wrapped: file,
+    wrapped: wrapped ?? file,
   };
 }
 

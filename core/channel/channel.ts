@@ -85,10 +85,10 @@ export class Channel {
       case FrameType.ABORT: {
         const fields = decodeControl(frame.payload, "ABORT");
         const message = fields.message("message");
-        fields.text("code");
+        const isCut = fields.text("code") === "limit_exceeded";
         return this.#receiver(frame).abort(
           new LimpetError(
-            "connection_lost",
+            isCut ? "limit_exceeded" : "connection_lost",
             `Peer gave up the stream: ${message}`,
           ),
         );

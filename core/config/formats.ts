@@ -6,6 +6,7 @@
 
 import { readPublicKey } from "../auth/key_pair.ts";
 import { readDuration } from "../duration.ts";
+import { entryProblem } from "../policy/environment.ts";
 import { readSource } from "./source.ts";
 
 /** Whether a text is of a format. */
@@ -15,6 +16,7 @@ export const FORMATS: Readonly<Record<string, (text: string) => boolean>> = {
   "time-span-or-off": (text) => text === "off" || (readDuration(text) ?? 0) > 0,
   "ed25519-public-key": (text) => readPublicKey(text) !== null,
   "source": (text) => readSource(text) !== null,
+  "policy-variable": (text) => entryProblem(text) === null,
 };
 
 const RFC_3339 =

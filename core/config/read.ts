@@ -8,9 +8,11 @@ import type { Node } from "jsonc-parser";
 import { readDuration } from "../duration.ts";
 import type { ServerLimits } from "../server_limits.ts";
 import { parseDocument } from "./document.ts";
+import { policyOf, policyProblems, type WrittenPolicy } from "./policy.ts";
+import { property } from "./property.ts";
 import type { Path, Problem } from "./problem.ts";
 import { SERVER_SCHEMA } from "./schema.ts";
-import type { IdentityEntry, ServerConfig } from "./types.ts";
+import type { AuditEntry, IdentityEntry, ServerConfig } from "./types.ts";
 import { validate } from "./validate.ts";
 
 /** What the text says, or everything that is wrong with it. */
@@ -26,18 +28,33 @@ export async function readConfig(text: string): Promise<Read> {
   for (const key of ["name", "token", "publicKey"] as const) {
     problems.push(...repeated(root, key));
   }
+  problems.push(...policyProblems(root));
   if (problems.length > 0) return { config: null, problems };
   return { config: configOf(JSON.parse(text)), problems: [] };
 }
 
 /** The file's object, as validated. */
 interface Written {
-  readonly identities?: readonly IdentityEntry[] | null;
+  readonly identities?: readonly WrittenIdentity[] | null;
   readonly limits?: Readonly<Record<string, number | string>>;
+  readonly audit?: AuditEntry;
 }
 
-function configOf({ identities = null, limits = {} }: Written): ServerConfig {
-  return { identities, limits: limitsOf(limits) };
+type WrittenIdentity = Omit<IdentityEntry, "policy"> & {
+  readonly policy?: WrittenPolicy;
+};
+
+function configOf(
+  { identities = null, limits = {}, audit }: Written,
+): ServerConfig {
+  return {
+    identities: identities && identities.map(({ policy, ...identity }) => ({
+      ...identity,
+      ...(policy === undefined ? {} : { policy: policyOf(policy) }),
+    })),
+    limits: limitsOf(limits),
+    ...(audit === undefined ? {} : { audit }),
+  };
 }
 
 function limitsOf(
@@ -78,13 +95,4 @@ function repeated(
     }
   });
   return problems;
-}
-
-/** The value of an object's key, if it is an object and has it. */
-function property(node: Node, key: string): Node | undefined {
-  if (node.type !== "object") return undefined;
-  const found = node.children?.find(({ children }) =>
-    children?.[0].value === key
-  );
-  return found?.children?.[1];
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Policy } from "../policy/policy.ts";
 import { readTime } from "./formats.ts";
 import type { IdentityEntry, ServerConfig } from "./types.ts";
 
@@ -35,8 +36,22 @@ function describeIdentity(identity: IdentityEntry, now: number): string {
     ...expires === undefined ? [] : [
       `${isExpired(identity, now) ? "EXPIRED" : "expires"} ${expires}`,
     ],
-    "runs anything as the server's user",
+    describePolicy(identity.policy),
   ].join("  ");
+}
+
+/** What it comes to; all of it is in the file. */
+function describePolicy(policy: Policy | undefined): string {
+  if (policy === undefined) return "runs anything as the server's user";
+  const { commands = [], shell, forced, runAs } = policy;
+  const what = forced !== undefined
+    ? "one forced command"
+    : shell
+    ? "anything in the shell"
+    : commands.length === 0
+    ? "nothing"
+    : `what fits ${commands.length} pattern${commands.length === 1 ? "" : "s"}`;
+  return `runs ${what} as ${runAs ?? "the server's user"}`;
 }
 
 /** Whether the identity's time is over. */

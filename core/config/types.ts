@@ -5,6 +5,7 @@
  */
 
 import type { ServerLimits } from "../server_limits.ts";
+import type { Policy } from "../policy/policy.ts";
 
 /** Somebody who may connect: exactly one of `token` and `publicKey`. */
 export interface IdentityEntry {
@@ -17,6 +18,8 @@ export interface IdentityEntry {
   readonly expires?: string;
   /** Ranges as `10.0.0.0/8`, `unix`, `stdio`. Default: from everywhere. */
   readonly from?: readonly string[];
+  /** Default: they may run anything that the server's user may. */
+  readonly policy?: Policy;
 }
 
 /** What `server.json` says; `server.schema.json` has the same for editors. */
@@ -27,4 +30,14 @@ export interface ServerConfig {
    */
   readonly identities: readonly IdentityEntry[] | null;
   readonly limits: Partial<ServerLimits>;
+  /** Default: no log. */
+  readonly audit?: AuditEntry;
+}
+
+/** The log of what happens. */
+export interface AuditEntry {
+  /** A path, or `stderr`. */
+  readonly file: string;
+  /** Default `stop`. */
+  readonly onFailure?: "stop" | "continue";
 }

@@ -36,6 +36,11 @@ export type ExecEvent =
     readonly type: "command_started";
     readonly command: number;
     readonly pid: number;
+    /**
+     * What the client asked for, if `argv` is something else, which runs in its
+     * place; null if not.
+     */
+    readonly requested: readonly string[] | null;
   } & RequestFacts
   /** `argv` and its like are missing where the request could not be read. */
   | {

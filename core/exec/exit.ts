@@ -18,6 +18,8 @@ export type TerminationReason =
   | "stdin_aborted"
   | "disconnected"
   | "shutting_down"
+  | "runtime_limit"
+  | "output_limit"
   | (string & Record<never, never>);
 
 /** The outcome of a command that started. */

@@ -20,19 +20,25 @@ import {
 } from "../frame/frame.ts";
 import type { Command, ConsoleText, ProcessHandle } from "../ports.ts";
 import { printable } from "../printable.ts";
+import type { Authorized } from "./authorized.ts";
 import type { ExecEvent } from "./events.ts";
 import type { CommandStatus, TerminationReason } from "./exit.ts";
 import { factsOf } from "./facts.ts";
 import { pumpInput } from "./input_pump.ts";
+import { OutputBudget } from "./output_budget.ts";
 import { OutputPump } from "./output_pump.ts";
 import { ProcessTree } from "./process_tree.ts";
-import { type ExecRequest, MAX_TIMER_MS } from "./request.ts";
+import {
+  DEFAULT_KILL_AFTER_MS,
+  type ExecRequest,
+  MAX_TIMER_MS,
+} from "./request.ts";
 import { checkSignal } from "./signals.ts";
 
 /** What a job needs of the server around it. */
 export interface JobHost {
-  /** Rejects with the reason for REFUSED. */
-  gate(): Promise<void>;
+  /** Decides what is run; rejects with the reason for REFUSED. */
+  authorize(request: ExecRequest): Promise<Authorized>;
   /** Starts the process, or rejects with the reason for REFUSED. */
   start(command: Command): Promise<ProcessHandle>;
   /** The environment that the request's own variables are added to. */
@@ -145,13 +151,16 @@ export class Job implements ChannelHandler {
   }
 
   async #run(): Promise<void> {
-    await this.#host.gate();
-    const consoleText = await this.#host.consoleText(this.#request);
-    const handle = await this.#host.start(this.#command(consoleText));
+    const authorized = await this.#host.authorize(this.#request);
+    const { request } = authorized;
+    const consoleText = await this.#host.consoleText(request);
+    const handle = await this.#host.start(
+      this.#command(authorized, consoleText),
+    );
     this.#handle = handle;
     this.#startedAt = performance.now();
-    const request = this.#request;
-    this.#tree = new ProcessTree(handle, request.killAfterMs);
+    const tree = new ProcessTree(handle, request.killAfterMs);
+    this.#tree = tree;
     this.#channel.send(FrameType.STARTED, { pid: handle.pid });
     for (const output of this.#outputs) output.release();
     this.#host.report({
@@ -159,18 +168,15 @@ export class Job implements ChannelHandler {
       command: this.#channel.id,
       pid: handle.pid,
       ...factsOf(request),
+      requested: isSame(request, this.#request)
+        ? null
+        : factsOf(this.#request).argv,
     });
     for (const { act, graceMs } of this.#beforeStart.values()) {
-      act(this.#tree, graceMs);
+      act(tree, graceMs);
     }
     this.#beforeStart.clear();
-    if (request.timeoutMs !== undefined) {
-      const tree = this.#tree;
-      this.#timer = setTimeout(
-        () => tree.terminate("timed_out"),
-        request.timeoutMs,
-      );
-    }
+    this.#startTimer(authorized, tree);
     if (handle.stdin !== null && this.#stdin !== null) {
       pumpInput(
         this.#stdin.readable,
@@ -179,16 +185,40 @@ export class Job implements ChannelHandler {
         (bytes) => this.#stdinBytes += bytes,
       );
     }
-    this.#pump(handle.stdout, this.#stdout);
-    this.#pump(handle.stderr, this.#stderr);
-    await this.#untilExit(handle, this.#tree);
+    const { maxOutputBytes } = authorized;
+    const budget = maxOutputBytes === undefined
+      ? null
+      : new OutputBudget(maxOutputBytes, () => end(tree, "output_limit"));
+    this.#pump(handle.stdout, this.#stdout, budget);
+    this.#pump(handle.stderr, this.#stderr, budget);
+    await this.#untilExit(handle, tree, authorized.endsLeftovers ?? false);
   }
 
-  async #untilExit(handle: ProcessHandle, tree: ProcessTree): Promise<void> {
+  #startTimer(
+    { request: { timeoutMs = Infinity }, maxRuntimeMs = Infinity }: Authorized,
+    tree: ProcessTree,
+  ): void {
+    const ms = Math.min(timeoutMs, maxRuntimeMs);
+    if (ms === Infinity) return;
+    this.#timer = setTimeout(() => {
+      if (timeoutMs <= maxRuntimeMs) tree.terminate("timed_out");
+      else end(tree, "runtime_limit");
+    }, Math.min(ms, MAX_TIMER_MS));
+  }
+
+  async #untilExit(
+    handle: ProcessHandle,
+    tree: ProcessTree,
+    endsLeftovers: boolean,
+  ): Promise<void> {
     const { code, signal } = await handle.status;
     clearTimeout(this.#timer);
     // We ended it: it has ended when nothing of its group is left.
     if (tree.reason !== null) await tree.terminate(tree.reason);
+    else if (endsLeftovers && handle.groupAlive()) {
+      // It ended by itself, whatever becomes of what it left.
+      await end(new ProcessTree(handle, DEFAULT_KILL_AFTER_MS), "left_behind");
+    }
     const { reason } = tree;
     this.#ended = {
       status: { success: code === 0 && reason === null, code, signal, reason },
@@ -211,16 +241,21 @@ export class Job implements ChannelHandler {
     this.#settle();
   }
 
-  #command(consoleText: ConsoleText | undefined): Command {
-    const { argv, line, cwd, env, stdin, stdout, stderr, merge, traceparent } =
-      this.#request;
+  #command(
+    { request, environment, wrapper = [] }: Authorized,
+    consoleText: ConsoleText | undefined,
+  ): Command {
+    const { argv, line, cwd, env, traceparent } = request;
+    const { stdin, stdout, stderr, merge } = this.#request;
+    const inherited = this.#host.environment();
     const separate = stderr ? "piped" : "null";
     return {
-      argv,
-      line,
+      ...(wrapper.length === 0
+        ? { argv, line }
+        : wrapped(wrapper, argv ?? ["/bin/sh", "-c", line ?? ""])),
       cwd,
       env: {
-        ...this.#host.environment(),
+        ...(environment?.(inherited) ?? inherited),
         ...(traceparent === undefined ? {} : { TRACEPARENT: traceparent }),
         ...env,
       },
@@ -251,9 +286,10 @@ export class Job implements ChannelHandler {
   #pump(
     readable: ReadableStream<Uint8Array> | null,
     output: SendStream | null,
+    budget: OutputBudget | null,
   ): void {
     if (readable !== null && output !== null) {
-      this.#pumps.set(output, new OutputPump(readable, output));
+      this.#pumps.set(output, new OutputPump(readable, output, budget));
     }
   }
 
@@ -316,4 +352,20 @@ export class Job implements ChannelHandler {
   #bytesOf(output: SendStream | null): number {
     return (output && this.#pumps.get(output)?.bytes) ?? 0;
   }
+}
+
+/** Because the server wants it, which waits no longer than it would by itself. */
+function end(tree: ProcessTree, reason: TerminationReason): Promise<void> {
+  return tree.terminate(reason, "SIGTERM", DEFAULT_KILL_AFTER_MS);
+}
+
+function wrapped(
+  wrapper: readonly string[],
+  argv: readonly string[],
+): Pick<Command, "argv" | "wrapperWords"> {
+  return { argv: [...wrapper, ...argv], wrapperWords: wrapper.length };
+}
+
+function isSame(one: ExecRequest, other: ExecRequest): boolean {
+  return one.argv === other.argv && one.line === other.line;
 }

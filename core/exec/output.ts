@@ -81,11 +81,10 @@ export async function collectOutput(
   if ("error" in ended) throw withFacts(ended.error, name, facts);
   const { status } = ended;
   const lost = stdout.error ?? stderr.error;
-  if (lost !== null) {
-    throw withFacts(lost, name, { ...facts, ...statusFacts(status) });
-  }
-  const complete = { ...facts, ...statusFacts(status), complete: true };
-  if (status.reason !== null) throw endedByUs(status, name, complete, fed);
+  const known = { ...facts, ...statusFacts(status), complete: lost === null };
+  // Why it was ended says more than what that did to its output.
+  if (status.reason !== null) throw endedByUs(status, name, known, fed);
+  if (lost !== null) throw withFacts(lost, name, known);
   return {
     ...status,
     ...facts,
@@ -114,8 +113,13 @@ export function endedByUs(
       return error("cancelled", `ended because its input broke off${detail}`);
     case "shutting_down":
       return error("shutting_down", "ended because the server shuts down");
-    default:
+    case "cancelled":
       return error("cancelled", "cancelled");
+    default:
+      return error(
+        /_limit$/.test(status.reason ?? "") ? "limit_exceeded" : "cancelled",
+        `ended by the server: ${status.reason}`,
+      );
   }
 }
 

@@ -6,6 +6,7 @@
 
 import type { SendStream } from "../channel/send_stream.ts";
 import { asLimpetError } from "../errors.ts";
+import type { OutputBudget } from "./output_budget.ts";
 
 /** Read ahead of the transport so far: the next read overlaps this send. */
 export const READ_AHEAD_BYTES = 131_072;
@@ -42,6 +43,7 @@ export type OutputSink = Pick<
 export class OutputPump {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #send: OutputSink;
+  readonly #budget: OutputBudget | null;
   #heldOpen = false;
   #bytes = 0;
   #readingSince: number | null = null;
@@ -51,9 +53,14 @@ export class OutputPump {
   #bytesAfterExit = 0;
   #lateReads = 0;
 
-  constructor(readable: ReadableStream<Uint8Array>, send: OutputSink) {
+  constructor(
+    readable: ReadableStream<Uint8Array>,
+    send: OutputSink,
+    budget: OutputBudget | null = null,
+  ) {
     this.#reader = readable.getReader();
     this.#send = send;
+    this.#budget = budget;
     send.onStop = () => this.#cancel();
     this.#run();
   }
@@ -84,8 +91,10 @@ export class OutputPump {
         await this.#send.whenBelow(READ_AHEAD_BYTES);
         const chunk = await this.#read();
         if (chunk === null) break;
-        this.#bytes += chunk.byteLength;
-        this.#send.push(chunk);
+        const room = this.#budget?.take(chunk.byteLength) ?? chunk.byteLength;
+        this.#bytes += room;
+        if (room > 0) this.#send.push(chunk.subarray(0, room));
+        if (room < chunk.byteLength) return await this.#cutOff();
         if (this.#neverSilent(chunk.byteLength)) {
           this.#giveUp();
           break;
@@ -137,6 +146,17 @@ export class OutputPump {
     if (this.#lateReads >= MAX_LATE_READS) return true;
     return this.#bytesAfterExit >= MAX_PIPE_BYTES &&
       performance.now() >= this.#givenUpAt;
+  }
+
+  /** What was within the budget arrives; then the stream ends as incomplete. */
+  async #cutOff(): Promise<void> {
+    this.#cancel();
+    await this.#send.whenBelow(1);
+    this.#send.abort(
+      "limit_exceeded",
+      `Output was cut after ${this.#budget?.limit} bytes, as many as this ` +
+        "server allows",
+    );
   }
 
   #giveUp(): void {

@@ -11,6 +11,7 @@ import { brief } from "../frame/control.ts";
 import { FrameType } from "../frame/frame.ts";
 import type { Memory } from "../memory.ts";
 import type { Command, ConsoleText, ProcessHandle, Spawner } from "../ports.ts";
+import type { Authorized } from "./authorized.ts";
 import { type Console, consoleText } from "./console_text.ts";
 import type { ExecEvent } from "./events.ts";
 import { inherited } from "./environment.ts";
@@ -33,8 +34,10 @@ export interface ExecServerOptions {
   readonly maxCommands: number;
   /** From SIGTERM to SIGKILL at most, once nobody is left to wait for it. */
   readonly shutdownGraceMs: number;
-  /** Asked before each command; rejects with the reason for REFUSED. */
-  readonly gate?: () => Promise<void>;
+  /** Decides what becomes of a request; rejects with the reason for REFUSED. */
+  readonly authorize: (request: ExecRequest) => Promise<Authorized>;
+  /** A command that was asked about has ended, or did not start. */
+  readonly ended: () => void;
   readonly report: (event: ExecEvent) => void;
   /** Where what commands may make us hold is set aside. */
   readonly memory: Memory;
@@ -115,8 +118,8 @@ export class ExecServer implements JobHost {
     await this.#leftovers.end(reason, graceMs);
   }
 
-  async gate(): Promise<void> {
-    await this.#options.gate?.();
+  authorize(request: ExecRequest): Promise<Authorized> {
+    return this.#options.authorize(request);
   }
 
   start(command: Command): Promise<ProcessHandle> {
@@ -137,6 +140,7 @@ export class ExecServer implements JobHost {
 
   exited(job: Job): void {
     this.#running--;
+    this.#options.ended();
     if (job.handle !== null) this.#leftovers.keep(job.handle);
   }
 

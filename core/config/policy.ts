@@ -1,0 +1,65 @@
+/**
+ * A policy, as the configuration file has it: what the schema alone cannot tell,
+ * and its times and sizes as the library has them.
+ *
+ * @module
+ */
+
+import type { Node } from "jsonc-parser";
+import { readDuration } from "../duration.ts";
+import { patternProblem } from "../policy/pattern.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { Problem } from "./problem.ts";
+import { property } from "./property.ts";
+
+/** As validated. */
+export type WrittenPolicy =
+  & Omit<Policy, "maxRuntimeMs" | "maxOutputBytes">
+  & { readonly maxRuntime?: string; readonly maxOutput?: number };
+
+/** The policy that was written. */
+export function policyOf(written: WrittenPolicy): Policy {
+  const { maxRuntime, maxOutput, ...rest } = written;
+  const maxRuntimeMs = maxRuntime === undefined
+    ? null
+    : readDuration(maxRuntime);
+  return {
+    ...rest,
+    ...(maxRuntimeMs === null ? {} : { maxRuntimeMs }),
+    ...(maxOutput === undefined ? {} : { maxOutputBytes: maxOutput }),
+  };
+}
+
+/** Patterns that mean nothing, and rules that exclude each other. */
+export function policyProblems(root: Node): Problem[] {
+  const identities = property(root, "identities")?.children ?? [];
+  return identities.flatMap((identity, i) => {
+    const policy = property(identity, "policy");
+    const path = ["identities", i, "policy"];
+    if (policy === undefined) return [];
+    const problems: Problem[] = [];
+    const forced = property(policy, "forced");
+    for (const other of ["commands", "shell"]) {
+      if (forced === undefined || property(policy, other) === undefined) {
+        continue;
+      }
+      problems.push({
+        offset: forced.offset,
+        path: [...path, "forced"],
+        message: `what is forced leaves nothing to "${other}": leave out one`,
+      });
+    }
+    const patterns = property(policy, "commands")?.children ?? [];
+    patterns.forEach((pattern, n) => {
+      const words = (pattern.children ?? []).map(({ value }) => String(value));
+      const why = words.length === 0 ? null : patternProblem(words);
+      if (why === null) return;
+      problems.push({
+        offset: pattern.offset,
+        path: [...path, "commands", n],
+        message: `this pattern ${why}`,
+      });
+    });
+    return problems;
+  });
+}
