@@ -1,5 +1,6 @@
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { describe, expect, test } from "vitest";
 import { limpet, startLimpet, temporaryFolder } from "./support/cli.ts";
 import { eventually } from "./support/leaks.ts";
@@ -81,6 +82,27 @@ describe(`serve --audit on ${THIS_RUNTIME}`, () => {
       identity: null,
       reason: "unauthenticated",
     });
+  });
+
+  test("goes on in a new file when told that the old one was moved", async () => {
+    const file = join(folder, "rotated.log");
+    const server = await startServer(THIS_RUNTIME, ["--audit", file]);
+    await (await server.connect()).close();
+    const written = (path: string) => () =>
+      existsSync(path) && readFileSync(path, "utf8").includes("disconnected");
+    await eventually(written(file), server.log);
+    renameSync(file, `${file}.1`);
+    process.kill(server.pid, "SIGHUP");
+    await eventually(() => existsSync(file), server.log);
+    await (await server.connect()).close();
+    await eventually(written(file), server.log);
+    await server.stop();
+    expect(
+      parse(readFileSync(`${file}.1`, "utf8")).map(({ session }) => session),
+    )
+      .toEqual([1, 1, 1]);
+    expect(parse(readFileSync(file, "utf8")).map(({ session }) => session))
+      .toEqual([2, 2, 2]);
   });
 
   test("takes nothing, or goes on, when there is no room left", async () => {

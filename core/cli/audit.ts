@@ -6,6 +6,7 @@
 
 import { AuditLog, type OnAuditFailure } from "../audit/log.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
+import type { AuditEntry } from "../config/types.ts";
 import type { LogFile } from "../machine.ts";
 import { type Arguments, usageError } from "./args.ts";
 import type { Reporter } from "./report.ts";
@@ -30,6 +31,13 @@ export function readAuditFlags(args: Arguments): AuditSettings | null {
   if (file !== undefined) return { file, onFailure };
   if (!args.has("audit-failure")) return null;
   throw usageError("--audit-failure needs --audit FILE");
+}
+
+/** What the configuration says of it. */
+export function auditEntry(
+  entry: AuditEntry | undefined,
+): AuditSettings | null {
+  return entry === undefined ? null : { onFailure: "stop", ...entry };
 }
 
 /** Opens it and says what it means. Throws `write_failed` if it cannot. */

@@ -6,6 +6,7 @@
 
 import type { Authenticator } from "../auth/authenticator.ts";
 import { LimpetError } from "../errors.ts";
+import type { Authorize } from "../exec/authorized.ts";
 import { serveAt } from "../endpoint.ts";
 import type { Platform } from "../ports.ts";
 import { Server, type ServerEvent } from "../server.ts";
@@ -24,7 +25,7 @@ import {
   parseDuration,
   usageError,
 } from "./args.ts";
-import { openAudit, readAuditFlags } from "./audit.ts";
+import { auditEntry, openAudit, readAuditFlags } from "./audit.ts";
 import type { Door } from "./door.ts";
 import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
@@ -57,7 +58,7 @@ export async function serveCommand(
   const isTls = !stdio && parseAddress(address).kind === "tls";
   if (!isTls) refuseTlsFlags(args);
   const limits = serverLimits(args);
-  const settings = readAuditFlags(args);
+  const auditFlags = readAuditFlags(args);
   const drainMs = parseDuration(
     args.value("drain") ?? DEFAULT_DRAIN,
     "--drain",
@@ -69,6 +70,9 @@ export async function serveCommand(
     ? await (await import("./tls.ts")).serverTlsFlags(runtime, args, report)
     : undefined;
   const door = await openDoor(runtime, args, report);
+  const { openPolicies } = await import("./policies.ts");
+  const authorize = await openPolicies(runtime, door.authenticator);
+  const settings = auditFlags ?? auditEntry(door.config?.audit);
   const audit = settings && await openAudit(runtime, settings, report);
   outliveErrors(runtime, report);
   const onEvent = (event: ServerEvent) => {
@@ -81,6 +85,7 @@ export async function serveCommand(
     authenticator: door.authenticator,
     limits: { ...door.config?.limits, ...limits },
     gate: audit === null ? undefined : () => audit.ready(),
+    authorize,
     onEvent,
     tls,
     ...served,
@@ -100,7 +105,11 @@ export async function serveCommand(
     if (fingerprint !== null) {
       report.info(`clients know it by --pin ${fingerprint}`);
     }
-    await serveSocket(runtime, server, door, drainMs, report);
+    const reload = async () => {
+      audit?.reopen();
+      return await door.authenticator.reload();
+    };
+    await serveSocket(runtime, server, door, reload, drainMs, report);
   }
   await door.close();
   await audit?.close();
@@ -113,6 +122,7 @@ interface Options {
   readonly limits: Partial<ServerLimits>;
   readonly tls: TlsServerOptions | undefined;
   readonly gate: (() => Promise<void>) | undefined;
+  readonly authorize: Authorize;
   readonly onEvent: (event: ServerEvent) => void;
   readonly platform: Platform;
   readonly encodings: () => Promise<Encodings>;
@@ -122,14 +132,13 @@ async function serveSocket(
   runtime: CliRuntime,
   server: Server,
   door: Door,
+  reload: () => Promise<string>,
   drainMs: number,
   report: Reporter,
 ): Promise<void> {
   door.keep(server);
   const tied = hangsUpWithTerminal(runtime);
-  if (!tied) {
-    reloadOnHangup(runtime, () => door.authenticator.reload(), report);
-  }
+  if (!tied) reloadOnHangup(runtime, reload, report);
   const told = stopRequests(
     runtime,
     tied ? [...STOP_SIGNALS, "SIGHUP"] : STOP_SIGNALS,
