@@ -1,0 +1,112 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { describe, expect, test } from "vitest";
+import {
+  limpet,
+  type Running,
+  startLimpet,
+  temporaryFolder,
+} from "./support/cli.ts";
+import { THIS_RUNTIME } from "./support/runtimes.ts";
+
+const folder = temporaryFolder();
+let count = 0;
+
+const CI = "the-token-of-the-build-machine";
+const ADMIN = "the-token-of-the-administrator";
+
+/** A configuration in which `ci` has a policy and `admin` has none. */
+function configure(policy: object, more: object = {}): string {
+  const own = join(folder, String(count++));
+  mkdirSync(own, { mode: 0o700 });
+  const path = join(own, "server.json");
+  const identities = [
+    { name: "ci", token: CI, policy },
+    { name: "admin", token: ADMIN },
+  ];
+  const text = JSON.stringify({ identities, ...more });
+  writeFileSync(path, text, { mode: 0o600 });
+  return path;
+}
+
+async function serve(
+  path: string,
+): Promise<{ running: Running; address: string }> {
+  const args = ["serve", "tcp://127.0.0.1:0", "--config", path];
+  const running = startLimpet(args, { timeoutMs: 60_000 });
+  await running.complains("listening on");
+  const [, address] = /listening on (tcp:\/\/[\d.:]+)/.exec(running.stderr())!;
+  return { running, address };
+}
+
+function exec(token: string, address: string, ...words: string[]) {
+  return limpet(["exec", address, ...words], { env: { LIMPET_TOKEN: token } });
+}
+
+describe(`serve with policies on ${THIS_RUNTIME}`, () => {
+  test("each may run what their own allows", async () => {
+    const audit = join(folder, "audit.log");
+    const path = configure({ commands: [["echo", "**"]], env: ["LC_*"] }, {
+      audit: { file: audit, onFailure: "continue" },
+    });
+    const { running, address } = await serve(path);
+    const [allowed, shell, other, admin] = await Promise.all([
+      exec(CI, address, "-e", "LC_X=1", "--", "echo", "hi"),
+      exec(CI, address, "-c", "echo hi"),
+      exec(CI, address, "-e", "PATH=/tmp", "--", "echo", "hi"),
+      exec(ADMIN, address, "-c", "echo $((6 * 7))"),
+    ]);
+    expect(allowed).toMatchObject({ code: 0, stdout: "hi\n" });
+    expect(shell).toMatchObject({ code: 125, stdout: "" });
+    expect(shell.stderr).toContain('Policy of "ci" does not allow the shell');
+    expect(other.code).toBe(125);
+    expect(other.stderr).toContain('does not allow the variable "PATH"');
+    expect(admin).toMatchObject({ code: 0, stdout: "42\n" });
+    running.kill("SIGTERM");
+    const { code, stderr } = await running.outcome;
+    expect(code).toBe(0);
+    expect(stderr).toContain(`audit log: ${audit}; what cannot be written`);
+  });
+
+  test("as another user, or not at all", async () => {
+    const policy = { commands: [["id", "**"], ["env"]], runAs: "daemon" };
+    const path = configure(policy);
+    if (process.getuid?.() !== 0) {
+      const { code, stderr } = await limpet(["serve", "--config", path]);
+      expect(code).not.toBe(0);
+      expect(stderr).toContain(
+        "Cannot run commands as daemon: the server must be started as root",
+      );
+      return;
+    }
+    const { running, address } = await serve(path);
+    const [user, groups, env, missing, root] = await Promise.all([
+      exec(CI, address, "--", "id", "-un"),
+      exec(CI, address, "--", "id", "-Gn"),
+      exec(CI, address, "--", "env"),
+      exec(CI, address, "--", "id", "--no-such-flag"),
+      exec(ADMIN, address, "--", "id", "-u"),
+    ]);
+    expect(user).toMatchObject({ code: 0, stdout: "daemon\n" });
+    expect(groups.stdout).toBe("daemon\n");
+    expect(env.stdout.split("\n")).toEqual(
+      expect.arrayContaining(["USER=daemon", "LOGNAME=daemon"]),
+    );
+    expect(env.stdout).not.toContain("LIMPET");
+    expect(env.stdout).not.toContain("DENO_DIR");
+    expect(missing.code).toBe(1);
+    expect(root.stdout).toBe("0\n");
+    running.kill("SIGTERM");
+    expect(await running.outcome).toMatchObject({ code: 0 });
+  });
+
+  test("a user who is not there is told at the start", async () => {
+    const path = configure({ shell: true, runAs: "no-such-user" });
+    const { code, stderr } = await limpet(["serve", "--config", path]);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain(
+      "Cannot run commands as no-such-user: there is no such user",
+    );
+  });
+});
