@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { describe, expect, test } from "vitest";
 import {
   expectOwnWords,
@@ -178,9 +179,13 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
     expect(refused.code).toBe(125);
     expect(refused.stderr).toContain("would not be encrypted");
     expect(refused.stderr).toContain("--insecure");
-    const running = startLimpet(["serve", "--insecure", "tcp://0.0.0.0:0"], {
-      env,
-    });
+    const open = ["serve", "tcp://0.0.0.0:0", "--insecure"];
+    if (process.getuid?.() === 0 && THIS_RUNTIME !== "deno") {
+      const root = await limpet(open, { env });
+      expect(root.code).toBe(125);
+      expect(root.stderr).toContain("--allow-root");
+    }
+    const running = startLimpet([...open, "--allow-root"], { env });
     await running.complains("listening on tcp://0.0.0.0:");
     await stop(running);
   });

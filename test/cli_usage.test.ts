@@ -23,6 +23,7 @@ async function dry(args: readonly string[], env: Record<string, string> = {}) {
     args,
     env: (name) => env[name],
     environment: never,
+    isRoot: () => false,
     isWindows: false,
     files: {
       read: never,

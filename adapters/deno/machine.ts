@@ -22,6 +22,7 @@ export const runtimeName: string = `deno ${Deno.version.deno}`;
 export const machine: Machine = {
   env,
   environment: () => Deno.env.toObject(),
+  isRoot,
   isWindows: IS_WINDOWS,
   files,
   dial,
@@ -53,6 +54,17 @@ function env(name: string): string | undefined {
     return Deno.env.get(name);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) return undefined;
+    throw error;
+  }
+}
+
+/** Needs `--allow-sys=uid`. */
+function isRoot(): boolean | null {
+  try {
+    const uid = Deno.uid();
+    return uid === null ? null : uid === 0;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return null;
     throw error;
   }
 }

@@ -189,6 +189,10 @@ export const SERVE_FLAGS: readonly Flag[] = [
     value: "FILE",
     help: "tls: only clients whom these have signed (PEM)",
   },
+  {
+    name: "allow-root",
+    help: "Serve beyond this machine as root",
+  },
   VERBOSE,
   QUIET,
   HELP,

@@ -30,6 +30,7 @@ Usage:
   limpet config check [FILE]                is the server's file right?
   limpet help SUBCOMMAND                    flags and examples
   limpet help tls                           encryption, and whom to trust
+  limpet help policy                        what each may run
   limpet --version
 
 ADDRESS  tcp://host:port, tls://host:port or unix:PATH
@@ -191,13 +192,50 @@ FILE is JSON. Everything in it may be left out:
 
 identities  who may connect: a name for each, and their token or public key;
             the names are what logs say. "expires" is when that ends. "from" is
-            where they may come from: addresses, ranges, unix, stdio
+            where they may come from: addresses, ranges, unix, stdio. "policy"
+            is what they may run (limpet help policy); without it, anything that
+            the server's own user may
 limits      what clients may make the server hold, by the names that the schema
             lists, with what each is by default
+audit       a log with a line of JSON per event: { "file": "/var/log/x.log",
+            "onFailure": "continue" }, as --audit and --audit-failure
 
 The file, and the folder that it is in, must belong to whoever runs the server,
 or to root, and be changed by nobody else. If there are tokens in it, nobody
 else may read it either (mode 0600).
+`;
+
+const POLICY = `Policies: what an identity may run
+
+An identity without a policy may do what the server's own user may, as an ssh
+key without options. With one, what is not allowed is refused. It is a part of
+the identity in the configuration (limpet help config):
+
+  { "name": "ci", "token": "...", "policy": {
+      "commands": [["git", "pull", "**"], ["systemctl", "restart", "app-?"]],
+      "cwd": ["/srv/app"], "env": ["LANG", "LC_*"], "stdin": false,
+      "maxCommands": 2, "maxRuntime": "10m", "maxOutput": 1000000 } }
+
+commands    argument lists, one pattern a word: * is any characters, ? any one,
+            \\ makes the next literal, ** as the last word is any further words.
+            In the program's name * and ? are no /. Words are compared as sent:
+            ls, looked up in the server's PATH, is not /bin/ls. Default: none
+shell       true: any line may be run in the shell. Default: false
+forced      what is run in place of whatever is asked for: a list of words, or a
+            line for the shell. LIMPET_ORIGINAL_COMMAND has what was asked for,
+            as JSON: a list of words, or a string for a line
+cwd         where commands may start, with all below; the first is the default.
+            No jail: a command goes where its user may. Default: the client
+            cannot choose
+env         variables the client may set. A * at the end covers others, but none
+            that make programs load code, such as LD_PRELOAD, NODE_OPTIONS or
+            BASH_ENV: those only by their whole names. PATH and LIMPET_* never
+stdin       false: no input
+maxCommands, maxRuntime, maxOutput
+            at once, over all sessions; the time and the bytes of each. What
+            runs longer or writes more is ended. Default: no limit
+runAs       the user that commands run as. The server must run as root, and have
+            setpriv(1)
 `;
 
 const CONFIG_STATUS = `
@@ -308,6 +346,8 @@ export function helpText(topic: string | undefined): string | null {
       return LAB + table(LAB_FLAGS) + LAB_STATUS + EXAMPLES.lab;
     case "config":
       return CONFIG + table(CONFIG_FLAGS) + CONFIG_STATUS;
+    case "policy":
+      return POLICY;
     case "token":
       return TOKEN + table(TOKEN_FLAGS) + TOKEN_REST;
     case "key":
@@ -330,6 +370,7 @@ export const TOPICS = [
   "token",
   "key",
   "tls",
+  "policy",
 ] as const;
 
 function table(flags: readonly Flag[]): string {

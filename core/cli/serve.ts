@@ -54,7 +54,10 @@ export async function serveCommand(
     throw usageError("--stdio and an ADDRESS exclude each other");
   }
   const address = args.positionals[0] ?? `tcp://127.0.0.1:${DEFAULT_PORT}`;
-  if (!stdio) refuseOpenDoor(address, args);
+  if (!stdio) {
+    refuseOpenDoor(address, args);
+    checkRoot(runtime, address, args, report);
+  }
   const isTls = !stdio && parseAddress(address).kind === "tls";
   if (!isTls) refuseTlsFlags(args);
   const limits = serverLimits(args);
@@ -190,6 +193,28 @@ function refuseTlsFlags(args: Arguments): void {
   const flag = ["cert", "key", "client-ca"].find((name) => args.has(name));
   if (flag === undefined) return;
   throw usageError(`--${flag} is for an ADDRESS that begins with tls://`);
+}
+
+/** A Unix socket is for who it belongs to, and stdio for whoever started us. */
+function checkRoot(
+  runtime: CliRuntime,
+  address: string,
+  args: Arguments,
+  report: Reporter,
+): void {
+  const target = parseAddress(address);
+  if (target.kind === "unix" || runtime.isRoot() !== true) return;
+  const meaning =
+    "runs commands as root: whoever has a token or a key can do anything to " +
+    "this machine, unless a policy says otherwise (limpet help policy)";
+  if (isLocal(target)) return report.warn(`this server ${meaning}`);
+  if (args.has("allow-root")) return;
+  throw new LimpetError(
+    "invalid_argument",
+    `${formatTarget(target)} can be reached from other machines, and this ` +
+      `server ${meaning}. Serve as another user, or say --allow-root if that ` +
+      "is what you want",
+  );
 }
 
 /** An event in words, and whether it is said without `-v`. */
