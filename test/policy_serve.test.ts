@@ -10,14 +10,14 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Machine } from "../core/machine.ts";
 import { policyAuthorizer } from "../core/policy/authorizer.ts";
 import type { Policy } from "../core/policy/policy.ts";
-import { checkLeaks, eventually } from "./support/leaks.ts";
+import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
 import { isAlive } from "./support/processes.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
-import { serving } from "./support/serving.ts";
+import { serving, warmUp } from "./support/serving.ts";
 
 const { machine }: { machine: Machine } = THIS_RUNTIME === "deno"
   ? await import("../adapters/deno/machine.ts")
@@ -25,7 +25,12 @@ const { machine }: { machine: Machine } = THIS_RUNTIME === "deno"
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "limpet-policy-")));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-afterEach(checkLeaks());
+let noLeaks: LeakCheck;
+beforeAll(async () => {
+  await warmUp();
+  noLeaks = checkLeaks();
+});
+afterEach(() => noLeaks());
 
 const ALL: Policy = { commands: [["**"]], shell: true };
 

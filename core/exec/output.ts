@@ -116,10 +116,7 @@ export function endedByUs(
     case "cancelled":
       return error("cancelled", "cancelled");
     default:
-      return error(
-        /_limit$/.test(status.reason ?? "") ? "limit_exceeded" : "cancelled",
-        `ended by the server: ${status.reason}`,
-      );
+      return error("limit_exceeded", `ended by the server: ${status.reason}`);
   }
 }
 
