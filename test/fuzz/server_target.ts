@@ -16,6 +16,8 @@ import { iconv } from "../../core/text/iconv.ts";
 import { fakeSpawner, type Script as Life } from "../support/fake_process.ts";
 import { pair } from "../support/pair.ts";
 import { makeScript } from "./generate.ts";
+import { policyAuthorizer } from "../../core/policy/authorizer.ts";
+import type { Policy } from "../../core/policy/policy.ts";
 import { seedNonces } from "./inline_crypto.ts";
 import { Player, settle } from "./player.ts";
 import { Prng } from "./prng.ts";
@@ -51,13 +53,21 @@ const HONEST_EVERY = 4;
 /** A command of the honest client's: no other has this in its environment. */
 const HONEST = "HONEST";
 
+/** What bob may run. The others may run anything. */
+const POLICY: Policy = {
+  commands: [["cat", "**"]],
+  env: ["A"],
+  maxCommands: 2,
+  maxOutputBytes: 5_000,
+};
+
 /** See the module's description. */
 export class ServerTarget implements Target<Script> {
   readonly reached: Map<string, number> = new Map();
   readonly #server: Server;
   readonly #events: ServerEvent[] = [];
   #chance = new Prng(0);
-  #spawned = 0;
+  #spawned: Command[] = [];
   /** Whether it knows several clients, or the one token. */
   #several = false;
   #honest: Session | null = null;
@@ -78,6 +88,10 @@ export class ServerTarget implements Target<Script> {
         authenticate: async (claim) =>
           await (await (this.#several ? several : single)).authenticate(claim),
       },
+      authorize: policyAuthorizer({
+        policyOf: ({ name }) => name === "bob" ? POLICY : undefined,
+        realPath: (path) => Promise.resolve(path === "/" ? path : null),
+      }),
       platform: {
         os: "linux",
         arch: "x86_64",
@@ -107,7 +121,7 @@ export class ServerTarget implements Target<Script> {
       ? await this.#beginHonest()
       : null;
     this.#events.length = 0;
-    this.#spawned = 0;
+    this.#spawned = [];
     this.#several = script.seed % 3 !== 0;
     const [clientEnd, serverEnd] = pair(4_096).map((end) => ({
       ...end,
@@ -167,8 +181,13 @@ export class ServerTarget implements Target<Script> {
     if (known && strayed) problems.push("Let in by another connection's proof");
     const { identity } = last;
     count(this.reached, `known as ${identity}`);
+    if (identity === "bob" && !this.#spawned.every(isAllowed)) {
+      problems.push("What a policy does not allow was run");
+    }
     if (known !== (identity !== null)) problems.push("Nobody, and let in");
-    if (!known && this.#spawned > 0) problems.push("A stranger ran a command");
+    if (!known && this.#spawned.length > 0) {
+      problems.push("A stranger ran a command");
+    }
     return problems;
   }
 
@@ -217,7 +236,7 @@ export class ServerTarget implements Target<Script> {
 
   #spawn(command: Command): Promise<ProcessHandle> {
     if (Object.hasOwn(command.env, HONEST)) return honestCat();
-    this.#spawned++;
+    this.#spawned.push(command);
     // As the adapters do it, so that what cannot be written is refused.
     const { consoleText, argv, line } = command;
     try {
@@ -235,6 +254,13 @@ export class ServerTarget implements Target<Script> {
     const started = fakeSpawner(life(rng))(command);
     return rng.oneIn(5) ? started.then(deaf) : started;
   }
+}
+
+/** Whether {@linkcode POLICY} has it, as far as words go. */
+function isAllowed({ argv, line, cwd, env }: Command): boolean {
+  const names = ["A", "TRACEPARENT"];
+  return argv?.[0] === "cat" && line === undefined && cwd === undefined &&
+    Object.keys(env).every((name) => names.includes(name));
 }
 
 /** What is wrong with what the audit log says of it, or null. */
