@@ -149,7 +149,11 @@ describe(`on ${THIS_RUNTIME}`, () => {
 
 test("Deno without UDP sockets says which flag is missing", async () => {
   const config = join(temporaryFolder(), "deno.json");
-  writeFileSync(config, "{}");
+  const streams = join(ROOT, "node_modules/deno-std/streams/mod.js");
+  writeFileSync(
+    config,
+    JSON.stringify({ imports: { "@std/streams": `file://${streams}` } }),
+  );
   const { code, stdout, stderr } = await start([
     program("deno"),
     "run",
