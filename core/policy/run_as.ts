@@ -1,7 +1,7 @@
 /**
  * Commands of another user. No runtime can set a process's supplementary groups
- * (Node and Deno clear them, Bun sets no user at all), so setpriv(1) of
- * util-linux does it, and becomes the command: process id, signals and exit stay
+ * (all three clear them when they set a user), so setpriv(1) of util-linux does
+ * it, and becomes the command: process id, signals and exit stay
  * exact.
  *
  * @module
