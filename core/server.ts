@@ -315,6 +315,7 @@ class Connection {
   readonly #queue: Share;
   readonly #parts: Share;
   #identity: Identity | null = null;
+  #revoked: LimpetError | null = null;
   #mux: Mux | null = null;
   #over: Promise<void> | null = null;
   /** What clients are told once the server is going down. */
@@ -370,9 +371,9 @@ class Connection {
 
   /** Its identity is no longer let in. */
   async revoke(): Promise<void> {
-    this.#mux?.fail(
-      new LimpetError("unauthenticated", "Identity was revoked"),
-    );
+    this.#revoked = new LimpetError("unauthenticated", "Identity was revoked");
+    if (this.#mux === null) this.#link.abort(this.#revoked);
+    else this.#mux.fail(this.#revoked);
     await this.#over;
   }
 
@@ -438,12 +439,13 @@ class Connection {
     const { platform } = this.#options;
     const link = this.#link;
     const limits = this.#limits;
-    const { identity, peerLimits } = await within(
+    const { peerLimits } = await within(
       serverHandshake(link, this.#seated(authenticator), limits, platform),
       { ms: limits.handshakeTimeoutMs, doing: "Handshake" },
     );
-    this.#identity = identity;
     await this.#passGate();
+    // Between its proof and here, too, it may have been sent away.
+    if (this.#revoked !== null) throw this.#revoked;
     const mux = new Mux({
       link,
       limits,
@@ -475,9 +477,11 @@ class Connection {
     const { admission, visit } = this.#place;
     return {
       hostKey: authenticator.hostKey,
-      async authenticate(claim) {
+      authenticate: async (claim) => {
         const known = await authenticator.authenticate(claim);
-        if (!("denied" in known)) admission.prove(visit, known.identity.name);
+        if ("denied" in known) return known;
+        admission.prove(visit, known.identity.name);
+        this.#identity = known.identity;
         return known;
       },
     };
@@ -490,8 +494,11 @@ class Connection {
 
   /** Who has proved the token is told what is the matter, and nobody else. */
   async #passGate(): Promise<void> {
+    const { gate } = this.#options;
+    if (gate === undefined) return;
+    const ms = this.#limits.handshakeTimeoutMs;
     try {
-      await this.#options.gate?.();
+      await within(gate(), { ms, doing: "Waiting to be let in" });
     } catch (error) {
       const { message } = asLimpetError(error, "refused", "Connecting");
       throw new LimpetError("limit_exceeded", message, { cause: error });

@@ -35,7 +35,7 @@ describe("a line of the audit log", () => {
       '{"time":"2026-01-02T03:04:05.006Z","event":"command_started",' +
         '"session":7,"source":"127.0.0.1:40312","identity":"ci","command":1,' +
         '"pid":42,"argv":["ls","-l"],"shell":false,"cwd":"/srv",' +
-        '"env":["LANG"],"traceparent":null}\n',
+        '"env":["LANG"],"traceparent":null,"requested":null}\n',
     );
     const ended = read({
       ...WHO,

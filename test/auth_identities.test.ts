@@ -4,6 +4,7 @@ import { Identities, type KnownIdentity } from "../core/auth/identities.ts";
 import { KeyCredential } from "../core/auth/key_credential.ts";
 import { KeyPair, makeKeyPair } from "../core/auth/key_pair.ts";
 import { connect, type ConnectOptions } from "../core/client.ts";
+import { deferred } from "../core/deferred.ts";
 import { LimpetError } from "../core/errors.ts";
 import type { Duplex, TlsInfo } from "../core/ports.ts";
 import { Server, type ServerEvent } from "../core/server.ts";
@@ -421,6 +422,51 @@ test("a revoked identity's sessions end, with their commands, and no others", as
   expect(await new Response(his.stdout).text()).toBe("still here");
   expect((await his.status).code).toBe(0);
   await bob.close();
+});
+
+test("who is sent away between its proof and its session gets none", async () => {
+  const [clientEnd, serverEnd] = pair();
+  const atGate = deferred<void>();
+  const gate = deferred<void>();
+  const events: string[] = [];
+  const server = new Server({
+    authenticator: await Identities.from([{ name: "alice", token: ALICE }]),
+    platform: PLATFORM,
+    environment: () => ({}),
+    spawner: () => Promise.reject(new Error("Not here")),
+    gate: () => {
+      atGate.resolve();
+      return gate.promise;
+    },
+    onEvent: ({ type }) => events.push(type),
+  });
+  const over = server.accept(serverEnd);
+  const connecting = connect(clientEnd, { token: ALICE });
+  await atGate.promise;
+  const ended = server.endSessions(({ name }) => name === "alice");
+  gate.resolve();
+  await ended;
+  await over;
+  const session = await connecting.catch(() => null);
+  await session?.closed;
+  expect(events).toEqual(["connected", "disconnected"]);
+});
+
+test("a gate that never answers lets nobody in, and holds up no end", async () => {
+  const [clientEnd, serverEnd] = pair();
+  const server = new Server({
+    token: ALICE,
+    platform: PLATFORM,
+    environment: () => ({}),
+    spawner: () => Promise.reject(new Error("Not here")),
+    gate: () => new Promise(() => {}),
+    limits: { handshakeTimeoutMs: 300 },
+  });
+  const over = server.accept(serverEnd);
+  const session = await connect(clientEnd, { token: ALICE });
+  expect((await session.closed).code).toBe("limit_exceeded");
+  await over;
+  await server.close();
 });
 
 test("a server needs one way to know its clients", async () => {

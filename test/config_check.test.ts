@@ -88,9 +88,27 @@ describe("who else may read or change it", () => {
       const [mode, owner] = found.get(path)!;
       return Promise.resolve({ mode, owner, version: "" });
     };
-    const files = { status } as Parameters<typeof permissionProblems>[0];
-    return permissionProblems(files, path, hasTokens);
+    const realPath = (path: string) => Promise.resolve(path);
+    return permissionProblems({ status, realPath }, path, hasTokens);
   };
+
+  test("behind a symbolic link both folders count", async () => {
+    const status = (path: string) =>
+      Promise.resolve({
+        mode: path === "/open" ? 0o777 : path.includes(".json") ? 0o600 : 0o700,
+        owner: "self" as const,
+        version: "",
+      });
+    const problems = (path: string, real: string) => {
+      const realPath = () => Promise.resolve(real);
+      return permissionProblems({ status, realPath }, path, true);
+    };
+    expect(await problems("/good/a.json", "/fine/a.json")).toEqual([]);
+    for (const [path, real] of [["/good", "/open"], ["/open", "/good"]]) {
+      const found = await problems(`${path}/a.json`, `${real}/a.json`);
+      expect(found).toEqual([expect.stringContaining("go-w /open")]);
+    }
+  });
 
   test.each<[Given, Given, boolean]>([
     [[0o600, "self"], [0o700, "self"], true],

@@ -39,6 +39,30 @@ const OBEYED = /[\x00-\x1f\u202e]/;
 
 const line = (text: string) => ({ argv: undefined, line: text });
 
+test("what makes a program load code is never set for another user", () => {
+  // Who changes the user is root until it has.
+  const env = ["LD_PRELOAD", "LANG", "BASH_FUNC_ls%%"];
+  const policy = { ...ALL, env };
+  for (const name of env) {
+    const request = { env: { [name]: "x" } };
+    expect(outcome(policy, request)).toMatchObject({ request });
+    expect(outcome({ ...policy, runAs: "nobody" }, request)).toEqual(
+      name === "LANG"
+        ? expect.objectContaining({ request: expect.objectContaining(request) })
+        : `Policy of "ci" does not allow the variable "${name}" together with ` +
+          "runAs",
+    );
+  }
+});
+
+test.each(["VIMINIT", "PSQLRC", "SUDO_ASKPASS", "GTK_MODULES", "https_proxy"])(
+  "no * covers %s",
+  (name) => {
+    expect(allowsVariable(["*"], name)).toBe(false);
+    expect(allowsVariable([name], name)).toBe(true);
+  },
+);
+
 describe("a pattern of an argument list", () => {
   test.each<[string[], string[][], string[][]]>([
     [["ls"], [["ls"]], [["/bin/ls"], ["ls", "-l"], ["LS"], ["ls "], []]],

@@ -239,3 +239,38 @@ test("a decision that fails is a refusal, and tells nothing", async () => {
   });
   expect(served.spawned).toEqual([]);
 });
+
+describe("the longest run is the server's to end, however patient a client is", () => {
+  const PATIENT = 2_147_483_647;
+  const policy: Policy = { ...ALL, maxRuntimeMs: 700 };
+
+  test("with a deadline of its own, and a grace that never ends", async () => {
+    await using served = await under(policy);
+    await using session = await served.connect();
+    const child = session.spawn("trap '' WINCH TERM; sleep 1000", {
+      shell: true,
+      timeoutMs: 600,
+      killAfterMs: PATIENT,
+    });
+    const pid = await child.pid;
+    child.terminate(PATIENT);
+    const { signal } = await child.status;
+    expect(signal).toBe("SIGKILL");
+    expect(isAlive(pid)).toBe(false);
+  });
+
+  test("by what its leader leaves behind", async () => {
+    await using served = await under(policy);
+    await using session = await served.connect();
+    const child = session.spawn(
+      "trap '' TERM; sleep 1000 & echo $!; trap - TERM; sleep 1000",
+      { shell: true, killAfterMs: PATIENT },
+    );
+    const output = child.stdout.getReader();
+    const pid = Number(text((await output.read()).value!));
+    child.terminate(PATIENT);
+    expect((await child.status).reason).toBe("cancelled");
+    expect(isAlive(pid)).toBe(false);
+    while (!(await output.read()).done);
+  });
+});

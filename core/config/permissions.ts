@@ -11,12 +11,15 @@ import type { Files, FileStatus } from "../machine.ts";
  * asks it: owner, mode, folder. Where the system has no modes, nothing is.
  */
 export async function permissionProblems(
-  files: Files,
+  files: Pick<Files, "status" | "realPath">,
   path: string,
   hasTokens: boolean,
 ): Promise<string[]> {
   const file = await files.status(path);
-  const folder = await files.status(folderOf(path));
+  // Through a symbolic link there are two: who can exchange the link, and who
+  // the file itself.
+  const real = await files.realPath(path) ?? path;
+  const folders = [...new Set([folderOf(path), folderOf(real)])];
   return [
     ...file === null ? [] : problemsOf(file, path, "the file"),
     ...file?.mode && hasTokens && (file.mode & 0o044) !== 0
@@ -28,7 +31,10 @@ export async function permissionProblems(
         "if anyone may have seen them",
       ]
       : [],
-    ...folder === null ? [] : problemsOf(folder, folderOf(path), "its folder"),
+    ...(await Promise.all(folders.map(async (folder) => {
+      const status = await files.status(folder);
+      return status === null ? [] : problemsOf(status, folder, "its folder");
+    }))).flat(),
   ];
 }
 

@@ -74,7 +74,9 @@ export class Job implements ChannelHandler {
   #ended: { status: CommandStatus; durationMs: number } | null = null;
   #exited = false;
   #finished = false;
+  /** The client's own deadline, and the one that it has no say in. */
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #runtimeTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #done = deferred<void>();
 
   constructor(channel: Channel, request: ExecRequest, host: JobHost) {
@@ -176,7 +178,7 @@ export class Job implements ChannelHandler {
       act(tree, graceMs);
     }
     this.#beforeStart.clear();
-    this.#startTimer(authorized, tree);
+    this.#startTimers(authorized, tree);
     if (handle.stdin !== null && this.#stdin !== null) {
       pumpInput(
         this.#stdin.readable,
@@ -194,16 +196,17 @@ export class Job implements ChannelHandler {
     await this.#untilExit(handle, tree, authorized.endsLeftovers ?? false);
   }
 
-  #startTimer(
-    { request: { timeoutMs = Infinity }, maxRuntimeMs = Infinity }: Authorized,
+  #startTimers(
+    { request: { timeoutMs }, maxRuntimeMs }: Authorized,
     tree: ProcessTree,
   ): void {
-    const ms = Math.min(timeoutMs, maxRuntimeMs);
-    if (ms === Infinity) return;
-    this.#timer = setTimeout(() => {
-      if (timeoutMs <= maxRuntimeMs) tree.terminate("timed_out");
-      else end(tree, "runtime_limit");
-    }, Math.min(ms, MAX_TIMER_MS));
+    if (timeoutMs !== undefined) {
+      this.#timer = setTimeout(() => tree.terminate("timed_out"), timeoutMs);
+    }
+    if (maxRuntimeMs !== undefined) {
+      const ms = Math.min(maxRuntimeMs, MAX_TIMER_MS);
+      this.#runtimeTimer = setTimeout(() => end(tree, "runtime_limit"), ms);
+    }
   }
 
   async #untilExit(
@@ -213,12 +216,17 @@ export class Job implements ChannelHandler {
   ): Promise<void> {
     const { code, signal } = await handle.status;
     clearTimeout(this.#timer);
-    // We ended it: it has ended when nothing of its group is left.
-    if (tree.reason !== null) await tree.terminate(tree.reason);
-    else if (endsLeftovers && handle.groupAlive()) {
+    // We ended it: it has ended when nothing of its group is left. Where that is
+    // a rule, however patient the client said to be.
+    if (tree.reason !== null) {
+      await (endsLeftovers
+        ? end(tree, tree.reason)
+        : tree.terminate(tree.reason));
+    } else if (endsLeftovers && handle.groupAlive()) {
       // It ended by itself, whatever becomes of what it left.
       await end(new ProcessTree(handle, DEFAULT_KILL_AFTER_MS), "left_behind");
     }
+    clearTimeout(this.#runtimeTimer);
     const { reason } = tree;
     this.#ended = {
       status: { success: code === 0 && reason === null, code, signal, reason },

@@ -9,7 +9,7 @@ import { LimpetError } from "../errors.ts";
 import type { Authorized } from "../exec/authorized.ts";
 import type { ExecRequest } from "../exec/request.ts";
 import { printable } from "../printable.ts";
-import { absolutePath, allowsVariable } from "./environment.ts";
+import { absolutePath, allowsVariable, isDangerous } from "./environment.ts";
 import { matches } from "./pattern.ts";
 import type { Policy } from "./policy.ts";
 
@@ -47,8 +47,14 @@ export function decide(
   if (policy.forced === undefined) checkCommand(policy, request, refuse);
   if (request.stdin && policy.stdin === false) refuse("does not allow input");
   for (const variable of Object.keys(request.env)) {
-    if (allowsVariable(policy.env ?? [], variable)) continue;
-    refuse(`does not allow the variable ${JSON.stringify(brief(variable))}`);
+    const shown = JSON.stringify(brief(variable));
+    if (!allowsVariable(policy.env ?? [], variable)) {
+      refuse(`does not allow the variable ${shown}`);
+    }
+    // What changes the user is started with it, while it is still root.
+    if (policy.runAs !== undefined && isDangerous(variable)) {
+      refuse(`does not allow the variable ${shown} together with runAs`);
+    }
   }
   return {
     request: {

@@ -30,9 +30,19 @@ const DANGEROUS: readonly RegExp[] = [
   // Programs that programs start.
   /^(EDITOR|VISUAL|PAGER|MANPAGER|BROWSER|LESS.*|SHELL|GIT_.*|SSH_.*|CVS_.*)$/i,
   /^(SVN_.*|HG(RCPATH|EDITOR|MERGE)|RSYNC_.*|TAR_.*|MAKEFLAGS|MAKEFILES|MAKE|CC|CXX|AWKPATH)$/i,
+  /^(VIMINIT|EXINIT|PSQLRC|PSQL_.*|FZF_.*|SUDO_.*|RIPGREP_.*|EMACSLOADPATH)$/i,
+  /^(GTK.*|QT_.*|GIO_.*|GST_.*|ERL_.*|CAML.*|OCAML.*|JULIA_.*|GUILE_.*)$/i,
+  /^(GCC_.*|COMPILER_PATH|MAVEN_.*|GRADLE_.*|SBT_.*|CORECLR_.*|NIX_.*)$/i,
+  /^(ANSIBLE_.*|ODBC.*|SCREENRC|WGETRC|CURL_.*|AWS_.*|.*_PROXY)$/i,
   // Where configuration is looked for.
   /^(HOME|XDG_.*|DBUS_.*|SYSTEMD_.*|KRB5.*|GNUPGHOME|DOCKER_.*|KUBE.*)$/i,
 ];
+
+/** Whether a variable can make a program load code, or is no name at all. */
+export function isDangerous(name: string): boolean {
+  return !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) ||
+    DANGEROUS.some((names) => names.test(name));
+}
 
 /** Why an entry of a policy's `env` cannot be one; null if it can. */
 export function entryProblem(entry: string): string | null {
@@ -50,8 +60,7 @@ export function allowsVariable(
   if (NEVER.test(name)) return false;
   if (entries.some((entry) => entry === name)) return true;
   // A shell takes `BASH_FUNC_ls%%` for a function: no * covers what is no name.
-  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return false;
-  if (DANGEROUS.some((names) => names.test(name))) return false;
+  if (isDangerous(name)) return false;
   return entries.some((entry) =>
     entry.endsWith("*") && name.startsWith(entry.slice(0, -1))
   );

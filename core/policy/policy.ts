@@ -30,7 +30,8 @@ export interface Policy {
   readonly cwd?: readonly string[];
   /**
    * Variables that the client may set: names, or beginnings of names with a `*`.
-   * Default: none. See `environment.ts` for those that no `*` covers.
+   * Default: none. See `environment.ts` for those that no `*` covers; with
+   * `runAs` they cannot be set at all.
    */
   readonly env?: readonly string[];
   /** Whether a command may have input. Default true. */
