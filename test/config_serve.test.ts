@@ -197,6 +197,17 @@ describe(`identities of limpet serve on ${THIS_RUNTIME}`, () => {
       await write([{ name: "default", token }, entry("a")]);
       await (await dial(address, { token: tokenOf("a") })).close();
       await running.complains(`read again: 2 identities in ${path}`);
+      // Whoever has a key has to be told the server's, once there is one.
+      const { publicKey } = await KeyPair.fromPem(await makeKeyPair());
+      const both = [{ name: "default", token }, entry("a")];
+      await write([...both, { name: "k", publicKey }]);
+      await running.complains("; this server's key is ed25519:");
+      // Of many mistakes not all fit into a line.
+      const wrong = ["B!", "C!", "D!", "E!", "F!"].map((name) => ({ name }));
+      await write([...both, { name: "k", publicKey }, ...wrong]);
+      await running.complains(
+        `more, which limpet config check ${path} tells`,
+      );
       await machine.files.remove(path);
       await running.complains(`the old configuration stays: ${path} is gone`);
       await (await dial(address, { token: tokenOf("a") })).close();

@@ -38,13 +38,16 @@ export interface LiveOptions {
   readonly used: (name: string, peer: string) => void;
 }
 
+/** Mistakes of a file that are told in one line. */
+const MAX_TOLD = 3;
+
 /** See the module's description. */
 export class LiveIdentities implements Authenticator {
   readonly #options: LiveOptions;
   readonly #watch: FileWatch;
   #config: ServerConfig | null = null;
   /** Set before anybody is let in. */
-  #authenticator!: Authenticator;
+  #authenticator: Authenticator | null = null;
   /** Whose sessions may live; in front, those who may connect. */
   #known: readonly Known[] = [];
 
@@ -66,7 +69,7 @@ export class LiveIdentities implements Authenticator {
   }
 
   get hostKey(): string | undefined {
-    return this.#authenticator.hostKey;
+    return this.#authenticator?.hostKey;
   }
 
   /** What the file says now; null while there is none. */
@@ -77,7 +80,7 @@ export class LiveIdentities implements Authenticator {
   async authenticate(claim: Claim): Promise<Admission | Denial> {
     await this.look();
     const [onlyOne] = this.#known;
-    const outcome = await this.#authenticator.authenticate(claim);
+    const outcome = await this.#authenticator!.authenticate(claim);
     if ("denied" in outcome) return outcome;
     const { identity, proof } = outcome;
     this.#options.used(identity.name, claim.peer);
@@ -119,7 +122,12 @@ export class LiveIdentities implements Authenticator {
     }
     const { config, problems } = loaded ?? { config: null, problems: [] };
     if (problems.length > 0) {
-      throw new LimpetError("invalid_argument", problems.join("; "));
+      const more = problems.length - MAX_TOLD;
+      const rest = more > 0
+        ? `; and ${more} more, which limpet config check ${path} tells`
+        : "";
+      const told = problems.slice(0, MAX_TOLD).join("; ");
+      throw new LimpetError("invalid_argument", told + rest);
     }
     const entries = config?.identities ?? null;
     const words = entries === null
@@ -146,9 +154,13 @@ export class LiveIdentities implements Authenticator {
     const known = knownFrom(entries, this.#known);
     const signs = entries.some(({ publicKey }) => publicKey !== undefined);
     const host = signs ? await hostKey() : undefined;
+    // Made or wanted for the first time: those with a key have to know it.
+    const isNew = host !== undefined &&
+      host.publicKey !== this.#authenticator?.hostKey;
+    const shown = isNew ? `; this server's key is ${host.publicKey}` : "";
     this.#authenticator = await Identities.from(known, host);
     this.#known = known;
     const identities = entries.length === 1 ? "identity" : "identities";
-    return `${entries.length} ${identities} in ${path}`;
+    return `${entries.length} ${identities} in ${path}${shown}`;
   }
 }
