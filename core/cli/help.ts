@@ -149,8 +149,8 @@ revoke is for those with a key pair, too.
 
 const TOKEN_REST = `
 Examples:
-  limpet token add ci >ci.token
-  limpet token add --from 10.0.0.0/8 --expires 30d bob >bob.token
+  (umask 077; limpet token add ci >ci.token)
+  (umask 077; limpet token add --from 10.0.0.0/8 --expires 30d bob >bob.token)
   limpet token list
   limpet token revoke ci
 
