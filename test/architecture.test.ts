@@ -21,6 +21,16 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   session: ["base", "auth", "frame", "link", "channel"],
   exec: ["base", "text", "frame", "channel"],
   raw: ["base", "text", "frame", "exec"],
+  server: [
+    "base",
+    "auth",
+    "text",
+    "admission",
+    "frame",
+    "link",
+    "session",
+    "exec",
+  ],
   api: [
     "base",
     "auth",
@@ -34,11 +44,12 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "audit",
     "admission",
     "policy",
+    "server",
   ],
   // Decides what exec is asked for.
   policy: ["base", "exec"],
-  // Writes down what the API tells.
-  audit: ["base", "api"],
+  // Writes down what the server tells, to a file of the machine's.
+  audit: ["base", "server", "api"],
   lab: ["base", "auth", "frame", "session", "raw", "api"],
   config: ["base", "auth", "policy", "api"],
   cli: [

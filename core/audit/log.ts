@@ -8,7 +8,7 @@
 import { deferred } from "../deferred.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import type { LogFile } from "../machine.ts";
-import type { ServerEvent } from "../server.ts";
+import type { ServerEvent } from "../server/event.ts";
 import { auditLine, gapLine } from "./record.ts";
 
 /** Lines that wait for a slow disk, in bytes; what is more is lost and counted. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ServerEvent } from "../server.ts";
+import type { ServerEvent } from "../server/event.ts";
 
 /** Characters of one text that are kept. */
 const MAX_TEXT = 1_000;

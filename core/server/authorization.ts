@@ -4,10 +4,10 @@
  * @module
  */
 
-import { LimpetError } from "./errors.ts";
-import type { Authorize, Authorized } from "./exec/authorized.ts";
-import type { ExecRequest } from "./exec/request.ts";
-import type { Identity } from "./identity.ts";
+import { LimpetError } from "../errors.ts";
+import type { Authorize, Authorized } from "../exec/authorized.ts";
+import type { ExecRequest } from "../exec/request.ts";
+import type { Identity } from "../identity.ts";
 
 /** Who asks, and from where. */
 export interface Asker {

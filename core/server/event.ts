@@ -1,0 +1,57 @@
+/**
+ * What a server tells of itself.
+ *
+ * @module
+ */
+
+import type { RefusalReason } from "../admission/refusals.ts";
+import type { ErrorCode } from "../errors.ts";
+import type { ExecEvent } from "../exec/events.ts";
+
+/** Something that happened on a server. */
+export type ServerEvent =
+  & {
+    /** When, in milliseconds since 1970, as `Date.now()` has it. */
+    readonly time: number;
+    /** Numbers the server's connections. */
+    readonly session: number;
+    /** Where the client is: `127.0.0.1:40312`, `unix`, `stdio`. */
+    readonly peer: string;
+    /** Who the client has proved to be; null before. */
+    readonly identity: string | null;
+  }
+  & (
+    /**
+     * Connections were dropped before anything of them was read. The first is
+     * told at once, those after it together, every ten seconds: `session`,
+     * `peer` and `message` are those of the last.
+     */
+    | {
+      readonly type: "refused";
+      readonly reason: RefusalReason;
+      readonly message: string;
+      /** Connections refused for this reason since the event before. */
+      readonly count: number;
+    }
+    | { readonly type: "connected" }
+    /** The client is known, as `identity` from here on. */
+    | { readonly type: "authenticated" }
+    /** The connection is over; `closed` is the ordinary end. */
+    | {
+      readonly type: "disconnected";
+      readonly code: ErrorCode;
+      /** For the log: it may say more than the client was told. */
+      readonly message: string;
+      /** Whether it had been authenticated. */
+      readonly authenticated: boolean;
+      /** From the connection's begin to its end, in milliseconds. */
+      readonly durationMs: number;
+    }
+    | ExecEvent
+  );
+
+/** One of them, without what all of them have. */
+export type ServerEventBody = ServerEvent extends infer E
+  ? E extends unknown ? Omit<E, "time" | "session" | "peer" | "identity">
+  : never
+  : never;
