@@ -8,7 +8,7 @@ import type { Channel, ChannelHandler } from "../channel/channel.ts";
 import type { ReceiveStream } from "../channel/receive_stream.ts";
 import type { SendStream } from "../channel/send_stream.ts";
 import { deferred } from "../deferred.ts";
-import { asLimpetError, LimpetError } from "../errors.ts";
+import { asLimpetError, type ErrorCode, LimpetError } from "../errors.ts";
 import { brief, decodeControl } from "../frame/control.ts";
 import {
   type Frame,
@@ -39,8 +39,11 @@ import { checkSignal } from "./signals.ts";
 export interface JobHost {
   /** Decides what is run; rejects with the reason for REFUSED. */
   authorize(request: ExecRequest): Promise<Authorized>;
-  /** Starts the process, or rejects with the reason for REFUSED. */
-  start(command: Command): Promise<ProcessHandle>;
+  /**
+   * Starts the process when it is its turn, or rejects with the reason for
+   * REFUSED. What it is to start is asked for then.
+   */
+  start(command: () => Command): Promise<ProcessHandle>;
   /** The environment that the request's own variables are added to. */
   environment(): Record<string, string>;
   /** How the request's text is to reach the process. */
@@ -66,6 +69,8 @@ export class Job implements ChannelHandler {
   readonly #stderr: SendStream | null;
   readonly #pumps = new Map<SendStream, OutputPump>();
   #tree: ProcessTree | null = null;
+  /** From here on there may be a process, which is waited for. */
+  #starting = false;
   #handle: ProcessHandle | null = null;
   /** What came before the process was there to get it, each kind once. */
   readonly #beforeStart = new Map<string, { act: TreeAct; graceMs: number }>();
@@ -101,7 +106,10 @@ export class Job implements ChannelHandler {
     return this.#request.killAfterMs;
   }
 
-  /** Ends the command; settles when nothing is left of it. */
+  /**
+   * Ends the command; settles when nothing is left of it. One that has not
+   * started may still be started: see {@linkcode giveUp}.
+   */
   async terminate(
     reason: TerminationReason,
     killAfterMs: number = this.#request.killAfterMs,
@@ -113,6 +121,16 @@ export class Job implements ChannelHandler {
       (tree, graceMs) => tree.terminate(reason, "SIGTERM", graceMs),
     );
     await this.#done.promise;
+  }
+
+  /**
+   * Refuses the command if nothing has been started of it yet. Whatever is being
+   * decided is not waited for, and what it comes to counts for nothing.
+   */
+  giveUp(code: ErrorCode): void {
+    if (this.#starting || this.#exited) return;
+    const message = "Session ended before it was started";
+    this.#refuse(new LimpetError(code, message));
   }
 
   message(frame: Frame): void {
@@ -147,6 +165,7 @@ export class Job implements ChannelHandler {
   }
 
   lost(error: LimpetError): void {
+    this.giveUp(error.code);
     for (const pump of this.#pumps.values()) pump.abandon();
     const closing = error.code === "shutting_down";
     this.terminate(closing ? "shutting_down" : "disconnected");
@@ -155,10 +174,13 @@ export class Job implements ChannelHandler {
   async #run(): Promise<void> {
     const authorized = await this.#host.authorize(this.#request);
     const { request } = authorized;
+    if (this.#exited) return;
     const consoleText = await this.#host.consoleText(request);
-    const handle = await this.#host.start(
-      this.#command(authorized, consoleText),
-    );
+    const handle = await this.#host.start(() => {
+      if (this.#exited) throw new LimpetError("closed", "It was given up");
+      this.#starting = true;
+      return this.#command(authorized, consoleText);
+    });
     this.#handle = handle;
     this.#startedAt = performance.now();
     const tree = new ProcessTree(handle, request.killAfterMs);
@@ -314,6 +336,7 @@ export class Job implements ChannelHandler {
   }
 
   #refuse(thrown: unknown): void {
+    if (this.#exited) return;
     const error = asLimpetError(thrown, "spawn_failed", "Cannot start");
     const { code } = error;
     // A name in it may be as long as the client likes, and hold anything.

@@ -104,13 +104,15 @@ export class ExecServer implements JobHost {
   /**
    * The session is over for good: ends everything, settles when it is gone. What
    * does not go by itself is killed after `graceMs`, or sooner if its command
-   * said so. Called again, the shorter time counts.
+   * said so. Called again, the shorter time counts. What has not started is
+   * refused, and what is being decided about it not waited for.
    */
   async shutdown(
     reason: TerminationReason,
     graceMs: number = this.#options.shutdownGraceMs,
   ): Promise<void> {
     this.#closing = true;
+    for (const job of [...this.#jobs.keys()]) job.giveUp("shutting_down");
     const running = [...this.#jobs.keys()].map((job) =>
       job.terminate(reason, Math.min(job.killAfterMs, graceMs))
     );
@@ -122,8 +124,8 @@ export class ExecServer implements JobHost {
     return this.#options.authorize(request);
   }
 
-  start(command: Command): Promise<ProcessHandle> {
-    return this.#pacer.run(() => this.#options.spawner(command));
+  start(command: () => Command): Promise<ProcessHandle> {
+    return this.#pacer.run(() => this.#options.spawner(command()));
   }
 
   environment(): Record<string, string> {

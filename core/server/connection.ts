@@ -57,7 +57,8 @@ export class Connection {
   readonly #queue: Share;
   readonly #parts: Share;
   #identity: Identity | null = null;
-  #revoked: LimpetError | null = null;
+  /** Aborted, with a `LimpetError`, if it is to end before it is a session. */
+  readonly #away = new AbortController();
   #mux: Mux | null = null;
   #over: Promise<void> | null = null;
   /** What clients are told once the server is going down. */
@@ -113,9 +114,9 @@ export class Connection {
 
   /** Its identity is no longer let in. */
   async revoke(): Promise<void> {
-    this.#revoked = new LimpetError("unauthenticated", "Identity was revoked");
-    if (this.#mux === null) this.#link.abort(this.#revoked);
-    else this.#mux.fail(this.#revoked);
+    const error = new LimpetError("unauthenticated", "Identity was revoked");
+    if (this.#mux === null) this.#sendAway(error);
+    else this.#mux.fail(error);
     await this.#over;
   }
 
@@ -142,14 +143,17 @@ export class Connection {
 
   async close(graceMs?: number): Promise<void> {
     if (this.#mux === null) {
-      this.#link.abort(
-        new LimpetError("shutting_down", "Server is going down"),
-      );
+      this.#sendAway(new LimpetError("shutting_down", "Server is going down"));
     } else {
       await this.#exec.shutdown("shutting_down", graceMs);
       await this.#mux.close("shutting_down");
     }
     await this.#over;
+  }
+
+  #sendAway(error: LimpetError): void {
+    this.#away.abort(error);
+    this.#link.abort(error);
   }
 
   async #run(authenticator: Promise<Authenticator>): Promise<void> {
@@ -159,7 +163,10 @@ export class Connection {
     try {
       mux = await this.#handshake(await authenticator);
     } catch (thrown) {
-      const error = asLimpetError(thrown, "protocol_error", "Handshake");
+      const { aborted, reason } = this.#away.signal;
+      const error: LimpetError = aborted
+        ? reason
+        : asLimpetError(thrown, "protocol_error", "Handshake");
       admission.fail(visit, error.code);
       await turnAway(this.#link, error);
       admission.leave(visit);
@@ -183,11 +190,15 @@ export class Connection {
     const limits = this.#limits;
     const { peerLimits } = await within(
       serverHandshake(link, this.#seated(authenticator), limits, platform),
-      { ms: limits.handshakeTimeoutMs, doing: "Handshake" },
+      {
+        ms: limits.handshakeTimeoutMs,
+        signal: this.#away.signal,
+        doing: "Handshake",
+      },
     );
     await this.#passGate();
     // Between its proof and here, too, it may have been sent away.
-    if (this.#revoked !== null) throw this.#revoked;
+    this.#away.signal.throwIfAborted();
     const mux = new Mux({
       link,
       limits,
@@ -240,7 +251,8 @@ export class Connection {
     if (gate === undefined) return;
     const ms = this.#limits.handshakeTimeoutMs;
     try {
-      await within(gate(), { ms, doing: "Waiting to be let in" });
+      const { signal } = this.#away;
+      await within(gate(), { ms, signal, doing: "Waiting to be let in" });
     } catch (error) {
       const { message } = asLimpetError(error, "refused", "Connecting");
       throw new LimpetError("limit_exceeded", message, { cause: error });

@@ -41,7 +41,8 @@ export interface ServeOptions {
   /**
    * Decides each request to run a command, whatever it comes over:
    * `policyAuthorizer`, or your own. Default: who is let in may run anything that
-   * this program's user may.
+   * this program's user may. What it decides after the session's end, and what
+   * `gate` does, counts for nothing: neither holds up an end.
    */
   readonly authorize?: Authorize;
   /** Told of everything that happens. Must not throw. */
