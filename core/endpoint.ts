@@ -57,6 +57,13 @@ export interface RunningServer extends AsyncDisposable {
   /** Of the certificate at a `tls://` address, as `tls.pin` takes it. */
   readonly fingerprint: string | null;
   readonly server: Server;
+  /**
+   * Shows new connections another certificate, one that was renewed; those that
+   * are open stay as they are. Resolves to its fingerprint. Rejects with
+   * `invalid_argument` if it cannot be used, or if there is no TLS, and the old
+   * one stays.
+   */
+  renewTls(tls?: TlsServerOptions): Promise<string>;
   /** As `Server.close`. */
   close(how?: number | CloseOptions): Promise<void>;
 }
@@ -162,6 +169,17 @@ export async function serveAt(
     address: listener.address,
     fingerprint: tls?.fingerprint ?? null,
     server,
+    async renewTls(given) {
+      if (listener.renewTls === undefined) {
+        throw new LimpetError(
+          "invalid_argument",
+          `There is no certificate at ${listener.address}`,
+        );
+      }
+      const { options, fingerprint } = await serverTls(machine, given);
+      await listener.renewTls(options);
+      return fingerprint;
+    },
     close,
     [Symbol.asyncDispose]: () => close(),
   };

@@ -12,21 +12,24 @@ import type {
   SocketTarget,
   Spawner,
 } from "./ports.ts";
+import type { Validity } from "./tls/failure.ts";
 import type { TlsDialOptions, TlsListenOptions } from "./tls/options.ts";
 
-/** A small file and who may read it. */
-export interface FileContents {
-  readonly text: string;
-  /** Permission bits such as 0o600; null where the system has none. */
-  readonly mode: number | null;
-}
-
-/** Who may change a file or what is in a folder, and which version it is. */
-export interface FileStatus {
+/** Whose a file or a folder is, and what they and others may do with it. */
+export interface FileAccess {
   /** Permission bits such as 0o1755; null where the system has none. */
   readonly mode: number | null;
   /** Null where the system does not say. */
   readonly owner: "self" | "root" | "other" | null;
+}
+
+/** A small file: what it says, and who may read or change just that. */
+export interface FileContents extends FileAccess {
+  readonly text: string;
+}
+
+/** Who may change a file or what is in a folder, and which version it is. */
+export interface FileStatus extends FileAccess {
   /** Another one as soon as the file is another one or has been changed. */
   readonly version: string;
 }
@@ -67,6 +70,16 @@ export interface Files {
   openLog(path: string): Promise<LogFile>;
 }
 
+/** A listener whose certificate can be exchanged, if it has one. */
+export interface MachineListener extends Listener {
+  /**
+   * Meets new connections with this from now on; those that are open stay as they
+   * are. Rejects with `invalid_argument` if it cannot be used, and nothing
+   * changes. Absent where there is no TLS.
+   */
+  readonly renewTls?: (tls: TlsListenOptions) => Promise<void>;
+}
+
 /** See the module's description. */
 export interface Machine {
   /** One variable; undefined too where the runtime does not let us look. */
@@ -84,7 +97,15 @@ export interface Machine {
     signal?: AbortSignal,
     tls?: TlsDialOptions,
   ): Promise<Duplex>;
-  listen(target: SocketTarget, tls?: TlsListenOptions): Promise<Listener>;
+  listen(
+    target: SocketTarget,
+    tls?: TlsListenOptions,
+  ): Promise<MachineListener>;
+  /**
+   * When a server's certificate is good. Rejects with `invalid_argument` if it,
+   * its key or the clients' authorities cannot be used for TLS.
+   */
+  inspectTls(tls: TlsListenOptions): Promise<Validity>;
   readonly spawner: Spawner;
   /** What a server tells its clients. */
   platform(): Platform;

@@ -24,6 +24,13 @@ export interface TlsServerOptions {
   readonly clientCa?: string | readonly string[];
 }
 
+/** The same by the files that they are in; `cert` and `key` together. */
+export interface TlsFiles {
+  readonly cert?: string;
+  readonly key?: string;
+  readonly clientCa?: string;
+}
+
 /** What to listen with. */
 export interface ServerTls {
   readonly options: TlsListenOptions;
@@ -98,6 +105,38 @@ export async function readPem(
   }
   if (!/-----BEGIN [A-Z ]+-----/.test(text)) throw fail("is not in PEM");
   return text;
+}
+
+/** Reads what there is. Throws as {@linkcode readPem} does. */
+export async function readTls(
+  place: Pick<Machine, "env" | "files">,
+  { cert, key, clientCa }: TlsFiles,
+): Promise<TlsServerOptions> {
+  const read = async (path: string | undefined) =>
+    path === undefined
+      ? undefined
+      // One file may hold both.
+      : await readPem(place, path, path === key);
+  return {
+    cert: await read(cert),
+    key: await read(key),
+    clientCa: await read(clientCa),
+  };
+}
+
+/** A certificate is to be renewed so long before its end, in ms. */
+const SOON_MS = 14 * 86_400_000;
+
+/** What to say of a certificate that ends soon or has ended; null for others. */
+export function expiryWarning(notAfter: number, now: number): string | null {
+  if (notAfter - now > SOON_MS) return null;
+  const at = new Date(notAfter).toISOString().replace(".000", "");
+  if (notAfter <= now) return `the certificate has expired, at ${at}`;
+  const days = Math.floor((notAfter - now) / 86_400_000);
+  const left = days === 0
+    ? "today or tomorrow"
+    : `in ${days} day${days === 1 ? "" : "s"}`;
+  return `the certificate expires ${left}, at ${at}`;
 }
 
 interface Own {

@@ -36,7 +36,11 @@ test("a private file is its owner's alone, and so are its new folders", async ()
   expect(modeOf(path)).toBe(0o600);
   expect(modeOf(join(folder, "new"))).toBe(0o700);
   expect(modeOf(join(folder, "new", "er"))).toBe(0o700);
-  expect(await read(path)).toEqual({ text: "secret\n", mode: 0o600 });
+  expect(await read(path)).toEqual({
+    text: "secret\n",
+    mode: 0o600,
+    owner: "self",
+  });
 });
 
 test("a file that is there is left alone", async () => {
@@ -44,7 +48,7 @@ test("a file that is there is left alone", async () => {
   writeFileSync(path, "mine");
   chmodSync(path, 0o644);
   expect(await createPrivate(path, "other")).toBe(false);
-  expect(await read(path)).toEqual({ text: "mine", mode: 0o644 });
+  expect(await read(path)).toMatchObject({ text: "mine", mode: 0o644 });
   expect(readdirSync(folder).filter((name) => name.startsWith("taken")))
     .toEqual(["taken"]);
 });
@@ -78,7 +82,7 @@ test("what replaces a file is private and whole, and links stay links", async ()
   writeFileSync(path, "old");
   chmodSync(path, 0o644);
   await replacePrivate(path, "new");
-  expect(await read(path)).toEqual({ text: "new", mode: 0o600 });
+  expect(await read(path)).toMatchObject({ text: "new", mode: 0o600 });
   const link = join(folder, "link");
   symlinkSync(path, link);
   await replacePrivate(link, "newer");
@@ -86,7 +90,7 @@ test("what replaces a file is private and whole, and links stay links", async ()
   expect(lstatSync(link).isSymbolicLink()).toBe(true);
   const fresh = join(folder, "fresh");
   await replacePrivate(fresh, "first");
-  expect(await read(fresh)).toEqual({ text: "first", mode: 0o600 });
+  expect(await read(fresh)).toMatchObject({ text: "first", mode: 0o600 });
   const texts = Array.from({ length: 20 }, (_, i) => `${i} `.repeat(10_000));
   await Promise.all(texts.map(async (text) => {
     await replacePrivate(fresh, text);

@@ -317,14 +317,18 @@ describe("the token", () => {
       files: {
         read: (path: string) => Promise.resolve(files[path] ?? null),
         createPrivate: (path: string, text: string) => {
-          files[path] = { text, mode: 0o600 };
+          files[path] = { text, mode: 0o600, owner: "self" };
           return Promise.resolve(true);
         },
         openLog: () => Promise.reject(new Error("Not in this test")),
       },
     };
   }
-  const file = (text: string, mode: number | null = 0o600) => ({ text, mode });
+  const file = (text: string, mode: number | null = 0o600): FileContents => ({
+    text,
+    mode,
+    owner: mode === null ? null : "self",
+  });
 
   test("flag before LIMPET_TOKEN_FILE before LIMPET_TOKEN before the default", async () => {
     const files = {

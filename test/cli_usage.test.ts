@@ -36,6 +36,7 @@ async function dry(args: readonly string[], env: Record<string, string> = {}) {
     },
     dial: never,
     listen: never,
+    inspectTls: never,
     spawner: never,
     platform: never,
     stdin: { isTerminal: false, open: never },

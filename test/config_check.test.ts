@@ -2,7 +2,9 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { permissionProblems } from "../core/config/permissions.ts";
-import type { FileStatus } from "../core/machine.ts";
+import type { FileAccess } from "../core/machine.ts";
+import { certificate } from "./support/certificates.ts";
+import { inProcess } from "./support/cli_in_process.ts";
 import { limpet, temporaryFolder } from "./support/cli.ts";
 
 const folder = temporaryFolder();
@@ -81,33 +83,47 @@ describe("limpet config check", () => {
 describe("who else may read or change it", () => {
   const at = "/etc/limpet";
   const path = `${at}/server.json`;
-  type Given = [FileStatus["mode"], FileStatus["owner"]];
-  const problems = (file: Given, folder: Given, hasTokens: boolean) => {
-    const found = new Map([[path, file], [at, folder]]);
-    const status = (path: string) => {
-      const [mode, owner] = found.get(path)!;
-      return Promise.resolve({ mode, owner, version: "" });
-    };
-    const realPath = (path: string) => Promise.resolve(path);
-    return permissionProblems({ status, realPath }, path, hasTokens);
-  };
+  type Given = [FileAccess["mode"], FileAccess["owner"]];
+  const access = ([mode, owner]: Given): FileAccess => ({ mode, owner });
+  const ROOTS: Given = [0o755, "root"];
 
-  test("behind a symbolic link both folders count", async () => {
-    const status = (path: string) =>
-      Promise.resolve({
-        mode: path === "/open" ? 0o777 : path.includes(".json") ? 0o600 : 0o700,
-        owner: "self" as const,
-        version: "",
-      });
-    const problems = (path: string, real: string) => {
-      const realPath = () => Promise.resolve(real);
-      return permissionProblems({ status, realPath }, path, true);
+  /** What is said of a file, with folders that are not root's. */
+  function problems(
+    file: Given,
+    folders: Record<string, Given>,
+    more: { real?: string; home?: string; hasTokens?: boolean } = {},
+  ): Promise<string[]> {
+    const { real = path, home, hasTokens = false } = more;
+    const files = {
+      status: (path: string) =>
+        Promise.resolve({ ...access(folders[path] ?? ROOTS), version: "" }),
+      realPath: (given: string) =>
+        Promise.resolve(given === path ? real : given),
     };
-    expect(await problems("/good/a.json", "/fine/a.json")).toEqual([]);
-    for (const [path, real] of [["/good", "/open"], ["/open", "/good"]]) {
-      const found = await problems(`${path}/a.json`, `${real}/a.json`);
-      expect(found).toEqual([expect.stringContaining("go-w /open")]);
+    return permissionProblems({ files, home }, path, access(file), hasTokens);
+  }
+
+  test("behind a symbolic link all folders of both ways count", async () => {
+    const mine: Given = [0o600, "self"];
+    for (const each of [at, "/etc", "/var/limpet", "/var", "/"]) {
+      const open: Record<string, Given> = { [each]: [0o777, "self"] };
+      expect(await problems(mine, open, { real: "/var/limpet/a.json" }))
+        .toEqual([expect.stringMatching(`go-w ${each}"$`)]);
     }
+  });
+
+  test("folders above count up to the home directory", async () => {
+    const mine: Given = [0o600, "self"];
+    const open: Record<string, Given> = { "/etc": [0o775, "root"] };
+    expect(await problems(mine, open)).toEqual([
+      'a folder above it can be changed by others than its owner (mode 0775): run "chmod go-w /etc"',
+    ]);
+    expect(await problems(mine, { "/etc": [0o755, "other"] })).toEqual([
+      expect.stringMatching(/^a folder above it belongs to another user/),
+    ]);
+    expect(await problems(mine, { "/etc": [0o1777, "root"] })).toEqual([]);
+    expect(await problems(mine, open, { home: at })).toEqual([]);
+    expect(await problems(mine, open, { home: "/etc" })).toHaveLength(1);
   });
 
   test.each<[Given, Given, boolean]>([
@@ -118,7 +134,7 @@ describe("who else may read or change it", () => {
     [[null, null], [null, null], true],
     [[0o600, null], [0o700, null], true],
   ])("%j in %j is fine", async (file, folder, hasTokens) => {
-    expect(await problems(file, folder, hasTokens)).toEqual([]);
+    expect(await problems(file, { [at]: folder }, { hasTokens })).toEqual([]);
   });
 
   test.each<[Given, Given, boolean, RegExp]>([
@@ -131,7 +147,130 @@ describe("who else may read or change it", () => {
     [[0o600, "self"], [0o777, "self"], false, /^its folder can be changed/],
     [[0o600, "self"], [0o755, "other"], false, /^its folder belongs to/],
   ])("%j in %j is not", async (file, folder, hasTokens, message) => {
-    expect(await problems(file, folder, hasTokens))
+    expect(await problems(file, { [at]: folder }, { hasTokens }))
       .toEqual([expect.stringMatching(message)]);
+  });
+});
+
+describe("what it names outside of itself", () => {
+  const check = (path: string) =>
+    inProcess(["config", "check", path], { PATH });
+  const PATH = "/usr/sbin:/usr/bin:/bin";
+  const DAY_MS = 86_400_000;
+
+  test("users, directories and variables, each at its line", async () => {
+    const policy = (policy: object) => ({
+      name: `p${JSON.stringify(policy).length}`,
+      token: `${TOKEN}${JSON.stringify(policy).length}`,
+      policy,
+    });
+    const text = (...policies: object[]) =>
+      JSON.stringify({ identities: policies.map(policy) }, null, 1);
+    const wrong = file("runas", text({ shell: true, runAs: "no-such-user" }));
+    expect(await check(wrong)).toMatchObject({
+      code: 125,
+      stdout: "",
+      stderr:
+        `${wrong}:8:14: identities[0].policy.runAs: Cannot run commands ` +
+        `as no-such-user: there is no such user\nlimpet: ${wrong} has 1 mistake\n`,
+    });
+    const odd = file(
+      "odd",
+      text(
+        { cwd: [join(folder, "none"), folder, join(folder, "no")] },
+        { env: ["LD_*", "LANG", "GIT_*", "L*", "LD_PRELOAD"] },
+        { env: ["LD_PRELOAD", "LANG"], runAs: "root" },
+      ),
+    );
+    const { code, stdout, stderr } = await check(odd);
+    expect(stdout).toContain(`${odd} is fine\n`);
+    expect(code).toBe(0);
+    const at = (line: string) =>
+      line.replace(`${odd}:`, "").replace(/^\d+:\d+: /, "");
+    const lines = stderr.trimEnd().split("\n").map(at);
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^warning: identities\[1\].policy.env\[0\]: this allows nothing: what/,
+      ),
+      expect.stringMatching(
+        /^warning: identities\[1\].policy.env\[2\]: this a/,
+      ),
+      expect.stringMatching(
+        /^warning: identities\[2\].policy.env\[0\]: .*together with runAs/,
+      ),
+      "warning: identities[0].policy.cwd[0]: there is no such directory, and " +
+      "no command starts unless its client asks for another one",
+      "warning: identities[0].policy.cwd[2]: there is no such directory",
+    ]);
+  });
+
+  test("certificates: there, readable, with their key, and for how long", async () => {
+    const pem = await certificate();
+    const other = await certificate();
+    const soon = new Date(Date.now() + 5.5 * DAY_MS);
+    const ends = await certificate({ notAfter: soon });
+    const long = await certificate({
+      notAfter: new Date(Date.now() + 400 * DAY_MS),
+    });
+    const over = await certificate({ notAfter: new Date(Date.now() - 1) });
+    const tls = async (
+      name: string,
+      tls: object,
+      ...made: [string, string, number?][]
+    ) => {
+      const path = file(name, JSON.stringify({ tls }));
+      for (const [name, text, mode = 0o600] of made) {
+        writeFileSync(join(path, "..", name), text, { mode });
+      }
+      const { code, stderr } = await check(path);
+      return { code, said: stderr.replaceAll(join(path, ".."), "") };
+    };
+    const both = { cert: "c.pem", key: "k.pem" };
+    expect(
+      await tls("t1", both, ["c.pem", long.certificate], ["k.pem", long.key]),
+    )
+      .toEqual({ code: 0, said: "" });
+    expect(await tls("t2", both, ["c.pem", pem.certificate])).toEqual({
+      code: 125,
+      said: "/server.json:1:30: tls.key: File /k.pem does not exist\n" +
+        "limpet: /server.json has 1 mistake\n",
+    });
+    expect(
+      (await tls("t3", both, ["c.pem", pem.certificate], ["k.pem", other.key]))
+        .said,
+    ).toMatch(
+      /tls.cert: Cannot be used for TLS: the private key is that of another/,
+    );
+    expect(
+      (await tls("t4", both, ["c.pem", pem.certificate], [
+        "k.pem",
+        pem.key,
+        0o644,
+      ])).said,
+    ).toContain(
+      "tls.key: File /k.pem has a private key and can be read by others",
+    );
+    expect(
+      await tls("t5", both, ["c.pem", ends.certificate], ["k.pem", ends.key]),
+    ).toMatchObject({
+      code: 0,
+      said: expect.stringMatching(
+        /:1:16: warning: tls.cert: the certificate expires in 5 days, at 20/,
+      ),
+    });
+    expect(
+      (await tls("t6", both, ["c.pem", over.certificate], ["k.pem", over.key]))
+        .said,
+    ).toContain("warning: tls.cert: the certificate has expired, at 20");
+    expect((await tls("t7", { cert: "c.pem" })).said)
+      .toContain('tls.cert: "key" is missing, which goes with it');
+    const garbled = pem.certificate.replace(/\n..../, "\nAAAA");
+    expect(
+      (await tls("t8", both, ["c.pem", garbled], ["k.pem", pem.key])).said,
+    ).toContain(
+      "tls.cert: Cannot be used for TLS: the certificate cannot be read",
+    );
+    expect((await tls("t9", { clientCa: "c.pem" }, ["c.pem", "no"])).said)
+      .toContain("tls.clientCa: File /c.pem is not in PEM");
   });
 });

@@ -24,12 +24,17 @@ test("a whole configuration is read as it stands", async () => {
     $schema: "./server.schema.json",
     identities,
     limits: { maxCommands: 7, handshakeTimeoutMs: "1.5s" },
+    tls: { cert: "cert.pem", key: "/etc/key.pem" },
+    drain: "0s",
   });
   expect(await readConfig(text)).toEqual({
     problems: [],
+    warnings: [],
     config: {
       identities,
       limits: { maxCommands: 7, handshakeTimeoutMs: 1_500 },
+      tls: { cert: "cert.pem", key: "/etc/key.pem" },
+      drainMs: 0,
     },
   });
   const empty = { identities: null, limits: {} };
@@ -86,7 +91,7 @@ test("every mistake at once, each with its line, in their order", async () => {
     "to 2147483647; write 65536",
     "server.json:12:55: limits.windowBytes: this key is there twice",
     "server.json:13:3: __proto__: there is no such key; there are $schema, " +
-    "identities, limits, audit",
+    "identities, limits, audit, tls, drain",
   ]);
 });
 

@@ -188,7 +188,7 @@ describe("many at once", () => {
       mode: 0o600,
     });
     chmodSync(path, 0o600);
-    const place_ = { files: machine.files };
+    const place_ = { files: machine.files, env: machine.env };
     const entry = (name: string) => ({
       name,
       token: `token-of-${name}-${own}`,

@@ -70,29 +70,36 @@ describe(`serve with policies on ${THIS_RUNTIME}`, () => {
   });
 
   test("as another user, or not at all", async () => {
-    const policy = { commands: [["id", "**"], ["env"]], runAs: "daemon" };
-    const path = configure(policy);
+    const commands = [["id", "**"], ["env"], ["pwd"]];
+    const path = configure({ commands, runAs: "daemon" });
     if (process.getuid?.() !== 0) {
       const { code, stderr } = await limpet(["serve", "--config", path]);
-      expect(code).not.toBe(0);
+      expect(code).toBe(125);
       expect(stderr).toContain(
-        "Cannot run commands as daemon: the server must be started as root",
+        "identities[0].policy.runAs: Cannot run commands as daemon: the server must be started as root",
       );
       return;
     }
     const { running, address } = await serve(path);
-    const [user, groups, env, missing, root] = await Promise.all([
+    const [user, groups, env, missing, root, pwd] = await Promise.all([
       exec(CI, address, "--", "id", "-un"),
       exec(CI, address, "--", "id", "-Gn"),
       exec(CI, address, "--", "env"),
       exec(CI, address, "--", "id", "--no-such-flag"),
       exec(ADMIN, address, "--", "id", "-u"),
+      exec(CI, address, "--", "pwd"),
     ]);
     expect(user).toMatchObject({ code: 0, stdout: "daemon\n" });
     expect(groups.stdout).toBe("daemon\n");
     expect(env.stdout.split("\n")).toEqual(
-      expect.arrayContaining(["USER=daemon", "LOGNAME=daemon"]),
+      expect.arrayContaining([
+        "USER=daemon",
+        "LOGNAME=daemon",
+        "PATH=/usr/local/bin:/usr/bin:/bin",
+      ]),
     );
+    const [home] = /^HOME=.*$/m.exec(env.stdout)!;
+    expect(`HOME=${pwd.stdout.trim()}`).toBe(home);
     expect(env.stdout).not.toContain("LIMPET");
     expect(env.stdout).not.toContain("DENO_DIR");
     expect(missing.code).toBe(1);
@@ -104,9 +111,9 @@ describe(`serve with policies on ${THIS_RUNTIME}`, () => {
   test("a user who is not there is told at the start", async () => {
     const path = configure({ shell: true, runAs: "no-such-user" });
     const { code, stderr } = await limpet(["serve", "--config", path]);
-    expect(code).not.toBe(0);
+    expect(code).toBe(125);
     expect(stderr).toContain(
-      "Cannot run commands as no-such-user: there is no such user",
+      "identities[0].policy.runAs: Cannot run commands as no-such-user: there is no such user",
     );
   });
 });

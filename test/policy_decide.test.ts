@@ -2,7 +2,11 @@ import { describe, expect, test } from "vitest";
 import type { LimpetError } from "../core/errors.ts";
 import type { ExecRequest } from "../core/exec/request.ts";
 import { decide, type PolicyFacts } from "../core/policy/decide.ts";
-import { allowsVariable, entryProblem } from "../core/policy/environment.ts";
+import {
+  allowsVariable,
+  entryProblem,
+  matchesNothing,
+} from "../core/policy/environment.ts";
 import { matches, patternProblem } from "../core/policy/pattern.ts";
 import type { Policy } from "../core/policy/policy.ts";
 
@@ -221,6 +225,13 @@ describe("under a policy", () => {
     expect(outcome(policy, {}, { roots })).toMatchObject({
       request: { cwd: "/data/app" },
     });
+    // The first one is the default, and no other is in its place.
+    expect(outcome(policy, {}, { roots: [null, "/tmp"] })).toMatchObject({
+      request: { cwd: "/srv/app" },
+    });
+    expect(
+      outcome(policy, { cwd: "x" }, { cwd: "/tmp", roots: [null, "/tmp"] }),
+    ).toMatchObject({ request: { cwd: "/tmp" } });
     const root = outcome({ ...ALL, cwd: ["/"] }, { cwd: "x" }, {
       cwd: "/etc",
       roots: ["/"],
@@ -271,4 +282,18 @@ describe("under a policy", () => {
       expect(message).not.toMatch(OBEYED);
     }
   });
+});
+
+test("entries that allow nothing are known, and no others", () => {
+  for (
+    const entry of ["LD_*", "NODE_*", "PYTHON*", "GIT_*", "BASH*", "npm_*"]
+  ) {
+    expect(matchesNothing(entry), entry).toBe(true);
+    expect(allowsVariable([entry], `${entry.slice(0, -1)}X`)).toBe(false);
+  }
+  for (
+    const entry of ["*", "L*", "LC_*", "CI_*", "GO*", "HOM*", "LD_PRELOAD"]
+  ) {
+    expect(matchesNothing(entry), entry).toBe(false);
+  }
 });

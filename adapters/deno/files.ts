@@ -10,6 +10,7 @@
  */
 
 import type {
+  FileAccess,
   FileContents,
   Files,
   FileStatus,
@@ -30,12 +31,9 @@ export const files: Files = {
 async function read(path: string): Promise<FileContents | null> {
   try {
     using file = await Deno.open(path);
-    // Of the open file, so that mode and text belong together.
-    const { mode } = await file.stat();
-    return {
-      text: await new Response(file.readable).text(),
-      mode: mode === null ? null : mode & 0o7777,
-    };
+    // Of the open file, so that they and the text belong together.
+    const access = accessOf(await file.stat());
+    return { ...access, text: await new Response(file.readable).text() };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
@@ -97,21 +95,26 @@ async function syncFolder(path: string): Promise<void> {
 
 async function status(path: string): Promise<FileStatus | null> {
   try {
-    const { ino, size, mtime, ctime, mode, uid } = await Deno.stat(path);
+    const found = await Deno.stat(path);
+    const { ino, size, mtime, ctime } = found;
     const version = [ino, size, mtime?.getTime(), ctime?.getTime()].join(" ");
-    const own = ownUid();
-    const owner = uid === 0 && own !== 0
-      ? "root"
-      : uid === null || own === null
-      ? null
-      : uid === own
-      ? "self"
-      : "other";
-    return { mode: mode === null ? null : mode & 0o7777, owner, version };
+    return { ...accessOf(found), version };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }
+}
+
+function accessOf({ mode, uid }: Deno.FileInfo): FileAccess {
+  const own = ownUid();
+  const owner = uid === 0 && own !== 0
+    ? "root"
+    : uid === null || own === null
+    ? null
+    : uid === own
+    ? "self"
+    : "other";
+  return { mode: mode === null ? null : mode & 0o7777, owner };
 }
 
 async function remove(path: string): Promise<boolean> {

@@ -10,7 +10,7 @@ import {
   encodingOfLocale,
 } from "../../core/text/locale.ts";
 import { files } from "./files.ts";
-import { dial, listen } from "./socket.ts";
+import { dial, inspectTls, listen } from "./socket.ts";
 import { spawner } from "./spawn.ts";
 
 const IS_WINDOWS = Deno.build.os === "windows";
@@ -27,6 +27,7 @@ export const machine: Machine = {
   files,
   dial,
   listen,
+  inspectTls,
   spawner,
   platform: () => ({
     os: Deno.build.os,

@@ -10,8 +10,10 @@
 
 import { connectError } from "../../core/adapter/os_error.ts";
 import { LimpetError } from "../../core/errors.ts";
-import type { Duplex, Listener, SocketTarget } from "../../core/ports.ts";
+import type { MachineListener } from "../../core/machine.ts";
+import type { Duplex, SocketTarget } from "../../core/ports.ts";
 import { formatTarget } from "../../core/target.ts";
+import type { Validity } from "../../core/tls/failure.ts";
 import type {
   TlsDialOptions,
   TlsListenOptions,
@@ -31,8 +33,8 @@ export async function dial(
 ): Promise<Duplex> {
   signal?.throwIfAborted();
   if (target.kind === "tls") {
-    const { dialTls } = await import("./tls.ts");
-    return await dialTls(target, required(tls), signal);
+    const { tls: ours } = await import("./tls.ts");
+    return await ours.dial(target, required(tls), signal);
   }
   try {
     const conn = target.kind !== "unix"
@@ -56,10 +58,15 @@ export async function dial(
 export async function listen(
   target: SocketTarget,
   tls?: TlsListenOptions,
-): Promise<Listener> {
+): Promise<MachineListener> {
   if (target.kind !== "tls") return await listenPlain(target);
-  const { listenTls } = await import("./tls.ts");
-  return await listenTls(target, required(tls));
+  const { tls: ours } = await import("./tls.ts");
+  return await ours.listen(target, required(tls));
+}
+
+/** See `Machine.inspectTls`. */
+export async function inspectTls(tls: TlsListenOptions): Promise<Validity> {
+  return await (await import("./tls.ts")).tls.inspectTls(tls);
 }
 
 function required<Options>(options: Options | undefined): Options {

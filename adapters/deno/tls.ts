@@ -8,16 +8,11 @@
  */
 
 import type { Socket } from "node:net";
-import type { Duplex, Listener, SocketTarget } from "../../core/ports.ts";
-import type {
-  TlsDialOptions,
-  TlsListenOptions,
-} from "../../core/tls/options.ts";
-import { dial, type TlsTarget } from "../tls/dial.ts";
-import { listen } from "../tls/listen.ts";
-import type { Flow, TlsRuntime } from "../tls/runtime.ts";
+import { type Tls, tlsOver } from "../tls/mod.ts";
+import type { Flow } from "../tls/runtime.ts";
 
-const runtime: TlsRuntime = {
+/** See {@linkcode Tls}. */
+export const tls: Tls = tlsOver({
   async systemRoots(): Promise<readonly string[]> {
     const tls = await import("node:tls") as unknown as NewerTls;
     // Named, never left to the default: connections without roots of their own
@@ -48,7 +43,7 @@ const runtime: TlsRuntime = {
     };
   },
   canExport: false,
-};
+});
 
 /** What the types of our oldest Node do not have yet. */
 interface NewerTls {
@@ -59,21 +54,4 @@ interface NewerTls {
 interface Handle {
   readStart(): void;
   readStop(): void;
-}
-
-/** Connects over TLS. */
-export function dialTls(
-  target: TlsTarget,
-  options: TlsDialOptions,
-  signal?: AbortSignal,
-): Promise<Duplex> {
-  return dial(runtime, target, options, signal);
-}
-
-/** Listens for TLS connections. */
-export function listenTls(
-  target: SocketTarget,
-  options: TlsListenOptions,
-): Promise<Listener> {
-  return listen(runtime, target, options);
 }

@@ -16,6 +16,7 @@ import {
 import { dirname } from "node:path";
 import process from "node:process";
 import type {
+  FileAccess,
   FileContents,
   Files,
   FileStatus,
@@ -38,12 +39,9 @@ async function read(path: string): Promise<FileContents | null> {
   try {
     const file = await open(path);
     try {
-      // Of the open file, so that mode and text belong together.
-      const { mode } = await file.stat();
-      return {
-        text: await file.readFile("utf8"),
-        mode: process.platform === "win32" ? null : mode & 0o7777,
-      };
+      // Of the open file, so that they and the text belong together.
+      const access = accessOf(await file.stat());
+      return { ...access, text: await file.readFile("utf8") };
     } finally {
       await file.close();
     }
@@ -107,20 +105,26 @@ async function status(path: string): Promise<FileStatus | null> {
     const found = await stat(path, { bigint: true });
     const version = [found.ino, found.size, found.mtimeNs, found.ctimeNs]
       .join(" ");
-    if (process.platform === "win32") {
-      return { mode: null, owner: null, version };
-    }
-    const uid = Number(found.uid);
-    const owner = uid === process.getuid?.()
-      ? "self"
-      : uid === 0
-      ? "root"
-      : "other";
-    return { mode: Number(found.mode) & 0o7777, owner, version };
+    return { ...accessOf(found), version };
   } catch (error) {
     if (codeOf(error) === "ENOENT") return null;
     throw error;
   }
+}
+
+function accessOf(
+  { mode, uid }: {
+    readonly mode: number | bigint;
+    readonly uid: number | bigint;
+  },
+): FileAccess {
+  if (process.platform === "win32") return { mode: null, owner: null };
+  const owner = Number(uid) === process.getuid?.()
+    ? "self"
+    : Number(uid) === 0
+    ? "root"
+    : "other";
+  return { mode: Number(mode) & 0o7777, owner };
 }
 
 async function remove(path: string): Promise<boolean> {

@@ -12,7 +12,7 @@ import {
   encodingOfLocale,
 } from "../../core/text/locale.ts";
 import { files } from "./files.ts";
-import { dial, listen } from "./socket.ts";
+import { dial, inspectTls, listen } from "./socket.ts";
 import { spawner } from "./spawn.ts";
 
 const IS_WINDOWS = process.platform === "win32";
@@ -31,6 +31,7 @@ export const machine: Machine = {
   files,
   dial,
   listen,
+  inspectTls,
   spawner,
   platform: () => ({
     os: IS_WINDOWS ? "windows" : process.platform,

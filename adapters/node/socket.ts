@@ -5,7 +5,9 @@
  */
 
 import { LimpetError } from "../../core/errors.ts";
-import type { Duplex, Listener, SocketTarget } from "../../core/ports.ts";
+import type { MachineListener } from "../../core/machine.ts";
+import type { Duplex, SocketTarget } from "../../core/ports.ts";
+import type { Validity } from "../../core/tls/failure.ts";
 import type {
   TlsDialOptions,
   TlsListenOptions,
@@ -23,18 +25,23 @@ export async function dial(
   tls?: TlsDialOptions,
 ): Promise<Duplex> {
   if (target.kind !== "tls") return await connectTo(target, duplexOf, signal);
-  const { dialTls } = await import("./tls.ts");
-  return await dialTls(target, required(tls), signal);
+  const { tls: ours } = await import("./tls.ts");
+  return await ours.dial(target, required(tls), signal);
 }
 
 /** Listens. Rejects with a `LimpetError` `connection_failed`. */
 export async function listen(
   target: SocketTarget,
   tls?: TlsListenOptions,
-): Promise<Listener> {
+): Promise<MachineListener> {
   if (target.kind !== "tls") return await listenPlain(target);
-  const { listenTls } = await import("./tls.ts");
-  return await listenTls(target, required(tls));
+  const { tls: ours } = await import("./tls.ts");
+  return await ours.listen(target, required(tls));
+}
+
+/** See `Machine.inspectTls`. */
+export async function inspectTls(tls: TlsListenOptions): Promise<Validity> {
+  return await (await import("./tls.ts")).tls.inspectTls(tls);
 }
 
 function required<Options>(options: Options | undefined): Options {

@@ -7,11 +7,11 @@
 import type { Socket } from "node:net";
 import type { Server, TLSSocket } from "node:tls";
 import { lostError } from "../../core/adapter/os_error.ts";
-import { LimpetError } from "../../core/errors.ts";
+import type { LimpetError } from "../../core/errors.ts";
+import type { MachineListener } from "../../core/machine.ts";
 import type {
   ClientCertificate,
   Duplex,
-  Listener,
   SocketTarget,
 } from "../../core/ports.ts";
 import { serverTlsError } from "../../core/tls/failure.ts";
@@ -19,6 +19,7 @@ import type { TlsListenOptions } from "../../core/tls/options.ts";
 import { osError } from "../node/errors.ts";
 import { listenPlain } from "../node/listener.ts";
 import { exporterOf, tlsDuplex } from "./connection.ts";
+import { inspectTls } from "./identity.ts";
 import type { TlsRuntime } from "./runtime.ts";
 
 /** SHA-256. */
@@ -33,38 +34,13 @@ export async function listen(
   runtime: TlsRuntime,
   target: SocketTarget,
   options: TlsListenOptions,
-): Promise<Listener> {
-  const { createHash, X509Certificate } = await import("node:crypto");
-  const { createServer } = await import("node:tls");
+): Promise<MachineListener> {
+  const { createHash } = await import("node:crypto");
   const hash: Hash = (bytes) =>
     Uint8Array.from(createHash("sha256").update(bytes).digest());
-  const { certificate, key } = options.identity;
-  let server: Server;
-  let serverCertificateHash: Uint8Array;
-  try {
-    serverCertificateHash = hash(new X509Certificate(certificate).raw);
-    server = createServer({
-      cert: certificate,
-      key,
-      minVersion: "TLSv1.3",
-      // The deadline is the one of whoever takes the connection.
-      handshakeTimeout: 0x7fff_ffff,
-      ...(options.clientRoots === undefined ? {} : {
-        ca: [...options.clientRoots],
-        requestCert: true,
-        rejectUnauthorized: true,
-      }),
-    });
-  } catch (cause) {
-    throw new LimpetError(
-      "invalid_argument",
-      "The certificate and its key cannot be used for TLS: " +
-        (cause instanceof Error ? cause.message : String(cause)),
-      { cause },
-    );
-  }
-  const handshakes = new Handshakes(server);
-  return await listenPlain(target, (raw): Duplex => {
+  let shown = await showing(options, hash);
+  const listener = await listenPlain(target, (raw): Duplex => {
+    const { handshakes, serverCertificateHash } = shown;
     const { secure, socket } = handshakes.begin(raw);
     const info = {
       serverCertificateHash,
@@ -75,6 +51,41 @@ export async function listen(
     };
     return tlsDuplex({ raw, secure, info, explain: serverTlsError }, runtime);
   });
+  return {
+    ...listener,
+    async renewTls(options) {
+      shown = await showing(options, hash);
+    },
+  };
+}
+
+/** What connections are met with; those under way keep what they began with. */
+interface Shown {
+  readonly handshakes: Handshakes;
+  readonly serverCertificateHash: Uint8Array;
+}
+
+async function showing(options: TlsListenOptions, hash: Hash): Promise<Shown> {
+  await inspectTls(options);
+  const { X509Certificate } = await import("node:crypto");
+  const { createServer } = await import("node:tls");
+  const { identity: { certificate, key }, clientRoots } = options;
+  const server = createServer({
+    cert: certificate,
+    key,
+    minVersion: "TLSv1.3",
+    // The deadline is the one of whoever takes the connection.
+    handshakeTimeout: 0x7fff_ffff,
+    ...(clientRoots === undefined ? {} : {
+      ca: [...clientRoots],
+      requestCert: true,
+      rejectUnauthorized: true,
+    }),
+  });
+  return {
+    handshakes: new Handshakes(server),
+    serverCertificateHash: hash(new X509Certificate(certificate).raw),
+  };
 }
 
 function clientOf(

@@ -7,7 +7,10 @@
 import { defaultConfigPath, loadConfig } from "../config/load.ts";
 import { SERVER_SCHEMA } from "../config/schema.ts";
 import { summaryOf } from "../config/summary.ts";
+import { policyFindings, tlsFindings } from "../config/surroundings.ts";
 import { LimpetError } from "../errors.ts";
+import { inherited } from "../exec/environment.ts";
+import { findAccount, findUser } from "../policy/run_as.ts";
 import { checkAction } from "./actions.ts";
 import { parseArguments, usageError } from "./args.ts";
 import { ownWords } from "./codecs.ts";
@@ -42,19 +45,41 @@ async function check(runtime: CliRuntime, path: string): Promise<number> {
       `Cannot check ${path}: there is no such file`,
     );
   }
-  const { config, problems } = loaded;
-  if (config !== null) {
+  const { config } = loaded;
+  const found = config === null ? [loaded] : [
+    loaded,
+    await policyFindings(
+      loaded,
+      runtime.files,
+      (user) => lookUp(runtime, user),
+    ),
+    await tlsFindings(loaded, runtime),
+  ];
+  const problems = found.flatMap((each) => each.problems);
+  const warnings = found.flatMap((each) => each.warnings);
+  // For editors and scripts: nothing before the file.
+  const lines = [...problems, ...warnings];
+  if (lines.length > 0) {
+    const text = await ownWords(runtime, `${lines.join("\n")}\n`);
+    await runtime.stderr.write(text);
+  }
+  if (config !== null && problems.length === 0) {
     const summary = summaryOf(config, Date.now());
     return await print(runtime, [`${path} is fine`, ...summary]);
   }
-  // As compilers have it, for editors and scripts: nothing before the file.
-  const lines = await ownWords(runtime, `${problems.join("\n")}\n`);
-  await runtime.stderr.write(lines);
   const report = new Reporter(runtime, "info");
   const mistakes = problems.length === 1 ? "mistake" : "mistakes";
   report.error(`${path} has ${problems.length} ${mistakes}`);
   await report.flush();
   return ExitStatus.REFUSED;
+}
+
+/** Whoever looks need not be root, as the server has to be. */
+async function lookUp(runtime: CliRuntime, user: string): Promise<void> {
+  const environment = inherited(runtime.environment());
+  if (runtime.isRoot() === false) {
+    await findUser(user, { spawner: runtime.spawner, environment });
+  } else await findAccount(user, runtime.spawner, environment);
 }
 
 async function print(

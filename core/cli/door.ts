@@ -7,7 +7,8 @@
 import { findOrMakeHostKey } from "../config/host_key.ts";
 import { LastUses } from "../config/last_use.ts";
 import { LiveIdentities } from "../config/live.ts";
-import { loadConfig } from "../config/load.ts";
+import { loadConfig, type Loaded } from "../config/load.ts";
+import type { Findings } from "../config/surroundings.ts";
 import type { ServerConfig } from "../config/types.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import type { Server } from "../server.ts";
@@ -23,7 +24,7 @@ const LOOK_MS = 1_000;
 /** See the module's description. */
 export interface Door {
   readonly authenticator: LiveIdentities;
-  /** What the configuration says, if there is one. */
+  /** What the configuration said at the start, if there is one. */
   readonly config: ServerConfig | null;
   /** `token in FILE` or `2 identities in FILE`. */
   readonly words: string;
@@ -33,11 +34,15 @@ export interface Door {
   close(): Promise<void>;
 }
 
-/** Throws `invalid_argument` for mistakes in the configuration. */
+/**
+ * `examine` looks at what the configuration names outside of itself, whenever it
+ * is read. Throws `invalid_argument` for mistakes.
+ */
 export async function openDoor(
   runtime: CliRuntime,
   args: Arguments,
   report: Reporter,
+  examine: (loaded: Loaded) => Promise<Findings>,
 ): Promise<Door> {
   const path = configPath(runtime, args);
   const config = await startConfig(runtime, args, path, report);
@@ -65,9 +70,11 @@ export async function openDoor(
   );
   const named = () => authenticator.config?.identities?.map(({ name }) => name);
   const authenticator = await LiveIdentities.open({
-    files: runtime.files,
+    place: runtime,
     path,
     token,
+    examine,
+    warn: (message) => report.warn(message),
     hostKey: () => findOrMakeHostKey(runtime),
     tell: (message) => report.info(message),
     used: (name, peer) => {

@@ -8,8 +8,8 @@ import type { Server } from "../server.ts";
 import type { Reporter } from "./report.ts";
 import type { StopRequests } from "./stop_signals.ts";
 
-/** How long commands may go on when the server is told to end. */
-export const DEFAULT_DRAIN = "30s";
+/** How long commands may go on when the server is told to end, in ms. */
+export const DEFAULT_DRAIN_MS = 30_000;
 
 /** From SIGTERM to SIGKILL for whoever does not want to wait, in ms. */
 const HURRIED_GRACE_MS = 2_000;

@@ -62,8 +62,9 @@ says continue: what is lost is then counted.
 
 SIGTERM and Ctrl-C end it: no more commands begin, clients are told, and what
 runs has --drain to come to its end; again ends what runs at once, and a third
-time kills it. SIGHUP reads the token again and leaves sessions alone, but ends
-a server that stands on a terminal or on --stdio. Its exit status is 0.
+time kills it. SIGHUP reads token, configuration and certificate again, and says
+what came of each; sessions stay. But it ends a server that stands on a terminal
+or on --stdio.
 
 With --raw it is the lesson's server instead: what one recv brings is a command,
 and there is no token, so everybody on this machine can run commands as you. A
@@ -175,8 +176,10 @@ it over ssh:
 const CONFIG = `Usage: limpet config check [FILE]
        limpet config schema
 
-check tells whether the server's configuration FILE is right, and who may do
-what by it; if not, every mistake in it with its line. schema prints the JSON
+check tells whether the server's configuration FILE is right, with the users and
+files that it names, and who may do what by it; if not, every mistake in it with
+its line. What is right and hardly meant is a warning, also on stderr: an end
+that is near, a directory that is not there. schema prints the JSON
 Schema of the file, for editors: save it, and name it in the file's "$schema".
 The default FILE is server.json where the token is (limpet help token).
 
@@ -199,10 +202,18 @@ limits      what clients may make the server hold, by the names that the schema
             lists, with what each is by default
 audit       a log with a line of JSON per event: { "file": "/var/log/x.log",
             "onFailure": "continue" }, as --audit and --audit-failure
+tls         what to show at a tls:// address, as --cert, --key and --client-ca:
+            { "cert": "cert.pem", "key": "key.pem", "clientCa": "ca.pem" }
+drain       how long commands may go on when the server ends, as --drain: "30s"
 
-The file, and the folder that it is in, must belong to whoever runs the server,
-or to root, and be changed by nobody else. If there are tokens in it, nobody
-else may read it either (mode 0600).
+Flags come before the file. Paths in it are from its own folder on. A server
+that runs takes over a change of the identities at once; of drain, too, of tls
+at SIGHUP, of limits and audit when it is started again.
+
+The file, and the folders above it up to the home directory, must belong to
+whoever runs the server, or to root, and be changed by nobody else; a folder
+like /tmp, where nobody can exchange another's files, is fine. If there are
+tokens in it, nobody else may read it either (mode 0600).
 `;
 
 const POLICY = `Policies: what an identity may run
@@ -224,9 +235,10 @@ shell       true: any line may be run in the shell. Default: false
 forced      what is run in place of whatever is asked for: a list of words, or a
             line for the shell. LIMPET_ORIGINAL_COMMAND has what was asked for,
             as JSON: a list of words, or a string for a line
-cwd         where commands may start, with all below; the first is the default.
-            No jail: a command goes where its user may. Default: the client
-            cannot choose
+cwd         where commands may start, with all below. The first is the default,
+            and has to be there. No jail: a command goes where its user may.
+            Without it the client cannot choose, and commands start where the
+            server was started, with runAs at home (or in /)
 env         variables the client may set. A * at the end covers others, but none
             that make programs load code, such as LD_PRELOAD, NODE_OPTIONS or
             BASH_ENV: those only by their whole names. PATH and LIMPET_* never
@@ -234,8 +246,10 @@ stdin       false: no input
 maxCommands, maxRuntime, maxOutput
             at once, over all sessions; the time and the bytes of each. What
             runs longer or writes more is ended. Default: no limit
-runAs       the user that commands run as. The server must run as root, and have
-            setpriv(1)
+runAs       the user that commands run as, as after a login: their groups, HOME,
+            USER, SHELL, and a PATH of /usr/local/bin:/usr/bin:/bin (for root,
+            with each sbin). Looked up whenever the file is read. The server must
+            run as root, and have setpriv(1)
 `;
 
 const CONFIG_STATUS = `
@@ -274,10 +288,12 @@ tls://host:port is TLS 1.3, on port 8090 unless another is named:
   limpet serve tls://0.0.0.0            on the one machine
   limpet exec tls://box -- uname -a     on the other
 
-The server shows --cert FILE with its --key FILE (PEM). Without them it makes a
-key and a certificate on first start, in tls.pem beside the token, and prints the
-fingerprint of the certificate at every start. With --client-ca FILE only
-clients get in that have a certificate of that authority, and the token.
+The server shows --cert FILE with its --key FILE (PEM), or those of its
+configuration. Without them it makes a key and a certificate on first start, in
+tls.pem beside the token, and prints the fingerprint of the certificate at every
+start. At SIGHUP it reads them again, for new connections; if they cannot be
+used, the old ones stay. With --client-ca FILE only clients get in that have a
+certificate of that authority, and the token.
 
 The client believes a server, by the first of these that there is:
   --pin sha256:HASH  whose certificate has this fingerprint, whoever signed it;

@@ -4,7 +4,9 @@
  * @module
  */
 
+import type { Loaded } from "../config/load.ts";
 import type { LiveIdentities } from "../config/live.ts";
+import { type Findings, policyFindings } from "../config/surroundings.ts";
 import { LimpetError } from "../errors.ts";
 import type { Authorize } from "../exec/authorized.ts";
 import { inherited } from "../exec/environment.ts";
@@ -13,25 +15,44 @@ import { type Account, findAccount } from "../policy/run_as.ts";
 import type { CliRuntime } from "./runtime.ts";
 
 /**
- * Decides by what the configuration says at the moment. Throws `unsupported` if
- * it names a user whom commands cannot be run as.
+ * The users as whom commands run. They are looked up when the configuration is
+ * read: at the start, at SIGHUP, and when it has changed.
  */
-export async function openPolicies(
+export class Accounts {
+  readonly #runtime: CliRuntime;
+  #found = new Map<string, Promise<Account>>();
+
+  constructor(runtime: CliRuntime) {
+    this.#runtime = runtime;
+  }
+
+  /** Rejects with `unsupported` for one as whom commands cannot be run. */
+  of(user: string): Promise<Account> {
+    const known = this.#found.get(user);
+    if (known !== undefined) return known;
+    const { spawner } = this.#runtime;
+    const environment = inherited(this.#runtime.environment());
+    const found = findAccount(user, spawner, environment);
+    this.#found.set(user, found);
+    // Whoever asks next may have more luck.
+    found.catch(() => this.#found.delete(user));
+    return found;
+  }
+
+  /** Looks everybody up anew whom the configuration names. */
+  examine(loaded: Loaded): Promise<Findings> {
+    this.#found = new Map();
+    const { files } = this.#runtime;
+    return policyFindings(loaded, files, (user) => this.of(user));
+  }
+}
+
+/** Decides by what the configuration says at the moment. */
+export function policiesOf(
   runtime: CliRuntime,
   identities: LiveIdentities,
-): Promise<Authorize> {
-  const accounts = new Map<string, Account>();
-  const accountOf = async (user: string) => {
-    const known = accounts.get(user);
-    if (known !== undefined) return known;
-    const environment = inherited(runtime.environment());
-    const found = await findAccount(user, runtime.spawner, environment);
-    accounts.set(user, found);
-    return found;
-  };
-  for (const { policy } of identities.config?.identities ?? []) {
-    if (policy?.runAs !== undefined) await accountOf(policy.runAs);
-  }
+  accounts: Accounts,
+): Authorize {
   return policyAuthorizer({
     policyOf(identity) {
       const entry = identities.entryOf(identity);
@@ -41,6 +62,6 @@ export async function openPolicies(
       throw new LimpetError("refused", message);
     },
     realPath: (path) => runtime.files.realPath(path),
-    accountOf,
+    accountOf: (user) => accounts.of(user),
   });
 }

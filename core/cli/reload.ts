@@ -18,13 +18,21 @@ export function hangsUpWithTerminal(runtime: CliRuntime): boolean {
     .some(({ isTerminal }) => isTerminal);
 }
 
+/** One of the things that are read again. */
+export interface Reading {
+  /** Of which the old one stays if it cannot be. */
+  readonly what: string;
+  /** Resolves to what there is now, in words. */
+  readonly again: () => Promise<string>;
+}
+
 /**
- * Calls `reload` upon every SIGHUP, one after another, and says what came of
- * it: what it resolves to, or why all stays as it was.
+ * Reads all that `reload` gives, one after another, upon every SIGHUP, and says
+ * what came of each: they do not depend on one another.
  */
 export function reloadOnHangup(
   runtime: CliRuntime,
-  reload: () => Promise<string>,
+  reload: () => readonly Reading[],
   report: Reporter,
 ): void {
   let last = Promise.resolve();
@@ -34,11 +42,13 @@ export function reloadOnHangup(
     if (waiting > 1) return;
     waiting++;
     last = last.then(async () => {
-      try {
-        report.info(`read again: ${await reload()}`);
-      } catch (thrown) {
-        const error = asLimpetError(thrown, "refused", "Reading it again");
-        report.error(`the old configuration stays: ${error.message}`);
+      for (const { what, again } of reload()) {
+        try {
+          report.info(`read again: ${await again()}`);
+        } catch (thrown) {
+          const error = asLimpetError(thrown, "refused", "Reading it again");
+          report.error(`the old ${what} stays: ${error.message}`);
+        }
       }
       waiting--;
     });

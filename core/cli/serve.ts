@@ -29,11 +29,11 @@ import { auditEntry, openAudit, readAuditFlags } from "./audit.ts";
 import type { Door } from "./door.ts";
 import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
-import { DEFAULT_DRAIN, goDown } from "./go_down.ts";
+import { DEFAULT_DRAIN_MS, goDown } from "./go_down.ts";
 import { outliveErrors } from "./last_resort.ts";
 import { serverLimits } from "./limits.ts";
 import { serveRaw } from "./raw_serve.ts";
-import { hangsUpWithTerminal, reloadOnHangup } from "./reload.ts";
+import { hangsUpWithTerminal, type Reading, reloadOnHangup } from "./reload.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { STOP_SIGNALS, stopRequests } from "./stop_signals.ts";
@@ -62,19 +62,37 @@ export async function serveCommand(
   if (!isTls) refuseTlsFlags(args);
   const limits = serverLimits(args);
   const auditFlags = readAuditFlags(args);
-  const drainMs = parseDuration(
-    args.value("drain") ?? DEFAULT_DRAIN,
-    "--drain",
-  );
+  const drain = args.value("drain");
+  const drainFlag = drain === undefined
+    ? undefined
+    : parseDuration(drain, "--drain");
   const { openDoor } = await import("./door.ts");
   const served = await servedPlatform(runtime, args.value("encoding"), report);
   report.debug(`commands speak ${served.platform.encoding}`);
-  const tls = isTls
-    ? await (await import("./tls.ts")).serverTlsFlags(runtime, args, report)
-    : undefined;
-  const door = await openDoor(runtime, args, report);
-  const { openPolicies } = await import("./policies.ts");
-  const authorize = await openPolicies(runtime, door.authenticator);
+  const { Accounts, policiesOf } = await import("./policies.ts");
+  const accounts = new Accounts(runtime);
+  const door = await openDoor(
+    runtime,
+    args,
+    report,
+    (loaded) => accounts.examine(loaded),
+  );
+  const { authenticator } = door;
+  const authorize = policiesOf(runtime, authenticator, accounts);
+  const drainMs = () =>
+    drainFlag ?? authenticator.config?.drainMs ?? DEFAULT_DRAIN_MS;
+  const certificate = async () => {
+    const { serverTlsOptions } = await import("./server_tls.ts");
+    const configured = authenticator.config?.tls ?? {};
+    return await serverTlsOptions(runtime, args, configured, report);
+  };
+  const tls = isTls ? await certificate() : undefined;
+  if (!isTls && !stdio && door.config?.tls !== undefined) {
+    report.warn(
+      `nothing is encrypted at ${address}: the certificate of the ` +
+        "configuration is for an ADDRESS that begins with tls://",
+    );
+  }
   const settings = auditFlags ?? auditEntry(door.config?.audit);
   const audit = settings && await openAudit(runtime, settings, report);
   outliveErrors(runtime, report);
@@ -85,7 +103,7 @@ export async function serveCommand(
     else report.debug(text);
   };
   const options = {
-    authenticator: door.authenticator,
+    authenticator,
     limits: { ...door.config?.limits, ...limits },
     gate: audit === null ? undefined : () => audit.ready(),
     authorize,
@@ -95,22 +113,34 @@ export async function serveCommand(
   };
   if (stdio) await serveStdio(runtime, options, door, drainMs, report);
   else {
-    const { address: bound, fingerprint, server } = await serveAt(
-      runtime,
-      address,
-      options,
-    );
+    const running = await serveAt(runtime, address, options);
+    const { address: bound, fingerprint, server } = running;
     const { encoding } = served.platform;
     const spoken = encoding === "utf-8" ? "" : `; commands speak ${encoding}`;
-    const { hostKey } = door.authenticator;
+    const { hostKey } = authenticator;
     if (hostKey !== undefined) report.info(`this server's key is ${hostKey}`);
     report.info(`listening on ${bound}, ${door.words}${spoken}`);
     if (fingerprint !== null) {
       report.info(`clients know it by --pin ${fingerprint}`);
     }
-    const reload = async () => {
+    const read: Reading[] = [
+      {
+        what: "configuration",
+        again: () => authenticator.reload(),
+      },
+      ...isTls
+        ? [{
+          what: "certificate",
+          again: async () =>
+            `the certificate, --pin ${await running.renewTls(
+              await certificate(),
+            )}`,
+        }]
+        : [],
+    ];
+    const reload = () => {
       audit?.reopen();
-      return await door.authenticator.reload();
+      return read;
     };
     await serveSocket(runtime, server, door, reload, drainMs, report);
   }
@@ -135,8 +165,8 @@ async function serveSocket(
   runtime: CliRuntime,
   server: Server,
   door: Door,
-  reload: () => Promise<string>,
-  drainMs: number,
+  reload: () => readonly Reading[],
+  drainMs: () => number,
   report: Reporter,
 ): Promise<void> {
   door.keep(server);
@@ -147,14 +177,14 @@ async function serveSocket(
     tied ? [...STOP_SIGNALS, "SIGHUP"] : STOP_SIGNALS,
   );
   await told[0];
-  await goDown(server, told, drainMs, report);
+  await goDown(server, told, drainMs(), report);
 }
 
 async function serveStdio(
   runtime: CliRuntime,
   options: Options,
   door: Door,
-  drainMs: number,
+  drainMs: () => number,
   report: Reporter,
 ): Promise<void> {
   const server = new Server({
@@ -168,7 +198,7 @@ async function serveStdio(
   // SIGHUP: of a terminal that closes, or an ssh that hangs up.
   const told = stopRequests(runtime, [...STOP_SIGNALS, "SIGHUP"]);
   let going: Promise<void> | undefined;
-  told[0].then(() => going = goDown(server, told, drainMs, report));
+  told[0].then(() => going = goDown(server, told, drainMs(), report));
   await over;
   await going;
   await server.close();

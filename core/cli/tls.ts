@@ -13,7 +13,7 @@ import { hostName } from "../tls/known_hosts.ts";
 import { readFingerprint } from "../tls/fingerprint.ts";
 import { type TlsClientOptions, tlsDialOptions } from "../tls_client.ts";
 import { recordKnownHost, recordOf } from "../known_hosts_file.ts";
-import { readPem, serverTls, type TlsServerOptions } from "../tls_server.ts";
+import { readPem, readTls, type TlsFiles } from "../tls_server.ts";
 import { type Arguments, usageError } from "./args.ts";
 import { ownCodec } from "./codecs.ts";
 import type { Reporter } from "./report.ts";
@@ -21,25 +21,6 @@ import type { CliRuntime } from "./runtime.ts";
 
 /** Where a `tls://` address leads. */
 export type TlsTarget = Extract<SocketTarget, { kind: "tls" }>;
-
-/**
- * What to serve `tls://` with: `--cert`, `--key` and `--client-ca` of `serve`,
- * or the certificate of our own, which may have to be made.
- */
-export async function serverTlsFlags(
-  runtime: CliRuntime,
-  args: Arguments,
-  report: Reporter,
-): Promise<TlsServerOptions> {
-  const given = await identityFlags(runtime, args);
-  const ca = args.value("client-ca");
-  const clientCa = ca === undefined
-    ? undefined
-    : await readPem(runtime, ca, false);
-  const { options: { identity }, made } = await serverTls(runtime, given);
-  if (made !== null) report.info(`made a new key and certificate in ${made}`);
-  return { cert: identity.certificate, key: identity.key, clientCa };
-}
 
 /** A dialler as the flags, the known hosts and perhaps the user say. */
 export async function tlsDialler(
@@ -50,8 +31,10 @@ export async function tlsDialler(
   withoutHurry: <T>(wait: () => Promise<T>) => Promise<T>,
 ): Promise<Dialler> {
   const ca = args.value("ca");
+  const { cert, key } = await readTls(runtime, tlsFiles(args));
   const options: TlsClientOptions = {
-    ...await identityFlags(runtime, args),
+    cert,
+    key,
     pin: args.values("pin"),
     ca: ca === undefined ? undefined : await readPem(runtime, ca, false),
   };
@@ -80,20 +63,14 @@ export async function tlsDialler(
   };
 }
 
-async function identityFlags(
-  runtime: CliRuntime,
-  args: Arguments,
-): Promise<{ cert?: string; key?: string }> {
+/** The files that flags name for ourselves; `--cert` and `--key` together, or neither. */
+export function tlsFiles(args: Arguments): TlsFiles {
   const cert = args.value("cert");
   const key = args.value("key");
-  if (cert === undefined && key === undefined) return {};
-  if (cert === undefined || key === undefined) {
+  if ((cert === undefined) !== (key === undefined)) {
     throw usageError("--cert and --key go together");
   }
-  return {
-    cert: await readPem(runtime, cert, cert === key),
-    key: await readPem(runtime, key, true),
-  };
+  return { cert, key, clientCa: args.value("client-ca") };
 }
 
 /** Of a certificate that nobody has signed whom we know; null: another error. */

@@ -43,9 +43,8 @@ export class Known implements KnownIdentity {
   }
 
   /** Another time of expiry alone makes nobody another one. */
-  prolong(entry: IdentityEntry): this {
+  prolong(entry: IdentityEntry): void {
     this.#entry = entry;
-    return this;
   }
 
   readonly refuse = (peer: string): string | null => {
@@ -56,18 +55,32 @@ export class Known implements KnownIdentity {
   };
 }
 
+/** Everybody in a configuration that is to be taken over. */
+export interface Comers {
+  readonly known: readonly Known[];
+  /**
+   * From now on those who are there as before have the end that the file gives
+   * them. For when nothing can go wrong any more: until then the old one counts.
+   */
+  readonly takeOver: () => void;
+}
+
 /**
  * Everybody in the configuration. Who is there as before stays the same object,
  * so that their sessions can be told from those of others.
  */
-export function knownFrom(
+export function comersOf(
   entries: readonly IdentityEntry[],
   before: Iterable<Known>,
-): Known[] {
+): Comers {
   const keyOf = (entry: IdentityEntry) =>
     JSON.stringify({ ...entry, expires: undefined });
   const same = new Map([...before].map((each) => [keyOf(each.entry), each]));
-  return entries.map((entry) =>
-    same.get(keyOf(entry))?.prolong(entry) ?? new Known(entry)
+  const known = entries.map((entry) =>
+    same.get(keyOf(entry)) ?? new Known(entry)
   );
+  return {
+    known,
+    takeOver: () => known.forEach((each, i) => each.prolong(entries[i])),
+  };
 }

@@ -16,16 +16,17 @@ import { Identities } from "../auth/identities.ts";
 import type { KeyPair } from "../auth/key_pair.ts";
 import { LimpetError } from "../errors.ts";
 import type { Identity } from "../identity.ts";
-import type { Files } from "../machine.ts";
+import type { Machine } from "../machine.ts";
 import type { FoundToken } from "../token_file.ts";
-import { Known, knownFrom } from "./known.ts";
-import { loadConfig } from "./load.ts";
+import { comersOf, Known } from "./known.ts";
+import { loadConfig, type Loaded } from "./load.ts";
+import type { Findings } from "./surroundings.ts";
 import type { IdentityEntry, ServerConfig } from "./types.ts";
 import { FileWatch } from "./watch.ts";
 
 /** What {@linkcode LiveIdentities} is made of. */
 export interface LiveOptions {
-  readonly files: Files;
+  readonly place: Pick<Machine, "files" | "env">;
   /** The configuration file, which need not be there. */
   readonly path: string;
   /** The one token that counts while the configuration has no identities. */
@@ -34,6 +35,10 @@ export interface LiveOptions {
   readonly hostKey: () => Promise<KeyPair>;
   /** Told what has changed, and what could not. */
   readonly tell: (message: string) => void;
+  /** Told of what in the file is hardly meant. */
+  readonly warn: (message: string) => void;
+  /** Looks at what the file names outside of itself, before it counts. */
+  readonly examine: (loaded: Loaded) => Promise<Findings>;
   /** Told of everybody who was let in, with their peer address. */
   readonly used: (name: string, peer: string) => void;
 }
@@ -46,6 +51,8 @@ export class LiveIdentities implements Authenticator {
   readonly #options: LiveOptions;
   readonly #watch: FileWatch;
   #config: ServerConfig | null = null;
+  /** What it said when the server began. */
+  #started: ServerConfig | null = null;
   /** Set before anybody is let in. */
   #authenticator: Authenticator | null = null;
   /** Whose sessions may live; in front, those who may connect. */
@@ -54,7 +61,7 @@ export class LiveIdentities implements Authenticator {
   private constructor(options: LiveOptions) {
     this.#options = options;
     this.#watch = new FileWatch({
-      files: options.files,
+      files: options.place.files,
       path: options.path,
       adopt: () => this.#adopt(),
       tell: options.tell,
@@ -115,26 +122,25 @@ export class LiveIdentities implements Authenticator {
   }
 
   async #adopt(): Promise<string> {
-    const { files, path } = this.#options;
-    const loaded = await loadConfig({ files }, path);
+    const { place, path, warn, examine } = this.#options;
+    const loaded = await loadConfig(place, path);
     if (loaded === null && this.#config !== null) {
       throw new LimpetError("invalid_argument", `${path} is gone`);
     }
-    const { config, problems } = loaded ?? { config: null, problems: [] };
-    if (problems.length > 0) {
-      const more = problems.length - MAX_TOLD;
-      const rest = more > 0
-        ? `; and ${more} more, which limpet config check ${path} tells`
-        : "";
-      const told = problems.slice(0, MAX_TOLD).join("; ");
-      throw new LimpetError("invalid_argument", told + rest);
-    }
+    refuseAll(loaded?.problems ?? [], path);
+    const found = loaded === null ? null : await examine(loaded);
+    refuseAll(found?.problems ?? [], path);
+    const config = loaded?.config ?? null;
     const entries = config?.identities ?? null;
+    const isFirst = this.#authenticator === null;
     const words = entries === null
       ? await this.#adoptToken()
       : await this.#adoptEntries(entries);
+    if (isFirst) this.#started = config;
     this.#config = config;
-    return words;
+    for (const each of loaded?.warnings ?? []) warn(each);
+    for (const each of found?.warnings ?? []) warn(each);
+    return words + laterWords(this.#started, config);
   }
 
   /** Another token is for new sessions: those of the old one stay. */
@@ -142,8 +148,9 @@ export class LiveIdentities implements Authenticator {
     const { token, source } = await this.#options.token();
     const authenticator = await tokenAuthenticator(token);
     const entry = { name: "default", token };
-    const known = knownFrom([entry], this.#known);
+    const { known, takeOver } = comersOf([entry], this.#known);
     const before = this.#config?.identities == null ? this.#known : [];
+    takeOver();
     this.#known = [...known, ...before.filter((each) => !known.includes(each))];
     this.#authenticator = authenticator;
     return `the token in ${source}`;
@@ -151,7 +158,7 @@ export class LiveIdentities implements Authenticator {
 
   async #adoptEntries(entries: readonly IdentityEntry[]): Promise<string> {
     const { hostKey, path } = this.#options;
-    const known = knownFrom(entries, this.#known);
+    const { known, takeOver } = comersOf(entries, this.#known);
     const signs = entries.some(({ publicKey }) => publicKey !== undefined);
     const host = signs ? await hostKey() : undefined;
     // Made or wanted for the first time: those with a key have to know it.
@@ -159,8 +166,33 @@ export class LiveIdentities implements Authenticator {
       host.publicKey !== this.#authenticator?.hostKey;
     const shown = isNew ? `; this server's key is ${host.publicKey}` : "";
     this.#authenticator = await Identities.from(known, host);
+    takeOver();
     this.#known = known;
     const identities = entries.length === 1 ? "identity" : "identities";
     return `${entries.length} ${identities} in ${path}${shown}`;
   }
+}
+
+/** Throws the first of them, and how many there are. */
+function refuseAll(problems: readonly string[], path: string): void {
+  if (problems.length === 0) return;
+  const more = problems.length - MAX_TOLD;
+  const rest = more > 0
+    ? `; and ${more} more, which limpet config check ${path} tells`
+    : "";
+  const told = problems.slice(0, MAX_TOLD).join("; ");
+  throw new LimpetError("invalid_argument", told + rest);
+}
+
+/** What the server has from its start and keeps until it ends. */
+function laterWords(
+  started: ServerConfig | null,
+  now: ServerConfig | null,
+): string {
+  const asText = (part: object | undefined) => JSON.stringify(part ?? {});
+  const changed = (["limits", "audit"] as const).filter((key) =>
+    asText(started?.[key]) !== asText(now?.[key])
+  );
+  if (changed.length === 0) return "";
+  return `; a change of ${changed.join(" and ")} counts from the next start on`;
 }

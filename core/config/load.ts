@@ -6,6 +6,7 @@
 
 import type { Machine } from "../machine.ts";
 import { configDirectory } from "../token_file.ts";
+import { withPaths } from "./paths.ts";
 import { permissionProblems } from "./permissions.ts";
 import { formatProblems, type Problem } from "./problem.ts";
 import { readConfig } from "./read.ts";
@@ -19,6 +20,8 @@ export interface Loaded {
   readonly config: ServerConfig | null;
   /** What is wrong, a line for each: `server.json:12:5: …`. Safe to print. */
   readonly problems: readonly string[];
+  /** In the same form, what is not wrong and hardly meant. */
+  readonly warnings: readonly string[];
 }
 
 /** Where the configuration is unless another file is named. */
@@ -34,26 +37,32 @@ export function defaultConfigPath(
  * system's error when it cannot be read.
  */
 export async function loadConfig(
-  { files }: Pick<Machine, "files">,
+  { files, env }: Pick<Machine, "files" | "env">,
   path: string,
 ): Promise<Loaded | null> {
   const found = await files.read(path);
   if (found === null) return null;
   const { text } = found;
-  const { config, problems } = await readConfig(text);
+  const read = await readConfig(text);
+  const { config } = read;
   // A file that cannot be understood may hold tokens all the same.
   const hasTokens = config === null
     ? /"token"/.test(text)
     : (config.identities ?? []).some(({ token }) => token !== undefined);
-  const permissions = await permissionProblems(files, path, hasTokens);
-  const all: Problem[] = [
+  const place = { files, home: env("HOME") };
+  const permissions = await permissionProblems(place, path, found, hasTokens);
+  const problems: Problem[] = [
     ...permissions.map((message) => ({ offset: null, path: [], message })),
-    ...problems,
+    ...read.problems,
   ];
+  const warnings = read.config === null ? [] : read.warnings;
   return {
     path,
     text,
-    config: all.length > 0 ? null : config,
-    problems: formatProblems(path, text, all),
+    config: config === null || problems.length > 0
+      ? null
+      : withPaths(config, path),
+    problems: formatProblems(path, text, problems),
+    warnings: formatProblems(path, text, warnings, "warning: "),
   };
 }

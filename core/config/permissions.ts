@@ -4,25 +4,37 @@
  * @module
  */
 
-import type { Files, FileStatus } from "../machine.ts";
+import type { FileAccess, Files } from "../machine.ts";
+
+/** Where to look. */
+export interface PermissionPlace {
+  readonly files: Pick<Files, "status" | "realPath">;
+  /** Of whoever runs us; what is above it is not looked at. */
+  readonly home?: string | undefined;
+}
 
 /**
  * What is wrong with who may do what with the file, as OpenSSH's `StrictModes`
- * asks it: owner, mode, folder. Where the system has no modes, nothing is.
+ * asks it: owner and mode, of the file as it was read and of every folder above
+ * it, up to the home directory. Where the system has no modes, nothing is.
  */
 export async function permissionProblems(
-  files: Pick<Files, "status" | "realPath">,
+  { files, home }: PermissionPlace,
   path: string,
+  file: FileAccess,
   hasTokens: boolean,
 ): Promise<string[]> {
-  const file = await files.status(path);
-  // Through a symbolic link there are two: who can exchange the link, and who
-  // the file itself.
+  // Through a symbolic link there are two ways: who can exchange the link, and
+  // who the file itself.
   const real = await files.realPath(path) ?? path;
-  const folders = [...new Set([folderOf(path), folderOf(real)])];
+  const top = home === undefined
+    ? []
+    : [home, await files.realPath(home).catch(() => null)];
+  const own = [folderOf(path), folderOf(real)];
+  const folders = new Set(own.flatMap((folder) => foldersUpTo(folder, top)));
   return [
-    ...file === null ? [] : problemsOf(file, path, "the file"),
-    ...file?.mode && hasTokens && (file.mode & 0o044) !== 0
+    ...problemsOf(file, path, "the file"),
+    ...file.mode !== null && hasTokens && (file.mode & 0o044) !== 0
       ? [
         "the file holds tokens and can be read by others than its owner (mode " +
         `${
@@ -31,17 +43,23 @@ export async function permissionProblems(
         "if anyone may have seen them",
       ]
       : [],
-    ...(await Promise.all(folders.map(async (folder) => {
-      const status = await files.status(folder);
-      return status === null ? [] : problemsOf(status, folder, "its folder");
+    ...(await Promise.all([...folders].map(async (folder) => {
+      const isOwn = own.includes(folder);
+      const status = await files.status(folder).catch((error) => {
+        // A runtime with permissions of its own may not let us look up there.
+        if (isOwn) throw error;
+        return null;
+      });
+      const what = isOwn ? "its folder" : "a folder above it";
+      return status === null ? [] : problemsOf(status, folder, what);
     }))).flat(),
   ];
 }
 
 function problemsOf(
-  { mode, owner }: FileStatus,
+  { mode, owner }: FileAccess,
   path: string,
-  what: string,
+  what: "the file" | "its folder" | "a folder above it",
 ): string[] {
   if (mode === null) return [];
   const problems: string[] = [];
@@ -52,7 +70,7 @@ function problemsOf(
     );
   }
   // In a folder like /tmp (mode 1777) nobody can exchange another's file.
-  const sticky = what === "its folder" && (mode & 0o1000) !== 0;
+  const sticky = what !== "the file" && (mode & 0o1000) !== 0;
   if ((mode & 0o022) !== 0 && !sticky) {
     problems.push(
       `${what} can be changed by others than its owner (mode ${
@@ -72,4 +90,15 @@ function octal(mode: number): string {
 export function folderOf(path: string): string {
   const at = Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\"));
   return at < 0 ? "." : at === 0 ? path.slice(0, 1) : path.slice(0, at);
+}
+
+/** A folder and those above it; the last one is of `top`, if one of it is there. */
+function foldersUpTo(
+  folder: string,
+  top: readonly (string | null)[],
+): string[] {
+  const above = folderOf(folder);
+  return above === folder || above === "." || top.includes(folder)
+    ? [folder]
+    : [folder, ...foldersUpTo(above, top)];
 }

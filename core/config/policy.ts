@@ -7,9 +7,10 @@
 
 import type { Node } from "jsonc-parser";
 import { readDuration } from "../duration.ts";
+import { isDangerous, matchesNothing } from "../policy/environment.ts";
 import { patternProblem } from "../policy/pattern.ts";
 import type { Policy } from "../policy/policy.ts";
-import type { Problem } from "./problem.ts";
+import type { Path, Problem } from "./problem.ts";
 import { property } from "./property.ts";
 
 /** As validated. */
@@ -32,11 +33,7 @@ export function policyOf(written: WrittenPolicy): Policy {
 
 /** Patterns that mean nothing, and rules that exclude each other. */
 export function policyProblems(root: Node): Problem[] {
-  const identities = property(root, "identities")?.children ?? [];
-  return identities.flatMap((identity, i) => {
-    const policy = property(identity, "policy");
-    const path = ["identities", i, "policy"];
-    if (policy === undefined) return [];
+  return policiesOf(root).flatMap(({ policy, path }) => {
     const problems: Problem[] = [];
     const forced = property(policy, "forced");
     for (const other of ["commands", "shell"]) {
@@ -61,5 +58,38 @@ export function policyProblems(root: Node): Problem[] {
       });
     });
     return problems;
+  });
+}
+
+/** Variables of valid policies that no client can set all the same. */
+export function policyWarnings(root: Node): Problem[] {
+  return policiesOf(root).flatMap(({ policy, path }) => {
+    const isOther = property(policy, "runAs") !== undefined;
+    const entries = property(policy, "env")?.children ?? [];
+    return entries.flatMap(({ offset, value }, n) => {
+      const entry = String(value);
+      const why = matchesNothing(entry)
+        ? "this allows nothing: what begins so makes programs load code, and " +
+          "has to be written out name by name"
+        : isOther && !entry.endsWith("*") && isDangerous(entry)
+        ? "this allows nothing together with runAs, for it can make programs " +
+          "load code"
+        : null;
+      if (why === null) return [];
+      return [{ offset, path: [...path, "env", n], message: why }];
+    });
+  });
+}
+
+/** The policies that there are, and where. */
+export function policiesOf(
+  root: Node,
+): { readonly policy: Node; readonly path: Path }[] {
+  const identities = property(root, "identities")?.children ?? [];
+  return identities.flatMap((identity, i) => {
+    const policy = property(identity, "policy");
+    return policy === undefined
+      ? []
+      : [{ policy, path: ["identities", i, "policy"] }];
   });
 }

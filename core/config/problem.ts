@@ -35,13 +35,15 @@ export function shown(value: unknown): string {
 }
 
 /**
- * `server.json:12:5: identities[2].expires: …`, in the order of the lines. Lines
- * and columns count from 1, columns in characters as editors do.
+ * `server.json:12:5: identities[2].expires: …`, in the order of the lines, with
+ * `kind` before what is no mistake, as compilers have it. Lines and columns count
+ * from 1, columns in characters as editors do.
  */
 export function formatProblems(
   file: string,
   text: string,
   problems: readonly Problem[],
+  kind: "" | "warning: " = "",
 ): string[] {
   const place = (offset: number) => {
     const lines = text.slice(0, offset).split(/\r\n|\r|\n/);
@@ -52,6 +54,6 @@ export function formatProblems(
     .map(({ offset, path, message }) => {
       const where = path.length === 0 ? "" : `${pathText(path)}: `;
       const at = offset === null ? "" : place(offset);
-      return `${printable(file)}${at}: ${where}${message}`;
+      return `${printable(file)}${at}: ${kind}${where}${message}`;
     });
 }

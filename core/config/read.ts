@@ -8,16 +8,27 @@ import type { Node } from "jsonc-parser";
 import { readDuration } from "../duration.ts";
 import type { ServerLimits } from "../server_limits.ts";
 import { parseDocument } from "./document.ts";
-import { policyOf, policyProblems, type WrittenPolicy } from "./policy.ts";
+import {
+  policyOf,
+  policyProblems,
+  policyWarnings,
+  type WrittenPolicy,
+} from "./policy.ts";
 import { property } from "./property.ts";
 import type { Path, Problem } from "./problem.ts";
 import { SERVER_SCHEMA } from "./schema.ts";
+import type { TlsFiles } from "../tls_server.ts";
 import type { AuditEntry, IdentityEntry, ServerConfig } from "./types.ts";
 import { validate } from "./validate.ts";
 
 /** What the text says, or everything that is wrong with it. */
 export type Read =
-  | { readonly config: ServerConfig; readonly problems: readonly [] }
+  | {
+    readonly config: ServerConfig;
+    readonly problems: readonly [];
+    /** What may stand there, and will not do what it looks like. */
+    readonly warnings: readonly Problem[];
+  }
   | { readonly config: null; readonly problems: readonly Problem[] };
 
 /** Reads and checks the text of a configuration file. */
@@ -28,9 +39,13 @@ export async function readConfig(text: string): Promise<Read> {
   for (const key of ["name", "token", "publicKey"] as const) {
     problems.push(...repeated(root, key));
   }
-  problems.push(...policyProblems(root));
+  problems.push(...policyProblems(root), ...tlsProblems(root));
   if (problems.length > 0) return { config: null, problems };
-  return { config: configOf(JSON.parse(text)), problems: [] };
+  return {
+    config: configOf(JSON.parse(text)),
+    problems: [],
+    warnings: policyWarnings(root),
+  };
 }
 
 /** The file's object, as validated. */
@@ -38,6 +53,8 @@ interface Written {
   readonly identities?: readonly WrittenIdentity[] | null;
   readonly limits?: Readonly<Record<string, number | string>>;
   readonly audit?: AuditEntry;
+  readonly tls?: TlsFiles;
+  readonly drain?: string;
 }
 
 type WrittenIdentity = Omit<IdentityEntry, "policy"> & {
@@ -45,8 +62,9 @@ type WrittenIdentity = Omit<IdentityEntry, "policy"> & {
 };
 
 function configOf(
-  { identities = null, limits = {}, audit }: Written,
+  { identities = null, limits = {}, audit, tls, drain }: Written,
 ): ServerConfig {
+  const drainMs = drain === undefined ? null : readDuration(drain);
   return {
     identities: identities && identities.map(({ policy, ...identity }) => ({
       ...identity,
@@ -54,6 +72,8 @@ function configOf(
     })),
     limits: limitsOf(limits),
     ...(audit === undefined ? {} : { audit }),
+    ...(tls === undefined ? {} : { tls }),
+    ...(drainMs === null ? {} : { drainMs }),
   };
 }
 
@@ -70,6 +90,19 @@ function limitsOf(
 
 function readLimit(text: string): number | null {
   return text === "off" ? Infinity : readDuration(text);
+}
+
+/** A certificate without its key, and the reverse. */
+function tlsProblems(root: Node): Problem[] {
+  const tls = property(root, "tls");
+  if (tls === undefined) return [];
+  const [cert, key] = [property(tls, "cert"), property(tls, "key")];
+  if ((cert === undefined) === (key === undefined)) return [];
+  const { offset } = cert ?? key!;
+  const missing = cert === undefined ? "cert" : "key";
+  const message = `"${missing}" is missing, which goes with it`;
+  const path = ["tls", cert === undefined ? "key" : "cert"];
+  return [{ offset, path, message }];
 }
 
 /** Identities that have what only one may have. Never shows a token. */

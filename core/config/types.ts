@@ -6,6 +6,7 @@
 
 import type { ServerLimits } from "../server_limits.ts";
 import type { Policy } from "../policy/policy.ts";
+import type { TlsFiles } from "../tls_server.ts";
 
 /** Somebody who may connect: exactly one of `token` and `publicKey`. */
 export interface IdentityEntry {
@@ -32,6 +33,10 @@ export interface ServerConfig {
   readonly limits: Partial<ServerLimits>;
   /** Default: no log. */
   readonly audit?: AuditEntry;
+  /** For `tls://`. Default: a certificate that is made on first start. */
+  readonly tls?: TlsFiles;
+  /** How long commands may go on when the server ends, in ms. Default 30,000. */
+  readonly drainMs?: number;
 }
 
 /** The log of what happens. */

@@ -5,7 +5,7 @@
  */
 
 import { asLimpetError, LimpetError } from "../errors.ts";
-import type { Files } from "../machine.ts";
+import type { Files, Machine } from "../machine.ts";
 import { parseDocument } from "./document.ts";
 import { withIdentity, withoutIdentity } from "./edit.ts";
 import { loadConfig } from "./load.ts";
@@ -16,7 +16,7 @@ import type { IdentityEntry, ServerConfig } from "./types.ts";
 /** How long another program may take to change the file. */
 const PATIENCE_MS = 30_000;
 
-type Place = { readonly files: Files };
+type Place = Pick<Machine, "files" | "env">;
 
 /**
  * Adds identities to the file, which is made if there is none. `entries` gets

@@ -33,13 +33,15 @@ export function policyAuthorizer(options: AuthorizerOptions): Authorize {
     const account = runAs === undefined
       ? undefined
       : await accountOf(options, runAs);
-    const found = await Promise.all((policy.cwd ?? []).map(realPath));
+    const roots = await Promise.all((policy.cwd ?? []).map(realPath));
     const authorized = decide(policy, identity.name, request, {
       running,
       cwd: request.cwd === undefined ? null : await realPath(request.cwd),
-      roots: found.filter((root) => root !== null),
+      roots,
     });
-    return account === undefined ? authorized : asAccount(account, authorized);
+    if (account === undefined) return authorized;
+    const home = await realPath(account.home) ?? "/";
+    return asAccount(account, home, authorized);
   };
 }
 

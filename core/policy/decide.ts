@@ -22,8 +22,8 @@ export interface PolicyFacts {
    * there is no such directory.
    */
   readonly cwd: string | null;
-  /** The policy's own directories in the same form, as far as they exist. */
-  readonly roots: readonly string[];
+  /** The policy's own directories in the same form; null for what is not there. */
+  readonly roots: readonly (string | null)[];
 }
 
 /**
@@ -99,6 +99,7 @@ function directory(
   facts: PolicyFacts,
   refuse: Refuse,
 ): string | undefined {
+  // One that is not there is an error to start, not the next one of them.
   if (cwd === undefined) return facts.roots[0] ?? allowed?.[0];
   const shown = JSON.stringify(brief(cwd));
   if (allowed === undefined) {
@@ -112,7 +113,8 @@ function directory(
   return real;
 }
 
-function isBelow(path: string, root: string): boolean {
+function isBelow(path: string, root: string | null): boolean {
+  if (root === null) return false;
   const separator = root.includes("\\") ? "\\" : "/";
   return path === root ||
     path.startsWith(root.endsWith(separator) ? root : root + separator);

@@ -52,6 +52,17 @@ export function entryProblem(entry: string): string | null {
   return NEVER.test(entry) ? "can be set under no policy" : null;
 }
 
+/**
+ * Whether an entry lets a client set nothing at all: every name that it is the
+ * beginning of makes programs load code, which no `*` covers.
+ */
+export function matchesNothing(entry: string): boolean {
+  const beginning = entry.slice(0, -1);
+  // No name that means something to a program ends like this.
+  return entry.endsWith("*") && isDangerous(`${beginning}_9ZQ`) &&
+    (beginning === "" || isDangerous(beginning));
+}
+
 /** Whether a policy with these entries lets a client set the variable. */
 export function allowsVariable(
   entries: readonly string[],

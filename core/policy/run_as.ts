@@ -11,27 +11,77 @@ import { LimpetError } from "../errors.ts";
 import type { Authorized } from "../exec/authorized.ts";
 import type { Spawner } from "../ports.ts";
 
-/** A user of this machine, as commands can be run as. */
-export interface Account {
+/** A user of this machine. */
+export interface User {
   readonly name: string;
+  readonly uid: string;
+  readonly gid: string;
   readonly home: string;
   readonly shell: string;
+}
+
+/** A user as whom commands can be run. */
+export interface Account extends User {
   /** What becomes a command of that user. */
   readonly wrapper: readonly string[];
 }
 
+/** What looking somebody up needs: how to start programs, and in what. */
+export interface Lookup {
+  readonly spawner: Spawner;
+  /** The server's. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/**
+ * Looks a user up, by name or number. Throws `unsupported` if there is none, or
+ * if nobody can be asked.
+ */
+export async function findUser(user: string, lookup: Lookup): Promise<User> {
+  const entry = await run(user, ["getent", "passwd", user], lookup);
+  const [name, , uid, gid, , home, shell] = entry.text.split(":");
+  if (entry.code !== 0 || !/^\d+$/.test(uid) || !/^\d+$/.test(gid)) {
+    throw fail(user, "there is no such user");
+  }
+  return { name, uid, gid, home, shell: shell || "/bin/sh" };
+}
+
 /**
  * Looks a user up, by name or number, and sees whether commands can be run as
- * them. Throws `unsupported` if not, saying why; `environment` is the server's.
+ * them. Throws `unsupported` if not, saying why.
  */
 export async function findAccount(
   user: string,
   spawner: Spawner,
   environment: Readonly<Record<string, string>>,
 ): Promise<Account> {
-  const fail = (why: string) =>
-    new LimpetError("unsupported", `Cannot run commands as ${user}: ${why}`);
-  const run = async (argv: readonly string[]) => {
+  const lookup = { spawner, environment };
+  const found = await findUser(user, lookup);
+  const { uid, gid } = found;
+  const wrapper = [
+    "setpriv",
+    `--reuid=${uid}`,
+    `--regid=${gid}`,
+    "--init-groups",
+    "--inh-caps=-all",
+    "--",
+  ];
+  const probe = await run(user, [...wrapper, "id", "-u"], lookup);
+  if (probe.code !== 0) {
+    throw fail(user, `the server must be started as root (${probe.text})`);
+  }
+  if (probe.text !== uid) {
+    throw fail(user, `they would run as user ${probe.text}`);
+  }
+  return { ...found, wrapper };
+}
+
+async function run(
+  user: string,
+  argv: readonly string[],
+  { spawner, environment }: Lookup,
+): Promise<{ text: string; code: number | null }> {
+  try {
     const handle = await spawner({
       argv,
       cwd: "/",
@@ -45,49 +95,44 @@ export async function findAccount(
       handle.status,
     ]);
     return { text: text.trim(), code };
-  };
-  const tool = async (argv: readonly string[]) => {
-    try {
-      return await run(argv);
-    } catch (cause) {
-      throw fail(
-        `${argv[0]} is needed for it and does not start` +
-          (cause instanceof Error ? `: ${cause.message}` : ""),
-      );
-    }
-  };
-  const entry = await tool(["getent", "passwd", user]);
-  const [name, , uid, gid, , home, shell] = entry.text.split(":");
-  if (entry.code !== 0 || !/^\d+$/.test(uid) || !/^\d+$/.test(gid)) {
-    throw fail("there is no such user");
+  } catch (cause) {
+    throw fail(
+      user,
+      `${argv[0]} is needed for it and does not start` +
+        (cause instanceof Error ? `: ${cause.message}` : ""),
+    );
   }
-  const wrapper = [
-    "setpriv",
-    `--reuid=${uid}`,
-    `--regid=${gid}`,
-    "--init-groups",
-    "--inh-caps=-all",
-    "--",
-  ];
-  const probe = await tool([...wrapper, "id", "-u"]);
-  if (probe.code !== 0) {
-    throw fail(`the server must be started as root (${probe.text})`);
-  }
-  if (probe.text !== uid) throw fail(`they would run as user ${probe.text}`);
-  return { name, home, shell: shell || "/bin/sh", wrapper };
+}
+
+function fail(user: string, why: string): LimpetError {
+  return new LimpetError(
+    "unsupported",
+    `Cannot run commands as ${user}: ${why}`,
+  );
 }
 
 /** What of a server's environment is true for every user. */
-const SHARED = /^(PATH|LANG|LANGUAGE|LC_.*|TZ|LIMPET_ORIGINAL_COMMAND)$/;
+const SHARED = /^(LANG|LANGUAGE|LC_.*|TZ|LIMPET_ORIGINAL_COMMAND)$/;
 
-/** The same, run as that user, in an environment like that of a login. */
+/** As login(1), su(1) and `setpriv --reset-env` have it, for root and others. */
+const ROOT_PATH =
+  "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const USER_PATH = "/usr/local/bin:/usr/bin:/bin";
+
+/**
+ * The same, run as that user, in an environment like that of a login. Without
+ * another directory it begins in `start`.
+ */
 export function asAccount(
-  { name, home, shell, wrapper }: Account,
+  { name, uid, home, shell, wrapper }: Account,
+  start: string,
   authorized: Authorized,
 ): Authorized {
   const { environment = (inherited) => ({ ...inherited }) } = authorized;
+  const { request } = authorized;
   return {
     ...authorized,
+    request: { ...request, cwd: request.cwd ?? start },
     wrapper,
     environment: (inherited) => ({
       ...Object.fromEntries(
@@ -95,6 +140,7 @@ export function asAccount(
           SHARED.test(name)
         ),
       ),
+      PATH: uid === "0" ? ROOT_PATH : USER_PATH,
       HOME: home,
       USER: name,
       LOGNAME: name,

@@ -8,11 +8,14 @@ import { main } from "../../core/cli/main.ts";
 import type { CliRuntime } from "../../core/cli/runtime.ts";
 import { machine } from "./machine.ts";
 
-/** Runs `limpet` with these arguments and this environment. */
-export async function inProcess(
+/** The runtime that it has, and what it has written. */
+export function cliRuntime(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-): Promise<{ code: number; stdout: string; stderr: string }> {
+): {
+  readonly runtime: CliRuntime;
+  readonly written: { stdout: string; stderr: string };
+} {
   const written = { stdout: "", stderr: "" };
   const output = (name: "stdout" | "stderr") => ({
     isTerminal: false,
@@ -41,5 +44,14 @@ export async function inProcess(
     stdio: never,
     labSockets: never,
   };
+  return { runtime, written };
+}
+
+/** Runs `limpet` with these arguments and this environment. */
+export async function inProcess(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const { runtime, written } = cliRuntime(args, env);
   return { code: await main(runtime), ...written };
 }

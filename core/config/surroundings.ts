@@ -1,0 +1,137 @@
+/**
+ * What a configuration names outside of itself: users, directories, files. Each
+ * finding stands where its name does.
+ *
+ * @module
+ */
+
+import type { Node } from "jsonc-parser";
+import { asLimpetError } from "../errors.ts";
+import type { Machine } from "../machine.ts";
+import { expiryWarning, readPem, readTls, serverTls } from "../tls_server.ts";
+import { parseDocument } from "./document.ts";
+import type { Loaded } from "./load.ts";
+import { policiesOf } from "./policy.ts";
+import { formatProblems, type Path, type Problem } from "./problem.ts";
+import { property } from "./property.ts";
+
+/** Lines as those of {@linkcode Loaded}. */
+export interface Findings {
+  readonly problems: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Users that policies name and that commands cannot be run as, for which
+ * `findUser` throws; and directories that are not there, which may come yet.
+ */
+export async function policyFindings(
+  loaded: Loaded,
+  files: Pick<Machine["files"], "realPath">,
+  findUser: (user: string) => Promise<unknown>,
+): Promise<Findings> {
+  const found = await Collected.of(loaded);
+  for (const { policy, path } of policiesOf(found.root)) {
+    const runAs = property(policy, "runAs");
+    if (runAs !== undefined) {
+      await found.problemOf(
+        runAs,
+        [...path, "runAs"],
+        () => findUser(runAs.value),
+      );
+    }
+    const folders = property(policy, "cwd")?.children ?? [];
+    for (const [n, folder] of folders.entries()) {
+      if (await files.realPath(folder.value) !== null) continue;
+      found.warn(
+        folder,
+        [...path, "cwd", n],
+        n === 0
+          ? "there is no such directory, and no command starts unless its " +
+            "client asks for another one"
+          : "there is no such directory",
+      );
+    }
+  }
+  return found.lines();
+}
+
+/** Whether the files of `tls` are there and can be used, and for how long. */
+export async function tlsFindings(
+  loaded: Loaded,
+  place: Machine,
+): Promise<Findings> {
+  const found = await Collected.of(loaded);
+  const tls = property(found.root, "tls");
+  const files = loaded.config?.tls;
+  if (tls === undefined || files === undefined) return found.lines();
+  let isRead = true;
+  for (const name of ["cert", "key", "clientCa"] as const) {
+    const node = property(tls, name);
+    const path = files[name];
+    if (node === undefined || path === undefined) continue;
+    const isSecret = path === files.key;
+    const there = await found.problemOf(
+      node,
+      ["tls", name],
+      () => readPem(place, path, isSecret),
+    );
+    isRead &&= there;
+  }
+  const cert = property(tls, "cert");
+  if (!isRead || cert === undefined) return found.lines();
+  await found.problemOf(cert, ["tls", "cert"], async () => {
+    const { options } = await serverTls(place, await readTls(place, files));
+    const { notAfter } = await place.inspectTls(options);
+    const why = expiryWarning(notAfter, Date.now());
+    if (why !== null) found.warn(cert, ["tls", "cert"], why);
+  });
+  return found.lines();
+}
+
+/** Findings in a file that has no mistakes of its own. */
+class Collected {
+  readonly root: Node;
+  readonly #loaded: Loaded;
+  readonly #problems: Problem[] = [];
+  readonly #warnings: Problem[] = [];
+
+  private constructor(loaded: Loaded, root: Node) {
+    this.#loaded = loaded;
+    this.root = root;
+  }
+
+  static async of(loaded: Loaded): Promise<Collected> {
+    const { root } = await parseDocument(loaded.text);
+    if (root === null) throw new TypeError("Only of a file that can be read");
+    return new Collected(loaded, root);
+  }
+
+  warn({ offset }: Node, path: Path, message: string): void {
+    this.#warnings.push({ offset, path, message });
+  }
+
+  /** Whether it can be done; if not, why is a problem. */
+  async problemOf(
+    { offset }: Node,
+    path: Path,
+    attempt: () => Promise<unknown>,
+  ): Promise<boolean> {
+    try {
+      await attempt();
+      return true;
+    } catch (thrown) {
+      const { message } = asLimpetError(thrown, "refused", "Looking at it");
+      this.#problems.push({ offset, path, message });
+      return false;
+    }
+  }
+
+  lines(): Findings {
+    const { path, text } = this.#loaded;
+    return {
+      problems: formatProblems(path, text, this.#problems),
+      warnings: formatProblems(path, text, this.#warnings, "warning: "),
+    };
+  }
+}
