@@ -77,7 +77,7 @@ class Disk {
 }
 
 async function logOn(
-  disk: Disk,
+  disk: { open(): Promise<LogFile> },
   onFailure: OnAuditFailure,
   maxQueuedBytes?: number,
 ) {
@@ -88,6 +88,7 @@ async function logOn(
     onFailure,
     warn: (message) => said.push(message),
     retryMs: 5,
+    stallMs: 5,
     maxQueuedBytes,
   });
   return { log, said };
@@ -163,6 +164,63 @@ describe("an audit log on a disk that is full", () => {
       .toEqual([...expected, 1_001]);
     expect(disk.lines()).toContain(`${log.lost} lost`);
   });
+
+  test("that never has a moment's peace, is ready for what was there", async () => {
+    const disk = new Disk();
+    disk.room = 1e6;
+    let count = 1;
+    // While one line is written comes the next: the queue is never empty.
+    const busy = {
+      open: async () => {
+        const file = await disk.open();
+        return {
+          ...file,
+          write: async (bytes: Uint8Array) => {
+            await new Promise((resolve) => setTimeout(resolve));
+            if (count < 200) log.record(event(++count));
+            return await file.write(bytes);
+          },
+        };
+      },
+    };
+    const { log } = await logOn(busy, "stop");
+    log.record(event(count));
+    await log.ready();
+    expect(count).toBeLessThan(20);
+    expect(disk.lines()[0]).toBe(1);
+    await log.close();
+  });
+
+  test.each(["stop", "continue"] as const)(
+    "that takes nothing, as a stopped terminal, and goes on later: %s",
+    async (onFailure) => {
+      const disk = new Disk();
+      disk.room = 1e6;
+      const flows = deferred<void>();
+      disk.held = flows.promise;
+      const { log, said } = await logOn(disk, onFailure, 500);
+      for (let i = 1; i <= 100; i++) log.record(event(i));
+      await eventually(() => said.length === 1, () => "it is noticed");
+      expect(said[0]).toContain("it has taken nothing for 5 ms");
+      const ready = log.ready();
+      if (onFailure === "continue") await ready;
+      else await expect(ready).rejects.toMatchObject({ code: "refused" });
+      const { lost } = log;
+      expect(lost).toBeGreaterThan(90);
+      flows.resolve();
+      await eventually(() => said.length === 2, () => said.join("\n"));
+      expect(said[1]).toContain(`written again; ${lost} events are lost`);
+      await log.ready();
+      log.record(event(101));
+      await log.close();
+      // Told before the next line that is written, whichever that is.
+      expect(disk.lines()).toEqual([
+        `${lost} lost`,
+        ...Array.from({ length: 100 - lost }, (_, i) => i + 1),
+        101,
+      ]);
+    },
+  );
 
   test("that does not come back, does not keep the server from ending", async () => {
     const disk = new Disk();

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { constants, openSync, writeSync } from "node:fs";
 import process from "node:process";
 import { isatty } from "node:tty";
 import type {
@@ -60,6 +61,7 @@ function standardOutput(
   name: "stdout" | "stderr",
   fd: number,
 ): StandardOutput {
+  let write: ((bytes: Uint8Array) => Promise<void>) | null = null;
   let opened: NodeJS.WriteStream | null = null;
   const open = (): NodeJS.WriteStream => {
     if (opened === null) {
@@ -69,15 +71,57 @@ function standardOutput(
     }
     return opened;
   };
+  const stream = (bytes: Uint8Array) =>
+    new Promise<void>((resolve, reject) => {
+      open().write(bytes, (error) => {
+        if (error) reject(writeError(name, osError(error)));
+        else resolve();
+      });
+    });
   return {
     isTerminal: isatty(fd),
     columns: () => open().columns ?? null,
-    write: (bytes) =>
-      new Promise((resolve, reject) => {
-        open().write(bytes, (error) => {
-          if (error) reject(writeError(name, osError(error)));
-          else resolve();
-        });
-      }),
+    write(bytes) {
+      write ??= (isatty(fd) ? terminalWriter(name, fd) : null) ?? stream;
+      return write(bytes);
+    },
+  };
+}
+
+/** Between two looks at a terminal that takes nothing, in milliseconds. */
+const LOOK_MS = 5;
+
+/**
+ * Node and Bun write to terminals synchronously: one that was stopped (Ctrl-S)
+ * would stop the program, and a server everything it serves. Opened anew it is
+ * nobody else's, so that it can be told not to wait. Null if it cannot be.
+ */
+function terminalWriter(
+  name: "stdout" | "stderr",
+  fd: number,
+): ((bytes: Uint8Array) => Promise<void>) | null {
+  const { O_WRONLY, O_NOCTTY, O_NONBLOCK } = constants;
+  let terminal: number;
+  try {
+    terminal = openSync(`/dev/fd/${fd}`, O_WRONLY | O_NOCTTY | O_NONBLOCK);
+  } catch {
+    return null;
+  }
+  let last = Promise.resolve();
+  const write = async (bytes: Uint8Array) => {
+    for (let rest = bytes; rest.byteLength > 0;) {
+      try {
+        rest = rest.subarray(writeSync(terminal, rest));
+      } catch (thrown) {
+        const error = osError(thrown);
+        if (error.code !== "EAGAIN") throw writeError(name, error);
+        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      }
+    }
+  };
+  return (bytes) => {
+    const written = last.then(() => write(bytes));
+    last = written.catch(() => {});
+    return written;
   };
 }

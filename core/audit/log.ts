@@ -17,6 +17,9 @@ const MAX_QUEUED_BYTES = 1_048_576;
 /** How long to wait before writing is tried again. */
 const RETRY_MS = 1_000;
 
+/** A write that takes so long has failed, until it comes back all the same. */
+const STALL_MS = 5_000;
+
 /** How long the last lines may take when the server ends. */
 const LAST_WORDS_MS = 2_000;
 
@@ -40,6 +43,8 @@ export interface AuditLogOptions {
   readonly maxQueuedBytes?: number;
   /** Default 1,000. */
   readonly retryMs?: number;
+  /** How long one write may take, in milliseconds. Default 5,000. */
+  readonly stallMs?: number;
 }
 
 /** See the module's description. */
@@ -48,6 +53,9 @@ export class AuditLog {
   #file: LogFile | null;
   readonly #queue: Uint8Array[] = [];
   #queuedBytes = 0;
+  /** Lines put in the queue so far, and lines taken out of it. */
+  #queued = 0;
+  #settled = 0;
   /** Of the first line in the queue. */
   #written = 0;
   /** The file ends in the middle of a line that will not be finished. */
@@ -90,11 +98,14 @@ export class AuditLog {
 
   /**
    * Before a connection or a command is taken: with `stop`, settles when all
-   * that has happened is written, and rejects with `refused` if it cannot be.
+   * that had happened when it was called is written, and rejects with `refused`
+   * if it cannot be.
    */
   async ready(): Promise<void> {
     if (this.#options.onFailure === "continue") return;
-    while (this.#queue.length > 0 && this.#failure === null) {
+    // Not until the queue is empty, which it may never be.
+    const upTo = this.#queued;
+    while (this.#settled < upTo && this.#failure === null) {
       await this.#changed.promise;
     }
     if (this.#failure === null) return;
@@ -119,14 +130,18 @@ export class AuditLog {
     const patience = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, LAST_WORDS_MS);
     });
-    await Promise.race([this.#running, patience]);
+    // If it takes longer, this still sees to its end.
+    const ended = (async () => {
+      await this.#running;
+      await this.#file?.close().catch(() => {});
+      this.#file = null;
+    })();
+    await Promise.race([ended, patience]);
     clearTimeout(timer);
     const missing = this.#lost + this.#queue.length;
     if (missing > 0) {
       this.#options.warn(`${missing} events are not in ${this.#options.name}`);
     }
-    await this.#file?.close().catch(() => {});
-    this.#file = null;
   }
 
   async #run(): Promise<void> {
@@ -162,16 +177,31 @@ export class AuditLog {
     }
     const line = this.#queue[0];
     while (this.#written < line.byteLength) {
-      this.#written += await file.write(line.subarray(this.#written));
+      this.#written += await this.#write(file, line.subarray(this.#written));
     }
     this.#shift();
   }
 
   async #writeAll(file: LogFile, bytes: Uint8Array): Promise<void> {
     for (let rest = bytes; rest.byteLength > 0;) {
-      const written = await file.write(rest);
+      const written = await this.#write(file, rest);
       this.#torn = written < rest.byteLength;
       rest = rest.subarray(written);
+    }
+  }
+
+  /** A terminal that was stopped (Ctrl-S) takes nothing, and does not fail. */
+  async #write(file: LogFile, bytes: Uint8Array): Promise<number> {
+    const { stallMs = STALL_MS } = this.#options;
+    const timer = setTimeout(() => {
+      if (this.#isClosing) return;
+      this.#fail(new Error(`it has taken nothing for ${stallMs} ms`));
+      this.#change();
+    }, stallMs);
+    try {
+      return await file.write(bytes);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -192,16 +222,20 @@ export class AuditLog {
     this.#options.warn(`${this.#options.name} can be written again${missing}`);
   }
 
-  #failed(thrown: unknown): void {
+  #fail(thrown: unknown): void {
+    if (this.#failure !== null) return;
     const { name, onFailure, warn } = this.#options;
-    if (this.#failure === null) {
-      const error = asLimpetError(thrown, "write_failed", `Writing ${name}`);
-      this.#failure = error;
-      const then = onFailure === "stop"
-        ? "nobody connects and no command starts until it can be"
-        : "events are lost, and counted";
-      warn(`the audit log cannot be written: ${error.message}; ${then}`);
-    }
+    const error = asLimpetError(thrown, "write_failed", `Writing ${name}`);
+    this.#failure = error;
+    const then = onFailure === "stop"
+      ? "nobody connects and no command starts until it can be"
+      : "events are lost, and counted";
+    warn(`the audit log cannot be written: ${error.message}; ${then}`);
+  }
+
+  #failed(thrown: unknown): void {
+    this.#fail(thrown);
+    const { onFailure } = this.#options;
     if (onFailure === "stop" || this.#queue.length === 0) return;
     this.#torn ||= this.#written > 0;
     this.#shift();
@@ -215,11 +249,13 @@ export class AuditLog {
 
   #push(line: Uint8Array): void {
     this.#queue.push(line);
+    this.#queued++;
     this.#queuedBytes += line.byteLength;
   }
 
   #shift(): void {
     this.#queuedBytes -= this.#queue.shift()?.byteLength ?? 0;
+    this.#settled++;
     this.#written = 0;
   }
 

@@ -156,7 +156,7 @@ async function run(
   const first = await Promise.race([finished, givenUp, standstill.reached]);
   if (first === null) {
     report.warn("nobody takes the rest of the output: it is dropped");
-    await Promise.race([report.flush(), sleep(STANDSTILL_MS)]);
+    await report.flush(STANDSTILL_MS);
     return statusOf(await command.status);
   }
   if (typeof first === "string") {
@@ -164,7 +164,7 @@ async function run(
       `not waiting any longer: the server ends the command (${first} again)`,
     );
     // Not for ever: our stderr may well be what nobody reads.
-    await Promise.race([report.flush(), sleep(STANDSTILL_MS)]);
+    await report.flush(STANDSTILL_MS);
     return signalStatus(first);
   }
   const [outPump, errPump, status] = first;
@@ -209,10 +209,6 @@ function endedBy(status: CommandStatus, signals: Set<string>): boolean {
     status.code === signalStatus(name)
   );
   return byShell || (status.signal !== null && signals.has(status.signal));
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Says on stderr what the exit status alone does not. */

@@ -12,7 +12,7 @@ import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
 import { checkRawAddress, refuseFlags } from "./raw_connection.ts";
 import { outliveErrors } from "./last_resort.ts";
-import type { Reporter } from "./report.ts";
+import { LAST_WORDS_MS, type Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { STOP_SIGNALS, stopRequests } from "./stop_signals.ts";
 
@@ -82,7 +82,7 @@ export async function serveRaw(
   askedAgain.then(() => server.close(0));
   await server.close();
   await serving;
-  await report.flush();
+  await report.flush(LAST_WORDS_MS);
   return 0;
 }
 

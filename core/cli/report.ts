@@ -12,13 +12,25 @@ import type { CliRuntime, StandardOutput } from "./runtime.ts";
 /** How much is said: errors only, what matters, everything. */
 export type Loudness = "quiet" | "info" | "debug";
 
+/**
+ * What waits while stderr takes nothing (a terminal stopped with Ctrl-S, a pipe
+ * that nobody reads), in characters; what is more is dropped and counted.
+ */
+const MAX_WAITING = 262_144;
+
+/** How long our own stderr may hold up the end of a server, in ms. */
+export const LAST_WORDS_MS = 2_000;
+
 /** See the module's description. */
 export class Reporter {
   readonly loudness: Loudness;
   readonly #runtime: CliRuntime;
   readonly #color: boolean;
-  /** One after another, so that lines come whole and in order. */
-  #last: Promise<void> = Promise.resolve();
+  /** Written one after another, so that lines come whole and in order. */
+  readonly #waiting: string[] = [];
+  #characters = 0;
+  #dropped = 0;
+  #writing: Promise<void> | null = null;
 
   constructor(runtime: CliRuntime, loudness: Loudness) {
     this.#runtime = runtime;
@@ -43,20 +55,67 @@ export class Reporter {
     if (this.loudness === "debug") this.#say("2", message);
   }
 
-  /** Settles when everything said so far is out. */
-  flush(): Promise<void> {
-    return this.#last;
+  /**
+   * Settles when everything said so far is out, or when that has taken `ms`, by
+   * default however long it takes.
+   */
+  async flush(ms: number = Infinity): Promise<void> {
+    if (ms === Infinity) return void await this.#writing;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms);
+    });
+    await Promise.race([this.#writing, patience]);
+    clearTimeout(timer);
   }
 
   #say(color: string, message: string): void {
+    const line = this.#line(color, message);
+    const full = this.#characters + line.length > MAX_WAITING;
+    if (full && this.#waiting.length > 0) {
+      this.#dropped++;
+      return;
+    }
+    this.#tellDropped();
+    this.#push(line);
+    this.#writing ??= this.#write();
+  }
+
+  #line(color: string, message: string): string {
     const text = `limpet: ${printable(message)}`;
-    const line = this.#color ? `\x1b[${color}m${text}\x1b[0m\n` : `${text}\n`;
-    this.#last = this.#last
-      .then(async () => {
+    return this.#color ? `\x1b[${color}m${text}\x1b[0m\n` : `${text}\n`;
+  }
+
+  #push(line: string): void {
+    this.#waiting.push(line);
+    this.#characters += line.length;
+  }
+
+  /** Where they would be. */
+  #tellDropped(): void {
+    if (this.#dropped === 0) return;
+    const lines = this.#dropped === 1
+      ? "1 line is"
+      : `${this.#dropped} lines are`;
+    this.#dropped = 0;
+    this.#push(this.#line("33", `${lines} missing here: stderr took nothing`));
+  }
+
+  async #write(): Promise<void> {
+    for (;;) {
+      const line = this.#waiting[0];
+      if (line === undefined) break;
+      try {
         const bytes = await ownWords(this.#runtime, line);
         await this.#runtime.stderr.write(bytes);
-      })
-      .catch(() => {});
+      } catch {
+        // There is nowhere to say so.
+      }
+      this.#waiting.shift();
+      this.#characters -= line.length;
+      if (this.#waiting.length === 0) this.#tellDropped();
+    }
+    this.#writing = null;
   }
 }
 

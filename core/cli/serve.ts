@@ -34,7 +34,7 @@ import { outliveErrors } from "./last_resort.ts";
 import { serverLimits } from "./limits.ts";
 import { serveRaw } from "./raw_serve.ts";
 import { hangsUpWithTerminal, type Reading, reloadOnHangup } from "./reload.ts";
-import { loudnessOf, Reporter } from "./report.ts";
+import { LAST_WORDS_MS, loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { STOP_SIGNALS, stopRequests } from "./stop_signals.ts";
 
@@ -146,7 +146,7 @@ export async function serveCommand(
   }
   await door.close();
   await audit?.close();
-  await report.flush();
+  await report.flush(LAST_WORDS_MS);
   return 0;
 }
 
