@@ -1,0 +1,166 @@
+/**
+ * Measures Limpet against its peers, each client and each server a process of its
+ * own. Every figure is a ratio to one that was measured in the same round; rounds
+ * go through all peers in an order of their own, so that the machine's drift
+ * hits them alike.
+ *
+ *     npm run bench
+ *     npm run bench -- --only true,echo --rounds 5
+ *     npm run bench -- --size 1024 --json result.json
+ *
+ * @module
+ */
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { binary, build, install, root } from "./set_up.mjs";
+import { MEASURES } from "./measures.mjs";
+import { makeKeys, PEERS } from "./peers.mjs";
+import { load } from "./processes.mjs";
+import { versionOf } from "./programs.mjs";
+import { report, summarise } from "./report.mjs";
+import { Side } from "./sides.mjs";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const { values: flags } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "3" },
+    size: { type: "string", default: "256" },
+    count: { type: "string", default: "40" },
+    only: { type: "string" },
+    peers: { type: "string" },
+    json: { type: "string" },
+  },
+});
+const size = {
+  bytes: Number(flags.size) * 2 ** 20,
+  count: Number(flags.count),
+};
+const rounds = Number(flags.rounds);
+const measures = chosen(MEASURES, "id", flags.only);
+
+await install(root, "the build tools");
+await install(join(root, "test"), "the test tools");
+await install(here, "the peers");
+await build();
+
+const folder = mkdtempSync(join(tmpdir(), "limpet-bench-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+const deno = binary("@deno", ["deno"]);
+const runtimes = {
+  node: [process.execPath],
+  deno: [
+    deno,
+    "run",
+    "--quiet",
+    "--no-prompt",
+    "--allow-all",
+    "--config",
+    join(root, "deno.json"),
+  ],
+};
+await makeKeys(folder);
+
+/** @type {{ name: string, reason: string }[]} */
+const missing = [];
+/** @type {Side[]} */
+const sides = [];
+for (const peer of chosen(PEERS, "name", flags.peers)) {
+  const reason = await peer.lacks?.() ?? null;
+  if (reason === null) {
+    sides.push(await Side.start(peer, { folder, runtimes }));
+    progress(`${peer.name} is ready`);
+  } else {
+    missing.push({ name: peer.name, reason });
+    progress(`${peer.name} is not measured: ${reason}`);
+  }
+}
+
+/** @type {Record<string, Record<string, (number | null)[]>>} */
+const figures = {};
+for (let round = 1; round <= rounds; round++) {
+  for (const measure of measures) {
+    progress(`round ${round} of ${rounds}: ${measure.title} (load ${load()})`);
+    for (const side of shuffled(sides)) {
+      if (measure.takes?.(side.peer) === false) continue;
+      const of = figures[measure.id] ??= {};
+      (of[side.peer.name] ??= []).push(await measured(measure, side));
+    }
+  }
+}
+await Promise.all(sides.map((side) => side.end()));
+
+const result = {
+  date: new Date().toISOString().slice(0, 10),
+  machine: `${cpus().length} × ${cpus()[0].model}`,
+  versions: {
+    node: process.version,
+    deno: await versionOf(deno),
+    openssh: await versionOf("ssh", "-V"),
+  },
+  rounds,
+  size,
+  missing,
+  measures: summarise(measures, sides.map(({ peer }) => peer), figures),
+};
+if (flags.json !== undefined) {
+  writeFileSync(flags.json, `${JSON.stringify(result, null, 2)}\n`);
+}
+process.stdout.write(report(result));
+
+/**
+ * @param {import("./measures.mjs").Measure} measure
+ * @param {Side} side
+ * @returns {Promise<number | null>} null if it failed
+ */
+async function measured(measure, side) {
+  try {
+    return await measure.figure(side, size);
+  } catch (error) {
+    const { message } = /** @type {Error} */ (error);
+    progress(`${side.peer.name} failed at ${measure.title}: ${message}`);
+    return null;
+  }
+}
+
+/**
+ * @template {Record<string, any>} T
+ * @param {T[]} all
+ * @param {string} key
+ * @param {string} [names]
+ * @returns {T[]}
+ */
+function chosen(all, key, names) {
+  if (names === undefined) return all;
+  const wanted = names.split(",").map((name) => name.trim());
+  for (const name of wanted) {
+    if (all.some((each) => each[key] === name)) continue;
+    const known = all.map((each) => each[key]).join(", ");
+    console.error(`limpet: there is no "${name}", only: ${known}`);
+    process.exit(2);
+  }
+  return all.filter((each) => wanted.includes(each[key]));
+}
+
+/**
+ * @template T
+ * @param {T[]} values
+ * @returns {T[]}
+ */
+function shuffled(values) {
+  const all = [...values];
+  for (let i = all.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [all[i], all[j]] = [all[j], all[i]];
+  }
+  return all;
+}
+
+/** @param {string} text */
+function progress(text) {
+  process.stderr.write(`limpet: ${text}\n`);
+}

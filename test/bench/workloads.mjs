@@ -1,0 +1,189 @@
+/**
+ * What is measured, as the client of any peer does it. Times are in
+ * milliseconds, sizes in bytes. Each checks that it got what it asked for: a peer
+ * that loses something has no figure.
+ *
+ * @module
+ */
+
+const BYTE = new Uint8Array([120]);
+
+/**
+ * @typedef {import("./peers/node_command.mjs").Connection} Connection
+ * @typedef {(how?: { port: number, early?: boolean }) => Promise<Connection>} Dial
+ * @typedef {(session: Connection, options: any, dial: Dial) => Promise<object>} Work
+ */
+
+/** @type {Record<string, Work>} */
+export const WORKLOADS = {
+  /** One large output. */
+  async bulkOut(session, { bytes, port }, dial) {
+    const on = port === undefined ? session : await dial({ port });
+    const argv = ["head", "-c", String(bytes), "/dev/zero"];
+    const started = performance.now();
+    if (on.bulkOut !== undefined) {
+      expect("exit code", await on.bulkOut(argv), 0);
+    } else {
+      const command = await on.command(argv);
+      expect("bytes", await command.drain(), bytes);
+      await command.exit;
+    }
+    const ms = performance.now() - started;
+    if (port !== undefined) await on.close();
+    return { ms };
+  },
+
+  /** One large input. */
+  async bulkIn(session, { bytes }) {
+    const argv = ["sh", "-c", "exec cat >/dev/null"];
+    const started = performance.now();
+    if (session.bulkIn !== undefined) {
+      expect("exit code", await session.bulkIn(argv, bytes), 0);
+    } else {
+      const command = await session.command(argv, true);
+      await Promise.all([command.feed(bytes), command.drain()]);
+      await command.exit;
+    }
+    return { ms: performance.now() - started };
+  },
+
+  /** `true`, one after the other. */
+  async commands(session, { count }) {
+    const times = [];
+    for (let i = 0; i < count; i++) times.push(await timeOfTrue(session));
+    return { times };
+  },
+
+  /** `true`, so many at a time. */
+  async manyCommands(session, { count, atOnce }) {
+    const started = performance.now();
+    let left = count;
+    const worker = async () => {
+      while (left-- > 0) await timeOfTrue(session);
+    };
+    await Promise.all(Array.from({ length: atOnce }, worker));
+    return { ms: performance.now() - started };
+  },
+
+  /** `true`, so many on each of so many sessions. */
+  async manySessions(_session, { sessions, count }, dial) {
+    const all = [];
+    for (let i = 0; i < sessions; i++) all.push(await dial());
+    const started = performance.now();
+    for (let i = 0; i < count; i++) await timeOfTrue(all[i % sessions]);
+    const ms = performance.now() - started;
+    await Promise.all(all.map((each) => each.close()));
+    return { ms };
+  },
+
+  /** A byte there and back through a `cat` that runs already. */
+  async echo(session, { count, loaded }) {
+    const load = loaded
+      ? await session.command(["cat", "/dev/zero"])
+      : undefined;
+    let flows = true;
+    let bytes = 0;
+    const started = performance.now();
+    const flowing = (async () => {
+      while (flows && load !== undefined) {
+        const got = await load.next();
+        if (got === 0) break;
+        bytes += got;
+      }
+    })();
+    const cat = await session.command(["cat"], true);
+    const times = [];
+    for (let i = 0; i < count; i++) {
+      const sent = performance.now();
+      await cat.send(BYTE);
+      expect("echo", await cat.next(), 1);
+      times.push(performance.now() - sent);
+    }
+    const ms = performance.now() - started;
+    flows = false;
+    cat.kill();
+    load?.kill();
+    await Promise.race([flowing, sleep(1_000)]);
+    return loaded ? { times, loadBytesPerMs: bytes / ms } : { times };
+  },
+
+  /** Connecting and being let in, and leaving again. */
+  async connect(_session, { count }, dial) {
+    const times = [];
+    for (let i = 0; i < count; i++) {
+      const started = performance.now();
+      const session = await dial();
+      times.push(performance.now() - started);
+      await session.close();
+    }
+    return { times };
+  },
+
+  /** From nothing to the end of a first command, through a slow line. */
+  async first(_session, { port, count }, dial) {
+    const times = [];
+    for (let i = 0; i < count; i++) {
+      const started = performance.now();
+      const session = await dial({ port, early: true });
+      const command = await session.command(["true"]);
+      await Promise.all([command.drain(), command.exit]);
+      times.push(performance.now() - started);
+      await session.close();
+    }
+    return { times };
+  },
+
+  /** A command whose output nobody reads, and others beside it. */
+  async stopped(session, { ms, count }) {
+    const command = await session.command(["cat", "/dev/zero"]);
+    await sleep(ms);
+    const times = [];
+    for (let i = 0; i < count; i++) times.push(await timeOfTrue(session));
+    const rss = await ownRss();
+    command.kill();
+    return { times, rss };
+  },
+
+  /** Connections that do nothing, until `release`. */
+  async hold(_session, { count }, dial) {
+    for (let i = held.length; i < count; i++) held.push(await dial());
+    return { held: held.length };
+  },
+
+  async release() {
+    await Promise.all(held.splice(0).map((each) => each.close()));
+    return {};
+  },
+};
+
+/** @type {Connection[]} */
+const held = [];
+
+/** @param {Connection} session */
+async function timeOfTrue(session) {
+  const started = performance.now();
+  const command = await session.command(["true"]);
+  const [bytes, code] = await Promise.all([command.drain(), command.exit]);
+  expect("bytes", bytes, 0);
+  if (code !== null) expect("exit code", code, 0);
+  return performance.now() - started;
+}
+
+/**
+ * @param {string} what
+ * @param {unknown} found
+ * @param {unknown} due
+ */
+function expect(what, found, due) {
+  if (found !== due) throw new Error(`${what}: ${found} instead of ${due}`);
+}
+
+/** @param {number} ms */
+function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+async function ownRss() {
+  const { memoryUsage } = await import("node:process");
+  return memoryUsage().rss;
+}
