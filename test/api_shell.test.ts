@@ -1,9 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { quote } from "../core/shell.ts";
+import { holdTimers } from "./support/held_timers.ts";
 import { eventually } from "./support/leaks.ts";
 import { childrenOf } from "./support/processes.ts";
 import { serverFor, SERVERS, useServer } from "./support/servers.ts";
+import { serving } from "./support/serving.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
@@ -144,32 +146,6 @@ describe.each(SERVERS)("a server on %s", (runtime) => {
     expect(await run).toMatchObject({ truncated: true, code: 0 });
   });
 
-  test("timeout() and signal() reject as such, however the output is read", async () => {
-    await using session = await server().connect();
-    const late = () => session.$`echo one; exec sleep 100`.timeout(1_500);
-    const facts = { code: "timed_out", timedOut: true, signal: "SIGTERM" };
-    const inLines = async (run: ReturnType<typeof late>) => {
-      const lines: string[] = [];
-      const read = async () => {
-        for await (const line of run.lines()) lines.push(line);
-      };
-      await expect(read()).rejects.toMatchObject(facts);
-      expect(lines).toEqual(["one"]);
-    };
-    await Promise.all([
-      expect(late()).rejects.toMatchObject(facts),
-      expect(late().text()).rejects.toMatchObject(facts),
-      expect(late().nothrow()).rejects.toMatchObject(facts),
-      inLines(late()),
-      inLines(late().nothrow()),
-    ]);
-    const run = session.$`sleep 100`.signal(AbortSignal.timeout(200));
-    await expect(run).rejects.toMatchObject({
-      code: "cancelled",
-      isCanceled: true,
-    });
-  });
-
   test("lines() come as they are written", async () => {
     await using session = await server().connect();
     const line = session.$`echo one; echo; printf 'two\\r\\nend'; sleep 0.2`;
@@ -226,5 +202,44 @@ describe.each(SERVERS)("a server on %s", (runtime) => {
       exitCode: 4,
     });
     expect(lines).toEqual(["out"]);
+  });
+});
+
+test("timeout() and signal() reject as such, however the output is read", async () => {
+  const timeoutMs = 600_001;
+  using timers = holdTimers(timeoutMs);
+  await using served = await serving();
+  await using session = await served.connect();
+  const late = () => session.$`echo one; exec sleep 100`.timeout(timeoutMs);
+  const facts = { code: "timed_out", timedOut: true, signal: "SIGTERM" };
+  let saidOne = 0;
+  const inLines = async (run: ReturnType<typeof late>) => {
+    const lines: string[] = [];
+    const read = async () => {
+      for await (const line of run.lines()) {
+        lines.push(line);
+        saidOne++;
+      }
+    };
+    await expect(read()).rejects.toMatchObject(facts);
+    expect(lines).toEqual(["one"]);
+  };
+  const all = Promise.all([
+    expect(late()).rejects.toMatchObject(facts),
+    expect(late().text()).rejects.toMatchObject(facts),
+    expect(late().nothrow()).rejects.toMatchObject(facts),
+    inLines(late()),
+    inLines(late().nothrow()),
+  ]);
+  await eventually(
+    () => timers.waiting(timeoutMs) === 5 && saidOne === 2,
+    () => `${timers.waiting(timeoutMs)} run, ${saidOne} have said it`,
+  );
+  timers.fire(timeoutMs);
+  await all;
+  const run = session.$`sleep 100`.signal(AbortSignal.timeout(200));
+  await expect(run).rejects.toMatchObject({
+    code: "cancelled",
+    isCanceled: true,
   });
 });

@@ -10,6 +10,7 @@ import type { Duplex, TlsInfo } from "../core/ports.ts";
 import { Server, type ServerEvent } from "../core/server.ts";
 import { pair, recorded, type Recording } from "./support/faults.ts";
 import { join } from "./support/frames.ts";
+import { holdTimers } from "./support/held_timers.ts";
 import { checkLeaks, type LeakCheck } from "./support/leaks.ts";
 import { serving } from "./support/serving.ts";
 
@@ -453,17 +454,25 @@ test("who is sent away between its proof and its session gets none", async () =>
 });
 
 test("a gate that never answers lets nobody in, and holds up no end", async () => {
+  const handshakeTimeoutMs = 300_001;
+  using timers = holdTimers(handshakeTimeoutMs);
+  const atGate = deferred<void>();
   const [clientEnd, serverEnd] = pair();
   const server = new Server({
     token: ALICE,
     platform: PLATFORM,
     environment: () => ({}),
     spawner: () => Promise.reject(new Error("Not here")),
-    gate: () => new Promise(() => {}),
-    limits: { handshakeTimeoutMs: 300 },
+    gate: () => {
+      atGate.resolve();
+      return new Promise(() => {});
+    },
+    limits: { handshakeTimeoutMs },
   });
   const over = server.accept(serverEnd);
   const session = await connect(clientEnd, { token: ALICE });
+  await atGate.promise;
+  timers.fire(handshakeTimeoutMs);
   expect((await session.closed).code).toBe("limit_exceeded");
   await over;
   await server.close();

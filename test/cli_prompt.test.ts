@@ -9,8 +9,7 @@ import {
   startLimpet,
   temporaryFolder,
 } from "./support/cli.ts";
-import { eventually } from "./support/leaks.ts";
-import { childrenOf, isAlive, untilGone } from "./support/processes.ts";
+import { isAlive, SLEEPER, untilGone } from "./support/processes.ts";
 import { program, ROOT, THIS_RUNTIME } from "./support/runtimes.ts";
 import { serverFor, SERVERS, useServer } from "./support/servers.ts";
 
@@ -152,14 +151,14 @@ describe(`shell on ${THIS_RUNTIME}`, () => {
   test("SIGINT ends the line that runs, not the prompt", async () => {
     const running = startLimpet(["shell", server().address], {
       env: env(),
-      input: "echo $$; exec sleep 1000\necho on\n",
+      input: `${SLEEPER}\necho on\n`,
     });
     await running.says("\n");
-    const pid = Number(running.stdout());
+    const pid = Number(/^pid (\d+)\n$/.exec(running.stdout())?.[1]);
     running.kill("SIGINT");
     expect(await running.outcome).toMatchObject({
       code: 0,
-      stdout: `${pid}\non\n`,
+      stdout: `pid ${pid}\non\n`,
       stderr: "limpet: ended by SIGINT\n",
     });
     await untilGone([pid]);
@@ -180,20 +179,13 @@ describe(`shell on ${THIS_RUNTIME}`, () => {
       await running.says("\n");
       const pid = Number(running.stdout());
       expect(isAlive(pid)).toBe(true);
-      // A line of its own, so that the one before is known to be over.
-      running.child.stdin!.write("echo next\n");
-      await running.says("next\n");
-      // Its shell has said that, and may not have ended: SIGINT would be for it.
-      await eventually(
-        () => command === "shell" || childrenOf(running.pid).length === 0,
-        () => `the line runs on: ${childrenOf(running.pid)}`,
-      );
-      // We may hear of the end before the prompt does: then it is not told yet.
-      await eventually(() => {
-        running.kill(signal);
-        return !isAlive(running.pid);
-      }, () => "it leaves");
-      expect(await running.outcome).toMatchObject({ code, stderr: "" });
+      // A line of its own. That it failed is told by the prompt, to which the
+      // signal is from then on: SIGINT would be for a line that runs.
+      const failed = "limpet: exit code 1\n";
+      running.child.stdin!.write("false\n");
+      await running.complains(failed);
+      running.kill(signal);
+      expect(await running.outcome).toMatchObject({ code, stderr: failed });
       await untilGone([pid]);
     },
   );

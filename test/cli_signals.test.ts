@@ -8,7 +8,13 @@ import {
   startShell,
   temporaryFolder,
 } from "./support/cli.ts";
-import { isAlive, residentBytes, untilGone } from "./support/processes.ts";
+import {
+  isAlive,
+  residentBytes,
+  SLEEPER,
+  untilGone,
+  untilResting,
+} from "./support/processes.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
 import {
   serverFor,
@@ -55,7 +61,7 @@ describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
 
   test("a signal that ends the command ends the client: 128 + n", async () => {
     for (const [name, code] of [["SIGINT", 130], ["SIGHUP", 129]] as const) {
-      const running = start("echo pid $$; exec sleep 1000");
+      const running = start(SLEEPER);
       await running.says("\n");
       running.kill(name);
       expect(await running.outcome).toMatchObject({ code, stderr: "" });
@@ -116,14 +122,10 @@ describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
     const { pid } = server();
     const before = residentBytes(pid) + residentBytes(running.pid);
     // It stands still once everything in between is full.
-    let last = -1;
-    await eventually(() => {
-      const now = written(remote);
-      const still = now === last && now > 65_536;
-      last = now;
-      return still;
-    }, () => `yes stands still at ${last}`);
-    expect(last).toBeLessThan(4 * 1024 * 1024);
+    const more = () => written(remote) > 65_536;
+    await eventually(more, () => `yes has written ${written(remote)} bytes`);
+    await untilResting([remote, pid, running.pid]);
+    expect(written(remote)).toBeLessThan(4 * 1024 * 1024);
     const after = residentBytes(pid) + residentBytes(running.pid);
     expect(after - before).toBeLessThan(128 * 1024 * 1024);
     running.kill("SIGINT");

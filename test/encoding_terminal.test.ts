@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { bytesOf, codecOf } from "./support/encodings.ts";
+import { SLEEPER } from "./support/processes.ts";
 import { BytesTerminal } from "./support/pty.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
 
@@ -66,8 +67,9 @@ test.each([
     await terminal.shows(PROMPT);
 
     // And ends what runs.
-    type("echo ru''ns; exec sleep 1000\r");
-    await terminal.shows("runs\r\n");
+    type(`${SLEEPER}\r`);
+    await terminal.shows(SLEEPER);
+    await terminal.shows("pid ");
     type(CTRL_C);
     await terminal.shows("ended by SIGINT");
     await terminal.shows(PROMPT);

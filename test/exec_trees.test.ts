@@ -1,15 +1,29 @@
-import { describe, expect, test } from "vitest";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  afterEach,
+  beforeEach,
+  describe,
+  expect,
+  onTestFinished,
+  test,
+} from "vitest";
 import type { Session } from "../core/client.ts";
 import type { RemoteCommand } from "../core/exec/client.ts";
 import type { SpawnOptions } from "../core/options.ts";
 import { withFaults } from "./support/faults.ts";
+import { type HeldTimers, holdTimers } from "./support/held_timers.ts";
+import { eventually } from "./support/leaks.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
+import { THIS_RUNTIME } from "./support/runtimes.ts";
 import { SERVERS, startServer, useServer } from "./support/servers.ts";
+import { serving } from "./support/serving.ts";
 
 const KILL_AFTER_MS = 300;
 
-/** Long enough for a tree to stand before it is to fall. */
-const TIMEOUT_MS = 1_500;
+/** It passes when the test says so, and never before a tree stands. */
+const TIMEOUT_MS = 600_001;
 
 /** sh, its sh, and that one's sleep; none of them cares for SIGTERM. */
 const STUBBORN = `trap '' TERM; echo $$
@@ -107,24 +121,6 @@ describe.each(SERVERS)("a tree that ignores SIGTERM, on %s", (runtime) => {
     expect(() => session.spawn("true", { signal })).toThrow(
       expect.objectContaining({ code: "cancelled" }),
     );
-  });
-
-  test("falls by a timeout", async () => {
-    await using session = await server().connect();
-    const since = performance.now();
-    const { child, pids } = await plant(session, {
-      timeoutMs: TIMEOUT_MS,
-    });
-    expect(await child.status).toEqual({
-      code: null,
-      signal: "SIGKILL",
-      reason: "timed_out",
-      success: false,
-    });
-    expect(performance.now() - since).toBeGreaterThanOrEqual(
-      TIMEOUT_MS + KILL_AFTER_MS - 5,
-    );
-    expect(pids.filter(isAlive)).toEqual([]);
   });
 
   test("falls with its session", async () => {
@@ -226,21 +222,6 @@ else { sleep 100 }'; wait`;
     );
   });
 
-  test("the first reason counts", async () => {
-    await using session = await server().connect();
-    const line = "trap 'echo asked' TERM; echo ready; " +
-      "while :; do sleep 100 & wait; done";
-    const child = session.spawn(line, { shell: true, timeoutMs: TIMEOUT_MS });
-    const reader = child.stdout.getReader();
-    for (let said = ""; !said.includes("asked");) {
-      const { done, value } = await reader.read();
-      if (done) throw new Error(`It said only ${said}`);
-      said += new TextDecoder().decode(value);
-    }
-    child.terminate(0);
-    expect(await child.status).toMatchObject({ reason: "timed_out" });
-  });
-
   test("a deadline that is not reached does nothing", async () => {
     await using session = await server().connect();
     const output = await session.output("sleep 0.1; echo hi", {
@@ -250,16 +231,84 @@ else { sleep 100 }'; wait`;
     expect(output).toMatchObject({ code: 0, reason: null });
   });
 
+  test("falls with its server", async () => {
+    await using other = await startServer(runtime);
+    const session = await other.connect();
+    const { child, pids } = await plant(session);
+    const stopping = other.stop();
+    expect(await child.status).toMatchObject({
+      signal: "SIGKILL",
+      reason: "shutting_down",
+    });
+    expect((await session.closed).code).toBe("shutting_down");
+    await stopping;
+    expect(pids.filter(isAlive)).toEqual([]);
+  });
+});
+
+describe(`a deadline that passes, on ${THIS_RUNTIME}`, () => {
+  let timers: HeldTimers;
+  beforeEach(() => {
+    timers = holdTimers(TIMEOUT_MS);
+  });
+  afterEach(() => timers[Symbol.dispose]());
+
+  test("fells a tree that ignores SIGTERM", async () => {
+    await using served = await serving();
+    await using session = await served.connect();
+    const { child, pids } = await plant(session, { timeoutMs: TIMEOUT_MS });
+    const since = performance.now();
+    timers.fire(TIMEOUT_MS);
+    expect(await child.status).toEqual({
+      code: null,
+      signal: "SIGKILL",
+      reason: "timed_out",
+      success: false,
+    });
+    expect(performance.now() - since).toBeGreaterThanOrEqual(KILL_AFTER_MS - 5);
+    expect(pids.filter(isAlive)).toEqual([]);
+  });
+
+  test("is the reason, whatever comes after it", async () => {
+    await using served = await serving();
+    await using session = await served.connect();
+    const line = "trap 'echo asked' TERM; echo ready; " +
+      "while :; do sleep 100 & wait; done";
+    const child = session.spawn(line, { shell: true, timeoutMs: TIMEOUT_MS });
+    const reader = child.stdout.getReader();
+    const until = async (word: string) => {
+      for (let said = ""; !said.includes(word);) {
+        const { done, value } = await reader.read();
+        if (done) throw new Error(`It said only ${said}`);
+        said += new TextDecoder().decode(value);
+      }
+    };
+    await until("ready");
+    timers.fire(TIMEOUT_MS);
+    await until("asked");
+    child.terminate(0);
+    expect(await child.status).toMatchObject({ reason: "timed_out" });
+  });
+
   test("output() tells who ended the command, with what it had said", async () => {
-    await using session = await server().connect();
-    const line = "echo out; echo err >&2; trap 'exit 3' TERM; sleep 100 & wait";
-    const signal = AbortSignal.timeout(300);
-    const [late, stopped] = await Promise.all([
-      session.output(line, { shell: true, timeoutMs: TIMEOUT_MS })
+    await using served = await serving();
+    await using session = await served.connect();
+    const folder = mkdtempSync(join(tmpdir(), "limpet-trees-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const line = "echo out; echo err >&2; trap 'exit 3' TERM; : >ready; " +
+      "sleep 100 & wait";
+    const controller = new AbortController();
+    const { signal } = controller;
+    const outcomes = Promise.all([
+      session.output(line, { shell: true, cwd: folder, timeoutMs: TIMEOUT_MS })
         .catch((thrown) => thrown),
       session.output("sleep", { args: ["100"], signal })
         .catch((thrown) => thrown),
     ]);
+    await eventually(() => existsSync(join(folder, "ready")), () => "it runs");
+    timers.fire(TIMEOUT_MS);
+    controller.abort();
+    const [late, stopped] = await outcomes;
     expect(late).toMatchObject({
       name: "LimpetError",
       code: "timed_out",
@@ -278,19 +327,5 @@ else { sleep 100 }'; wait`;
       exitCode: null,
       signal: "SIGTERM",
     });
-  });
-
-  test("falls with its server", async () => {
-    await using other = await startServer(runtime);
-    const session = await other.connect();
-    const { child, pids } = await plant(session);
-    const stopping = other.stop();
-    expect(await child.status).toMatchObject({
-      signal: "SIGKILL",
-      reason: "shutting_down",
-    });
-    expect((await session.closed).code).toBe("shutting_down");
-    await stopping;
-    expect(pids.filter(isAlive)).toEqual([]);
   });
 });

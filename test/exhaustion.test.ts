@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { connect, type Session } from "../core/client.ts";
 import { spawnError } from "../core/adapter/os_error.ts";
 import { LimpetError } from "../core/errors.ts";
@@ -12,12 +12,11 @@ import { parseAddress } from "../core/target.ts";
 import { adapter } from "./support/adapter.ts";
 import { environment, temporaryFolder } from "./support/cli.ts";
 import { eventually } from "./support/leaks.ts";
-import { untilGone } from "./support/processes.ts";
+import { untilGone, untilResting } from "./support/processes.ts";
 import { cli, DENO_SERVE_FLAGS, THIS_RUNTIME } from "./support/runtimes.ts";
 import { startServer } from "./support/servers.ts";
 import { serving, TOKEN } from "./support/serving.ts";
 
-vi.setConfig({ testTimeout: 60_000 });
 const folder = temporaryFolder();
 const isRoot = process.getuid?.() === 0;
 /** A user that runs nothing, so that only what a server does is counted. */
@@ -52,21 +51,6 @@ function leaveDescriptors(pid: number, count: number): void {
   // A descriptor gets the lowest number that is free, and the limit is on that.
   for (let left = count; left > 0; end++) if (!open.has(end)) left--;
   limit(pid, "nofile", end);
-}
-
-/** Waits until its main thread waits, and does not go round and round. */
-async function untilResting(pid: number): Promise<void> {
-  let calm = 0;
-  await eventually(
-    () => {
-      const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-      const state = stat.slice(stat.lastIndexOf(")") + 2)[0];
-      calm = state === "S" ? calm + 1 : 0;
-      return calm === 20;
-    },
-    () => `process ${pid} rests`,
-    30_000,
-  );
 }
 
 /** A command that is there before the trouble and has to be there after it. */
@@ -169,7 +153,7 @@ async function serveAtSocket(
       return false;
     }
   };
-  const patience = performance.now() + 20_000;
+  const patience = performance.now() + 60_000;
   while (!(await ready())) {
     if (child.exitCode !== null || performance.now() > patience) {
       throw new Error(`It does not listen (${child.exitCode}): ${log}`);
@@ -238,7 +222,7 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
     const dials = await Promise.all(
       Array.from({ length: 12 }, () => server.dial()),
     );
-    await untilResting(server.pid);
+    await untilResting([server.pid]);
     await bystander.check();
     for (const { readable, writable } of dials) {
       await Promise.allSettled([readable.cancel(), writable.abort()]);

@@ -3,24 +3,27 @@ import type { ErrorCode } from "../core/errors.ts";
 import { type Frame, FrameType } from "../core/frame/frame.ts";
 import { CLIENT_PREFACE } from "../core/frame/preface.ts";
 import type { Duplex } from "../core/ports.ts";
+import { withFaults } from "./support/faults.ts";
+import { type HeldTimers, holdTimers } from "./support/held_timers.ts";
 import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
 import { heldBytes } from "./support/memory.ts";
 import { jsonFrame, proofFrame, RawPeer } from "./support/raw_peer.ts";
 import { type Serving, serving } from "./support/serving.ts";
 
 const MIB = 1_048_576;
-/** For who is to meet it; nobody else may, however busy the machine is. */
-const DEADLINE_MS = 600;
-const FAR_MS = 120_000;
+/** It comes when the test says so, else it is far. */
+const DEADLINE_MS = 600_001;
 const text = (string: string) => new TextEncoder().encode(string);
 
 let served: Serving;
 let noLeaks: LeakCheck;
 
-async function serveWithDeadline(handshakeTimeoutMs: number): Promise<void> {
-  await served?.[Symbol.asyncDispose]();
+let timers: HeldTimers;
+
+beforeEach(async () => {
+  timers = holdTimers(DEADLINE_MS);
   served = await serving({
-    handshakeTimeoutMs,
+    handshakeTimeoutMs: DEADLINE_MS,
     maxChannels: 10,
     maxQueuedControlBytes: 1_048_576,
     // 200 that are all let in, to see what they cost.
@@ -29,14 +32,38 @@ async function serveWithDeadline(handshakeTimeoutMs: number): Promise<void> {
   await goodClient();
   served.events.length = served.spawned.length = 0;
   noLeaks = checkLeaks();
-}
-
-beforeEach(() => serveWithDeadline(FAR_MS));
+});
 
 afterEach(async () => {
+  using _timers = timers;
   await using _ = served;
   await noLeaks();
 });
+
+/** Counts the bytes that the server has done with, of those who come now. */
+function countTaken(): () => number {
+  let taken = 0;
+  const accept = served.server.accept.bind(served.server);
+  served.server.accept = (duplex) =>
+    accept(withFaults(duplex, {
+      async *reads(chunks) {
+        for await (const chunk of chunks) {
+          yield chunk;
+          taken += chunk.byteLength;
+        }
+      },
+    }));
+  return () => taken;
+}
+
+/** Lets the deadline of so many connections pass, once the server has them. */
+async function deadlineOf(count: number): Promise<void> {
+  await eventually(
+    () => timers.waiting(DEADLINE_MS) === count,
+    () => `${timers.waiting(DEADLINE_MS)} connections have a deadline`,
+  );
+  timers.fire(DEADLINE_MS);
+}
 
 /** Someone who means well is served as ever. */
 async function goodClient(): Promise<void> {
@@ -101,34 +128,35 @@ test("random bytes are refused, with and without a preface before them", async (
 });
 
 test("who connects and says nothing is sent away at the deadline", async () => {
-  await serveWithDeadline(DEADLINE_MS);
   const peer = await served.dial();
+  await deadlineOf(1);
   expect(await refusedWith("timed_out")).toContain(`${DEADLINE_MS} ms`);
   await drop(peer);
 });
 
 test("who says half a frame and then nothing is sent away at the deadline", async () => {
-  await serveWithDeadline(DEADLINE_MS);
+  const taken = countTaken();
   const peer = new RawPeer(await served.dial());
   await peer.write(CLIENT_PREFACE, header(100, FrameType.HELLO), text("{"));
+  await eventually(() => taken() === 8 + 10 + 1, () => `${taken()} are taken`);
+  await deadlineOf(1);
   expect(await peer.closeCode()).toBe("timed_out");
   await refusedWith("timed_out");
   await peer.drop();
 });
 
 test("a byte now and then does not move the deadline", async () => {
-  await serveWithDeadline(DEADLINE_MS);
+  const taken = countTaken();
+  const before = timers.set(DEADLINE_MS);
   const peer = await served.dial();
-  const bytes = new Uint8Array(CLIENT_PREFACE);
-  let at = 0;
-  const drip = setInterval(() => {
-    if (at < 7) void write(peer, bytes.slice(at, ++at));
-  }, DEADLINE_MS / 5);
-  try {
-    await refusedWith("timed_out");
-  } finally {
-    clearInterval(drip);
+  for (let at = 0; at < 7; at++) {
+    await write(peer, CLIENT_PREFACE.slice(at, at + 1));
+    await eventually(() => taken() === at + 1, () => `${taken()} are taken`);
   }
+  // One for the connection, and none for each byte.
+  expect(timers.set(DEADLINE_MS) - before).toBe(1);
+  await deadlineOf(1);
+  await refusedWith("timed_out");
   await drop(peer);
 });
 
@@ -157,7 +185,6 @@ test("who hangs up in the middle of a handshake leaves nothing behind", async ()
 });
 
 test("200 connections that never authenticate are all sent away", async () => {
-  await serveWithDeadline(DEADLINE_MS);
   const before = await heldBytes();
   const peers: Duplex[] = [];
   for (let i = 0; i < 200; i++) {
@@ -166,6 +193,7 @@ test("200 connections that never authenticate are all sent away", async () => {
     if (i % 2 === 0) await write(peer, CLIENT_PREFACE);
   }
   await goodClient();
+  await deadlineOf(200);
   const ends = (await served.untilDisconnected(201))
     .filter(({ authenticated }) => !authenticated);
   expect(ends.map(({ code }) => code)).toEqual(Array(200).fill("timed_out"));

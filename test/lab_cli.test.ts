@@ -1,4 +1,4 @@
-import { createServer } from "node:net";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
@@ -68,6 +68,22 @@ const CHECKS: Record<string, (measured: Measured) => void> = {
   },
 };
 
+/**
+ * A listener on a port that the kernel gives nobody by itself, so that it is
+ * still free for whom it is meant after the listener has closed.
+ */
+async function listenBelow(): Promise<Server> {
+  for (;;) {
+    const server = createServer();
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const listening = new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (await listening) return server;
+  }
+}
+
 describe(`on ${THIS_RUNTIME}`, () => {
   // Each of them alone is run by lab_page.test.ts.
 
@@ -86,11 +102,9 @@ describe(`on ${THIS_RUNTIME}`, () => {
   });
 
   test("all, in Chinese, on a port of its own", async () => {
-    const probe = createServer();
-    await new Promise<void>((done) => probe.listen(0, "127.0.0.1", done));
-    const address = probe.address();
-    const port = typeof address === "object" ? String(address?.port) : "";
-    const words = ["lab", "all", "--lang", "zh", "--port", port];
+    const probe = await listenBelow();
+    const { port } = probe.address() as AddressInfo;
+    const words = ["lab", "all", "--lang", "zh", "--port", String(port)];
     // While somebody has it:
     const busy = await limpet(words);
     expect(busy).toMatchObject({ code: 255, stdout: "" });

@@ -7,18 +7,25 @@
 
 /** The timers that are held; until disposed of. */
 export interface HeldTimers extends Disposable {
-  /** Lets the one of this length go off; throws if nobody has set it. */
+  /** How many of this length have been set, whatever became of them. */
+  set(ms: number): number;
+  /** How many of them neither went off nor were cleared. */
+  waiting(ms: number): number;
+  /** Lets all of this length go off; throws if nobody waits for any. */
   fire(ms: number): void;
 }
 
+type Timer = ReturnType<typeof setTimeout>;
+
 /** Holds what this process sets from now on for exactly one of these times. */
 export function holdTimers(...lengths: readonly number[]): HeldTimers {
-  type Timer = ReturnType<typeof setTimeout>;
   const held = new Map<Timer, { ms: number; action: () => void }>();
+  const counts = new Map<number, number>();
   const { setTimeout, clearTimeout } = globalThis;
   globalThis.setTimeout = ((action: () => void, ms: number = 0) => {
     if (!lengths.includes(ms)) return setTimeout(action, ms);
-    // A timer of the runtime's own kind, which can be cleared and never fires.
+    counts.set(ms, (counts.get(ms) ?? 0) + 1);
+    // A timer of the runtime's own kind, which can be cleared and does nothing.
     const timer = setTimeout(() => {}, 0);
     held.set(timer, { ms, action });
     return timer;
@@ -27,13 +34,17 @@ export function holdTimers(...lengths: readonly number[]): HeldTimers {
     if (timer !== undefined) held.delete(timer);
     clearTimeout(timer);
   }) as typeof clearTimeout;
+  const ofLength = (ms: number) => [...held].filter(([, h]) => h.ms === ms);
   return {
+    set: (ms) => counts.get(ms) ?? 0,
+    waiting: (ms) => ofLength(ms).length,
     fire(ms) {
-      const found = [...held].find(([, each]) => each.ms === ms);
-      if (found === undefined) throw new Error(`Nobody waits for ${ms} ms`);
-      const [timer, { action }] = found;
-      held.delete(timer);
-      action();
+      const due = ofLength(ms);
+      if (due.length === 0) throw new Error(`Nobody waits for ${ms} ms`);
+      for (const [timer, { action }] of due) {
+        held.delete(timer);
+        action();
+      }
     },
     [Symbol.dispose]: () => {
       Object.assign(globalThis, { setTimeout, clearTimeout });

@@ -8,6 +8,13 @@ import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { eventually } from "./leaks.ts";
 
+/**
+ * A line of shell that says `pid` and its number, and then sleeps. Its `exec` is
+ * over by then: a SIGINT that meets dash in it is lost, and `sleep` runs on.
+ */
+export const SLEEPER: string =
+  `exec perl -e '$| = 1; print "pid $$\\n"; sleep 1000'`;
+
 interface Stat {
   readonly pid: number;
   readonly name: string;
@@ -57,6 +64,22 @@ export async function untilGone(
     () => !pids.some(isAlive),
     () => `processes run on: ${pids.filter(isAlive)}`,
     ms,
+  );
+}
+
+/**
+ * Waits until the main threads of all of them wait, time and again: nobody goes
+ * round and round, and nobody has anything to pass on to another.
+ */
+export async function untilResting(pids: readonly number[]): Promise<void> {
+  let calm = 0;
+  await eventually(
+    () => {
+      const states = pids.map((pid) => statOf(pid)?.state);
+      calm = states.every((state) => state === "S") ? calm + 1 : 0;
+      return calm === 20;
+    },
+    () => `processes rest: ${pids}`,
   );
 }
 
