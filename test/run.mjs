@@ -13,11 +13,11 @@
  * @module
  */
 
-import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync } from "node:fs";
-import { readFileSync, rmSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync } from "node:fs";
+import { readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { delimiter, join, relative } from "node:path";
 import process from "node:process";
 import { build, install, root } from "../adapters/node/setup.mjs";
 
@@ -54,6 +54,8 @@ const deno = binary("@deno", ["deno"]);
 const bun = binary("@oven", ["bin", "bun"]);
 const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
 const vitest = join(modules, "vitest", "vitest.mjs");
+
+const path = [...directPython(), process.env.PATH ?? ""].join(delimiter);
 
 if (fix) {
   const formatted = await run([deno, "fmt"]);
@@ -137,6 +139,23 @@ function binary(scope, inside) {
 }
 
 /**
+ * A folder with python3 itself. Where a version manager stands before it, each
+ * of the hundreds of starts would go through a shell script that costs more than
+ * all that the program does.
+ *
+ * @returns {string[]} none where there is no Python
+ */
+function directPython() {
+  const print = ["-c", "import sys; print(sys.executable)"];
+  const { stdout } = spawnSync("python3", print, { encoding: "utf8" });
+  if (!stdout || process.platform === "win32") return [];
+  const folder = join(temporary, "bin");
+  mkdirSync(folder);
+  symlinkSync(stdout.trim(), join(folder, "python3"));
+  return [folder];
+}
+
+/**
  * @param {string} text
  */
 function heading(text) {
@@ -156,6 +175,7 @@ function run([program, ...args], env = {}) {
       stdio: ["ignore", "inherit", "inherit"],
       env: {
         ...process.env,
+        PATH: path,
         LIMPET_TEST_NODE: process.execPath,
         LIMPET_TEST_DENO: deno,
         ...env,
