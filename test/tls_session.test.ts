@@ -8,6 +8,7 @@ import type { MadeCertificate } from "../core/tls/certificate.ts";
 import type { TlsDialOptions } from "../core/tls/options.ts";
 import { adapter } from "./support/adapter.ts";
 import { authority, certificate, TRUST_ALL } from "./support/certificates.ts";
+import { start } from "./support/cli.ts";
 import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
 import { PLATFORM, TOKEN } from "./support/serving.ts";
@@ -239,4 +240,58 @@ test("a connection cut off without TLS's own end is a loss", async () => {
   await client.close();
   for (const socket of links.flat()) socket.destroy();
   relay.close();
+});
+
+/**
+ * Two connections from one port, to two addresses of the same server. The first
+ * to come is the last to be encrypted.
+ */
+const FROM_ONE_PORT = `
+import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.check_hostname = False
+context.verify_mode = ssl.CERT_NONE
+local = None
+plain = []
+for to in ("127.0.0.1", "127.0.0.2"):
+    each = socket.socket()
+    each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    each.bind(local or ("127.0.0.1", 0))
+    local = each.getsockname()
+    each.connect((to, int(sys.argv[1])))
+    plain.append(each)
+for number in (1, 0):
+    secure = context.wrap_socket(plain[number])
+    secure.sendall(str(number).encode())
+    plain[number] = secure
+for secure in plain:
+    secure.recv(1)
+`;
+
+test("two connections from one port to two addresses are told apart", async () => {
+  const listener = await adapter.listen(
+    { kind: "tls", hostname: "0.0.0.0", port: 0 },
+    { identity },
+  );
+  const { outcome } = start([
+    "python3",
+    "-c",
+    FROM_ONE_PORT,
+    String(portOf(listener.address)),
+  ]);
+  const connections = listener[Symbol.asyncIterator]();
+  const taken: Duplex[] = [];
+  for (let i = 0; i < 2; i++) taken.push((await connections.next()).value);
+  const said: string[] = [];
+  for (const { readable, writable } of taken) {
+    const reader = readable.getReader();
+    said.push(new TextDecoder().decode((await reader.read()).value));
+    const writer = writable.getWriter();
+    await writer.write(new Uint8Array(1));
+    await Promise.allSettled([reader.cancel(), writer.close()]);
+  }
+  expect(said).toEqual(["0", "1"]);
+  expect(await outcome).toMatchObject({ code: 0 });
+  expect(taken[0].peer).toBe(taken[1].peer);
+  await listener.close();
 });

@@ -112,7 +112,7 @@ interface Handshake {
   readonly socket: () => TLSSocket | null;
 }
 
-/** Handshakes under way, by where their client is. */
+/** Handshakes under way, by the two addresses of their connection. */
 class Handshakes {
   readonly #pending = new Map<string, Pending>();
   readonly #server: Server;
@@ -169,8 +169,10 @@ class Handshakes {
   }
 }
 
-function placeOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
+/** Both ends: from one port a client can reach several addresses of ours. */
+function placeOf(socket: Socket): string {
+  const { remoteAddress, remotePort, localAddress, localPort } = socket;
+  return [remoteAddress, remotePort, localAddress, localPort].join(" ");
 }
 
 /** Node gives a wrong client certificate away here alone. */
