@@ -28,11 +28,15 @@ const NOBODY = 64_123;
  */
 function limit(
   pid: number,
-  name: "nofile" | "nproc",
+  name: "nofile" | "nproc" | "data",
   value: number | "max",
   prefix: readonly string[] = [],
 ): void {
-  const row = { nofile: "Max open files", nproc: "Max processes" }[name];
+  const row = {
+    nofile: "Max open files",
+    nproc: "Max processes",
+    data: "Max data size",
+  }[name];
   const limits = readFileSync(`/proc/${pid}/limits`, "latin1");
   const hard = new RegExp(`^${row} +\\w+ +(\\w+)`, "m").exec(limits)?.[1];
   const soft = value === "max" ? hard : value;
@@ -274,6 +278,45 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
     expect(await server.stop()).toBe(0);
   });
 
+  test("without memory beyond what it may hold for clients", async () => {
+    const config = join(folder, "server.json");
+    const maxTotalBufferedBytes = 8 * 1_048_576;
+    const limits = { maxTotalBufferedBytes };
+    writeFileSync(config, JSON.stringify({ limits }), { mode: 0o600 });
+    const server = await serveAtSocket("memory", {
+      flags: [`--config=${config}`],
+    });
+    await using session = await server.connect();
+    const bystander = new Bystander(session);
+    expect(await refusal(session)).toBeNull();
+    await bystander.check();
+    const status = readFileSync(`/proc/${server.pid}/status`, "latin1");
+    const used = Number(/^VmData:\s+(\d+)/m.exec(status)?.[1]) * 1_024;
+    // What is held may be twice its bytes, and each command is objects as well.
+    limit(server.pid, "data", used + 8 * maxTotalBufferedBytes);
+    const flood = await server.connect();
+    const outcomes = await Promise.all(
+      Array.from({ length: 60 }, () => {
+        // It writes for ever, and nobody reads.
+        const child = flood.spawn("yes");
+        child.status.catch(() => {});
+        return child.pid.then(() => null, (error) => String(error.message));
+      }),
+    );
+    const refused = outcomes.filter((outcome) => outcome !== null);
+    // 393,216 bytes each, and somewhat less is there beside the bystander.
+    expect(refused).toHaveLength(60 - 19);
+    expect(refused[0]).toContain("limit maxTotalBufferedBytes allows");
+    await bystander.check();
+    await flood.close();
+    // Their end may take a moment.
+    let outcome: string | null = "";
+    while (outcome !== null) outcome = await refusal(session);
+    await bystander.check();
+    await session.close();
+    expect(await server.stop()).toBe(0);
+  });
+
   test("with an error in it that nobody catches", async () => {
     // What no test can bring about from outside comes with the program.
     const bug = join(folder, "bug.mjs");
@@ -288,7 +331,10 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
       });
       await import(${JSON.stringify(`file://${main}`)});`,
     );
-    const server = await serveAtSocket("bug", { program: bug });
+    const server = await serveAtSocket("bug", {
+      program: bug,
+      prefix: ["prlimit", "--data=1073741824"],
+    });
     await using session = await server.connect();
     const bystander = new Bystander(session);
     await bystander.check();
@@ -300,6 +346,10 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
       );
     }
     expect(server.log()).toContain("limpet: internal error, please report it");
+    // By the way: less memory than the 2 GiB that it would let clients fill.
+    // Deno lets nobody look there who is not allowed everything.
+    expect(server.log().includes("1,024 MiB is all that its own limit"))
+      .toBe(THIS_RUNTIME !== "deno");
     await bystander.check();
     expect(await refusal(session)).toBeNull();
     await session.close();

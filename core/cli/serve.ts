@@ -10,7 +10,7 @@ import type { Authorize } from "../exec/authorized.ts";
 import { serveAt } from "../endpoint.ts";
 import type { Platform } from "../ports.ts";
 import { Server, type ServerEvent } from "../server.ts";
-import type { ServerLimits } from "../server_limits.ts";
+import { resolveServerLimits, type ServerLimits } from "../server_limits.ts";
 import {
   DEFAULT_PORT,
   formatTarget,
@@ -32,6 +32,7 @@ import { SERVE_FLAGS } from "./flags.ts";
 import { DEFAULT_DRAIN_MS, goDown } from "./go_down.ts";
 import { outliveErrors } from "./last_resort.ts";
 import { serverLimits } from "./limits.ts";
+import { memoryWarning } from "./memory_check.ts";
 import { serveRaw } from "./raw_serve.ts";
 import { hangsUpWithTerminal, type Reading, reloadOnHangup } from "./reload.ts";
 import { LAST_WORDS_MS, loudnessOf, Reporter } from "./report.ts";
@@ -96,6 +97,12 @@ export async function serveCommand(
   const settings = auditFlags ?? auditEntry(door.config?.audit);
   const audit = settings && await openAudit(runtime, settings, report);
   outliveErrors(runtime, report);
+  const { maxTotalBufferedBytes } = resolveServerLimits({
+    ...door.config?.limits,
+    ...limits,
+  });
+  const memory = await memoryWarning(runtime.files, maxTotalBufferedBytes);
+  if (memory !== null) report.warn(memory);
   const onEvent = (event: ServerEvent) => {
     audit?.record(event);
     const { text, important } = describeEvent(event);
