@@ -488,8 +488,9 @@ describe("a signal", () => {
   });
 });
 
-test("1,000 commands at once each have their own output and code", async () => {
-  const numbers = Array.from({ length: 1000 }, (_, i) => i);
+// 1,000 at once are exec_many's, through this spawner in each runtime's server.
+test("300 commands at once each have their own output and code", async () => {
+  const numbers = Array.from({ length: 300 }, (_, i) => i);
   const outcomes = await Promise.all(
     numbers.map((i) =>
       run({ line: `echo out ${i}; echo err ${i} >&2; exit ${i % 256}` })

@@ -11,6 +11,7 @@ import {
   startLimpet,
   temporaryFolder,
 } from "./support/cli.ts";
+import { inProcess } from "./support/cli_in_process.ts";
 import { eventually } from "./support/leaks.ts";
 import { startLesson, startRaw } from "./support/raw.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
@@ -95,7 +96,7 @@ describe(`refused on ${THIS_RUNTIME}, with 125`, () => {
       ],
     ] as const,
   )("%j", async (args, message) => {
-    const { code, stdout, stderr } = await limpet(args);
+    const { code, stdout, stderr } = await inProcess(args);
     expect({ code, stdout }).toEqual({ code: 125, stdout: "" });
     expect(stderr).toContain(message);
     expect(stderr).toContain(`limpet: see "limpet help ${args[0]}"\n`);

@@ -11,6 +11,10 @@ import process from "node:process";
 /** How long a condition may take to hold, on a machine that is busy. */
 const PATIENCE_MS = 60_000;
 
+/** From often to seldom: most conditions hold soon, and looking costs too. */
+const POLL_MS = [1, 2, 5, 10];
+const LAST_POLL_MS = 20;
+
 /** Polls until `condition` holds; fails with what `describe` says. */
 export async function eventually(
   condition: () => boolean,
@@ -18,11 +22,12 @@ export async function eventually(
   ms: number = PATIENCE_MS,
 ): Promise<void> {
   const deadline = performance.now() + ms;
-  while (!condition()) {
+  for (let looks = 0; !condition(); looks++) {
     if (performance.now() > deadline) {
       throw new Error(`Not so after ${ms} ms: ${describe()}`);
     }
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    const pause = POLL_MS[looks] ?? LAST_POLL_MS;
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
 
