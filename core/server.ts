@@ -67,7 +67,7 @@ export class Server implements AsyncDisposable {
         count,
       })
     );
-    this.#authorization = new Authorization(options);
+    this.#authorization = new Authorization(options, this.#limits);
     this.#authenticator = authenticatorOf(options);
     this.#authenticator.catch(() => {});
   }

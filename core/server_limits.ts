@@ -37,6 +37,13 @@ export interface ServerLimits extends Limits {
   /** Commands running at once on one session. Default: no limit of its own. */
   readonly maxCommands: number;
   /**
+   * Commands running at once of one identity, on all its sessions. Default: no
+   * limit of its own.
+   */
+  readonly maxCommandsPerIdentity: number;
+  /** Commands running at once of all. Default: no limit of its own. */
+  readonly maxTotalCommands: number;
+  /**
    * What the server may come to hold for the streams and requests of one
    * session, in bytes: it is set aside as each command starts, and a command for
    * which there is no room is refused. One with both outputs takes 393,216, its
@@ -93,6 +100,8 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   maxSessions: 1_024,
   maxSessionsPerIdentity: Infinity,
   maxCommands: Infinity,
+  maxCommandsPerIdentity: Infinity,
+  maxTotalCommands: Infinity,
   maxBufferedBytes: 512 * 1024 * 1024,
   maxTotalBufferedBytes: 2 * 1024 * 1024 * 1024,
   idleTimeoutMs: Infinity,

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FrameType } from "../core/frame/frame.ts";
+import type { Session } from "../core/client.ts";
 import type { Duplex } from "../core/ports.ts";
 import type { ServerEvent } from "../core/server.ts";
 import type { ServerLimits } from "../core/server_limits.ts";
@@ -267,6 +268,63 @@ describe("proofs of a connection", () => {
     await peer.write(proofFrame(clientProof), proofFrame(clientProof));
     await peer.expect(FrameType.PROOF);
     expect(await peer.closeCode()).toBe("protocol_error");
+  });
+});
+
+describe("commands", () => {
+  /** Takes the places that there are, and one more; frees one and takes it. */
+  async function fill(sessions: Session[], served: Serving, limit: string) {
+    const running = sessions.map((session) =>
+      session.spawn("cat", { stdin: "piped", stdout: "null", stderr: "null" })
+    );
+    for (const { pid } of running) await pid;
+    const last = sessions[sessions.length - 1];
+    await expect(last.output("true", { env: { SECRET: "s" } })).rejects
+      .toMatchObject({
+        code: "limit_exceeded",
+        message: expect.stringContaining(`limit ${limit}`),
+      });
+    // Told like any other, with what was asked for.
+    expect(served.events.filter(({ type }) => type === "command_refused"))
+      .toEqual([expect.objectContaining({
+        code: "limit_exceeded",
+        message: expect.stringContaining(limit),
+        argv: ["true"],
+        env: ["SECRET"],
+      })]);
+    expect(served.spawned).toHaveLength(running.length);
+    await running[0].stdin.close();
+    await running[0].status;
+    expect(await last.output("true")).toMatchObject({ code: 0 });
+    for (const session of new Set(sessions)) await session.close();
+  }
+
+  test("maxChannels: as many on one session, and one past it", async () => {
+    const served = await begin({ maxChannels: 2 });
+    const session = await served.connect();
+    await fill([session, session], served, "maxChannels");
+  });
+
+  test("maxCommands: as many on one session, and one past it", async () => {
+    const served = await begin({ maxCommands: 2 });
+    const [first, other] = [await served.connect(), await served.connect()];
+    const bystander = other.spawn("cat", { stdin: "piped" });
+    await bystander.pid;
+    served.spawned.length = 0;
+    await fill([first, first], served, "maxCommands (--max-commands)");
+    await other.close();
+  });
+
+  test("maxCommandsPerIdentity: as many on all its sessions, and one past it", async () => {
+    const served = await begin({ maxCommandsPerIdentity: 2 });
+    const sessions = [await served.connect(), await served.connect()];
+    await fill(sessions, served, "maxCommandsPerIdentity");
+  });
+
+  test("maxTotalCommands: as many on all sessions, and one past it", async () => {
+    const served = await begin({ maxTotalCommands: 2 });
+    const sessions = [await served.connect(), await served.connect()];
+    await fill(sessions, served, "maxTotalCommands");
   });
 });
 

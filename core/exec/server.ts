@@ -61,12 +61,13 @@ export class ExecServer implements JobHost {
     this.#options = options;
   }
 
-  /** A client opened a channel. */
-  open(channel: Channel, payload: Uint8Array): void {
+  /** A client opened a channel, perhaps one that is refused for `full`. */
+  open(channel: Channel, payload: Uint8Array, full: LimpetError | null): void {
     let request: ExecRequest | undefined;
     let reserved: number;
     try {
       request = decodeRequest(payload);
+      if (full !== null) throw full;
       this.#checkRoom();
       reserved = this.#reserve(request, payload.byteLength);
     } catch (thrown) {

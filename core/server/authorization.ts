@@ -8,6 +8,7 @@ import { LimpetError } from "../errors.ts";
 import type { Authorize, Authorized } from "../exec/authorized.ts";
 import type { ExecRequest } from "../exec/request.ts";
 import type { Identity } from "../identity.ts";
+import type { ServerLimits } from "../server_limits.ts";
 
 /** Who asks, and from where. */
 export interface Asker {
@@ -23,13 +24,22 @@ export interface AuthorizationOptions {
   readonly authorize?: Authorize;
 }
 
-/** Counts the commands of each identity. One for each server. */
+/** How many commands there may be at once, over all sessions. */
+export type CommandLimits = Pick<
+  ServerLimits,
+  "maxTotalCommands" | "maxCommandsPerIdentity"
+>;
+
+/** Counts the commands of each identity, and of all. One for each server. */
 export class Authorization {
   readonly #options: AuthorizationOptions;
+  readonly #limits: CommandLimits;
   readonly #running = new Map<string, number>();
+  #total = 0;
 
-  constructor(options: AuthorizationOptions) {
+  constructor(options: AuthorizationOptions, limits: CommandLimits) {
     this.#options = options;
+    this.#limits = limits;
   }
 
   /**
@@ -40,6 +50,14 @@ export class Authorization {
     const { identity, ...from } = asker;
     const running = this.#running.get(identity.name) ?? 0;
     this.#running.set(identity.name, running + 1);
+    const { maxCommandsPerIdentity, maxTotalCommands } = this.#limits;
+    const total = this.#total++;
+    if (running >= maxCommandsPerIdentity) {
+      throw full(running, "for this identity", "maxCommandsPerIdentity");
+    }
+    if (total >= maxTotalCommands) {
+      throw full(total, "for all", "maxTotalCommands");
+    }
     const { gate, authorize } = this.#options;
     await gate?.();
     if (authorize === undefined) return { request };
@@ -55,8 +73,17 @@ export class Authorization {
 
   /** A command of that identity has ended, or did not start. */
   ended({ name }: Identity): void {
+    this.#total--;
     const running = (this.#running.get(name) ?? 1) - 1;
     if (running > 0) this.#running.set(name, running);
     else this.#running.delete(name);
   }
+}
+
+function full(count: number, whose: string, limit: string): LimpetError {
+  return new LimpetError(
+    "limit_exceeded",
+    `Server runs ${count} commands ${whose} already, as many as its limit ` +
+      `${limit} allows`,
+  );
 }

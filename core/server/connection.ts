@@ -204,9 +204,9 @@ export class Connection {
       limits,
       peerLimits,
       hold: { queue: this.#queue.hold, parts: this.#parts.hold },
-      onOpen: (channel, payload) => {
+      onOpen: (channel, payload, full) => {
         idle.stop();
-        this.#exec.open(channel, payload);
+        this.#exec.open(channel, payload, full);
       },
       onIdle: () => idle.begin(),
     });

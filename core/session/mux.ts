@@ -36,8 +36,15 @@ export interface MuxOptions {
   readonly link: Link;
   readonly limits: Limits;
   readonly peerLimits: PeerLimits;
-  /** Servers take channels: gets each with its OPEN payload. */
-  readonly onOpen?: (channel: Channel, payload: Uint8Array) => void;
+  /**
+   * Servers take channels: gets each with its OPEN payload, or with the reason
+   * for which it is one too many.
+   */
+  readonly onOpen?: (
+    channel: Channel,
+    payload: Uint8Array,
+    full: LimpetError | null,
+  ) => void;
   /** For the memory of messages that are being sent, and put together. */
   readonly hold?: { readonly queue: Hold; readonly parts: Hold };
   /** Told each time when the last channel has ended. */
@@ -226,17 +233,13 @@ export class Mux implements LinkReceiver {
           "numbers are odd and grow",
       );
     }
-    const full = this.#channels.size >= this.#limits.maxChannels;
-    const channel = this.#addChannel(frame.channel);
-    if (full) {
-      channel.send(FrameType.REFUSED, {
-        code: "limit_exceeded",
-        message: `Session has ${this.#limits.maxChannels} channels open ` +
-          "already, as many as the server's limit maxChannels allows",
-      });
-      return channel.end();
-    }
-    this.#onOpen?.(channel, frame.payload);
+    const { maxChannels } = this.#limits;
+    const full = this.#channels.size < maxChannels ? null : new LimpetError(
+      "limit_exceeded",
+      `Session has ${maxChannels} channels open already, as many as the ` +
+        "server's limit maxChannels allows",
+    );
+    this.#onOpen?.(this.#addChannel(frame.channel), frame.payload, full);
   }
 
   #addChannel(id: number): Channel {
