@@ -11,7 +11,11 @@ import type { Trust } from "./tls/trust.ts";
 import { configDirectory } from "./token_file.ts";
 
 type Place = Pick<Machine, "env" | "files" | "isWindows">;
-type Host = { readonly hostname: string; readonly port: number };
+/** A server at an address. */
+export interface Host {
+  readonly hostname: string;
+  readonly port: number;
+}
 
 /** Where it is. */
 export function knownHostsPath(place: Place): string {
@@ -19,35 +23,46 @@ export function knownHostsPath(place: Place): string {
 }
 
 /**
- * What the file says of a host. Throws `invalid_argument` when others than its
- * owner can write to it, for then it says nothing.
+ * What the file says of a host's certificate. Throws as
+ * {@linkcode readKnownHosts} does.
  */
 export async function recordOf(
   place: Place,
   host: Host,
 ): Promise<Trust & { readonly by: "record" }> {
   const file = knownHostsPath(place);
-  const text = await read(place, file);
+  const text = await readKnownHosts(place);
   return { by: "record", file, records: findKnownHosts(text, hostName(host)) };
 }
 
-/** Adds a host. Resolves to the number of its line. */
+/** Adds a host by its certificate. Resolves to the number of its line. */
 export async function recordKnownHost(
   place: Place,
   host: Host,
   fingerprint: string,
 ): Promise<number> {
-  const file = knownHostsPath(place);
-  const text = await read(place, file);
-  const name = hostName(host);
-  const line = knownHostLine(text, name, fingerprint);
-  try {
-    await append(place, file, line);
-  } catch (error) {
-    throw asLimpetError(error, "invalid_argument", `Cannot write to ${file}`);
-  }
-  const found = findKnownHosts(await read(place, file), name);
+  await addKnownHost(place, host, fingerprint);
+  const found = findKnownHosts(await readKnownHosts(place), hostName(host));
   return found.find((each) => each.fingerprint === fingerprint)?.line ?? 0;
+}
+
+/** Adds a line for a host: what it is to be known by from now on. */
+export async function addKnownHost(
+  place: Place,
+  host: Host,
+  value: string,
+): Promise<void> {
+  const path = knownHostsPath(place);
+  const line = knownHostLine(
+    await readKnownHosts(place),
+    hostName(host),
+    value,
+  );
+  try {
+    await append(place, path, line);
+  } catch (error) {
+    throw asLimpetError(error, "invalid_argument", `Cannot write to ${path}`);
+  }
 }
 
 /** In one write of the system's: several may do so at the same time. */
@@ -65,8 +80,13 @@ async function append(
   }
 }
 
-async function read({ files }: Place, file: string): Promise<string> {
-  const contents = await files.read(file).catch((error) => {
+/**
+ * The text of the file, which need not be there. Throws `invalid_argument` when
+ * others than its owner can write to it, for then it says nothing.
+ */
+export async function readKnownHosts(place: Place): Promise<string> {
+  const file = knownHostsPath(place);
+  const contents = await place.files.read(file).catch((error) => {
     throw asLimpetError(error, "invalid_argument", `Cannot read ${file}`);
   });
   if (contents === null) return "";

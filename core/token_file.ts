@@ -4,7 +4,7 @@
  * @module
  */
 
-import { makeToken } from "./auth/token.ts";
+import { makeToken, MIN_TOKEN_BYTES } from "./auth/token.ts";
 import { asLimpetError, LimpetError } from "./errors.ts";
 import type { Files, Machine } from "./machine.ts";
 
@@ -35,7 +35,8 @@ export async function findToken(
   const file = path ?? place.env("LIMPET_TOKEN_FILE");
   const token = place.env("LIMPET_TOKEN");
   if (file === undefined && token !== undefined) {
-    return { token, source: "LIMPET_TOKEN", made: false };
+    const source = "LIMPET_TOKEN";
+    return { token: longEnough(token, source), source, made: false };
   }
   const source = file ?? defaultTokenPath(place);
   const found = await readToken(place, source);
@@ -132,8 +133,20 @@ export async function readToken(
     );
   }
   const token = text.trim();
-  if (token !== "") return token;
+  if (token !== "") return longEnough(token, path);
   throw new LimpetError("invalid_argument", `Token file ${path} is empty`);
+}
+
+/** Refused here already, where it is known whose mistake it is. */
+function longEnough(token: string, source: string): string {
+  const { byteLength } = new TextEncoder().encode(token);
+  if (byteLength >= MIN_TOKEN_BYTES) return token;
+  const bytes = byteLength === 1 ? "1 byte" : `${byteLength} bytes`;
+  throw new LimpetError(
+    "invalid_argument",
+    `The token in ${source} has ${bytes}, and at least ${MIN_TOKEN_BYTES} are ` +
+      "needed",
+  );
 }
 
 async function create(place: Place, path: string): Promise<boolean> {

@@ -328,7 +328,10 @@ describe("addresses", () => {
     await listener.close();
     const nowhere = join(folder, "nowhere.sock");
     const cases: [SocketTarget, string][] = [
-      [closed, `${listener.address}: connection refused (ECONNREFUSED)`],
+      [
+        closed,
+        `${listener.address}: connection refused (ECONNREFUSED). Nothing listens there`,
+      ],
       [
         { kind: "tcp", hostname: "no-such-host.invalid", port: 1 },
         "tcp://no-such-host.invalid:1: ",

@@ -332,20 +332,26 @@ describe("the token", () => {
 
   test("flag before LIMPET_TOKEN_FILE before LIMPET_TOKEN before the default", async () => {
     const files = {
-      "/flag": file("from the flag\n"),
-      "/env": file("from the file\n"),
-      "/home/me/.config/limpet/token": file("from home\n"),
+      "/flag": file("a token from the flag\n"),
+      "/env": file("a token from the file\n"),
+      "/home/me/.config/limpet/token": file("a token from home\n"),
     };
     const HOME = "/home/me";
-    const LIMPET_TOKEN = "from the variable";
+    const LIMPET_TOKEN = "a token from the variable";
     const all = { HOME, LIMPET_TOKEN, LIMPET_TOKEN_FILE: "/env" };
     expect(await findToken(place(all, files), "/flag"))
-      .toEqual({ token: "from the flag", source: "/flag", made: false });
+      .toEqual({
+        token: "a token from the flag",
+        source: "/flag",
+        made: false,
+      });
     expect(await findToken(place(all, files)))
-      .toEqual({ token: "from the file", source: "/env", made: false });
+      .toEqual({ token: "a token from the file", source: "/env", made: false });
     expect(await findToken(place({ HOME, LIMPET_TOKEN }, files)))
       .toEqual({ token: LIMPET_TOKEN, source: "LIMPET_TOKEN", made: false });
-    expect((await findToken(place({ HOME }, files))).token).toBe("from home");
+    expect((await findToken(place({ HOME }, files))).token).toBe(
+      "a token from home",
+    );
   });
 
   test("a file that is named must be there: nothing else is tried", async () => {
@@ -393,6 +399,17 @@ describe("the token", () => {
       );
       expect(found.token).toBe(TOKEN);
     }
+  });
+
+  test("one that is too short is refused, with where it is", async () => {
+    const files = { "/t": file("short\n"), "/u": file("x") };
+    await expect(findToken(place({}, files), "/t")).rejects.toThrow(
+      "The token in /t has 5 bytes, and at least 16 are needed",
+    );
+    await expect(findOrMakeToken(place({}, files), "/u")).rejects
+      .toThrow("The token in /u has 1 byte, and");
+    await expect(findToken(place({ LIMPET_TOKEN: "short" }, files))).rejects
+      .toThrow("The token in LIMPET_TOKEN has 5 bytes, and");
   });
 
   test("an empty file is refused, not filled", async () => {

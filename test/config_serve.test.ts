@@ -264,7 +264,12 @@ test(
     const host = address.replace("tcp://", "");
     const unknown = await exec();
     expect(unknown).toMatchObject({ code: 255, stdout: "" });
-    expect(unknown.stderr).toContain(`"limpet key trust ${host} ${hostKey}"`);
+    expect(unknown.stderr).toBe(
+      `limpet: Server at ${host} is not known here. If what it printed when it ` +
+        `started is the key ${hostKey}, run "limpet key trust ${host} ${hostKey}"\n`,
+    );
+    // What to do about it is the client's business alone.
+    await running.complains("is not known here (unauthenticated)\n");
     expect(await run("key", "trust", host, hostKey)).toMatchObject({ code: 0 });
     expect((await run("key", "trust", host, hostKey)).stderr).toContain(
       "already",
@@ -284,7 +289,7 @@ test(
     expect(changed.code).toBe(255);
     expect(changed.stderr).toContain(`The key of ${host} has changed`);
     expect(changed.stderr).toContain(
-      `line 2 of ${hosts} has ${made.stdout.trim()}`,
+      `Line 2 of ${hosts} has ${made.stdout.trim()}`,
     );
     const other = await run("key", "trust", host, hostKey);
     expect(other).toMatchObject({ code: 125 });

@@ -96,7 +96,9 @@ describe(`SIGTERM to serve on ${THIS_RUNTIME}`, () => {
     const { code, stderr } = await exec.outcome;
     expect(code).toBe(143);
     expect(stderr).toContain("the command has up to 300 ms\n");
-    expect(stderr).toContain("was ended by the server: shutting_down\n");
+    expect(stderr).toContain(
+      "was ended by the server: the server is going down\n",
+    );
     expect((await running.outcome).code).toBe(0);
     expect(stopping(running)).toEqual([
       "waiting up to 300 ms for 1 command (again to end what runs)",

@@ -1,14 +1,17 @@
 import { connect as connectPlain, createServer, type Socket } from "node:net";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { connect } from "../core/client.ts";
+import { serveAt } from "../core/endpoint.ts";
 import type { Duplex } from "../core/ports.ts";
 import { Server, type ServerEvent } from "../core/server.ts";
 import { parseAddress } from "../core/target.ts";
 import type { MadeCertificate } from "../core/tls/certificate.ts";
+import { clientTlsError } from "../core/tls/failure.ts";
 import type { TlsDialOptions } from "../core/tls/options.ts";
 import { adapter } from "./support/adapter.ts";
 import { authority, certificate, TRUST_ALL } from "./support/certificates.ts";
 import { start } from "./support/cli.ts";
+import { machine } from "./support/machine.ts";
 import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
 import { PLATFORM, TOKEN } from "./support/serving.ts";
@@ -135,18 +138,31 @@ describe("a server that asks for a client's certificate", () => {
       names: [],
       notAfter: new Date(Date.now() - 3_600_000),
     }, ca);
+    // No runtime's server says why; so the client says what is most likely.
     for (const wrong of [stranger, late]) {
       await expect(session(serving.address, { identity: wrong })).rejects
-        .toMatchObject({ name: "LimpetError" });
+        .toMatchObject({
+          code: "unauthenticated",
+          message: expect.stringMatching(
+            /hung up when it had our certificate, which it most likely does not/,
+          ),
+        });
     }
     await eventually(
       () => turnedAway(serving.events).length === 3,
       () => JSON.stringify(serving.events),
     );
-    expect(turnedAway(serving.events)[0]).toMatchObject({
-      code: "unauthenticated",
-      authenticated: false,
-    });
+    for (const event of turnedAway(serving.events)) {
+      expect(event).toMatchObject({
+        code: "unauthenticated",
+        authenticated: false,
+      });
+    }
+    const [, unknown, expired] = turnedAway(serving.events);
+    expect(unknown.message).toMatch(
+      /^Peer's client certificate was not accepted: no authority that is trusted/,
+    );
+    expect(expired.message).toMatch(/ was not accepted: .*it has expired$/);
     expect(serving.events.some(({ type }) => type === "authenticated"))
       .toBe(false);
     expect(serving.taken.map(({ tls }) => tls?.clientCertificate))
@@ -201,6 +217,37 @@ describe("what connects and does no TLS", () => {
     });
   });
 });
+
+test("a client that speaks TLS to a server without hears what to do", async () => {
+  await using serving = await serveAt(machine, "tcp://127.0.0.1:0", {
+    token: TOKEN,
+  });
+  const address = serving.address.replace("tcp:", "tls:");
+  await expect(session(address)).rejects.toMatchObject({
+    code: "connection_failed",
+    message: `Cannot connect to ${address}: it hung up instead of a TLS ` +
+      "handshake. A Limpet server without encryption is " + serving.address,
+  });
+});
+
+test.each([
+  [
+    "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA",
+    ": no authority that is trusted for it has",
+  ],
+  ["ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED", ": it has expired; give one"],
+  ["ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED", ": it has been revoked; give"],
+  ["ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE", "accept our certificate; give one"],
+])(
+  "what a server of another kind says of our certificate: %s",
+  (code, words) => {
+    const error = clientTlsError("tls://box:8090", { code, cause: null });
+    expect(error).toMatchObject({
+      code: "unauthenticated",
+      message: expect.stringContaining(words),
+    });
+  },
+);
 
 test("a connection cut off without TLS's own end is a loss", async () => {
   await using serving = await serve();

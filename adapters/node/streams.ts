@@ -18,6 +18,13 @@ export type Flow = Pick<Readable, "isPaused"> & {
   resume(): void;
 };
 
+/** What is special about a stream. */
+export interface Reading<Source> {
+  readonly flowOf?: (source: Source) => Flow;
+  /** What it means that it ends before a byte has come. Default: a clean end. */
+  readonly unanswered?: () => LimpetError;
+}
+
 /**
  * A Node stream as a web stream, or one that is still to come. Reads only while
  * somebody is waiting, apart from the one chunk that Node had under way.
@@ -26,9 +33,10 @@ export function readableOf<Source extends Readable>(
   source: Source | Promise<Source>,
   map: ErrorMap,
   cancel: () => void,
-  flowOf: (source: Source) => Flow = (source) => source,
+  { flowOf = (source) => source, unanswered }: Reading<Source> = {},
 ): ReadableStream<Uint8Array> {
   let over = false;
+  let isAnswered = unanswered === undefined;
   let flow: Flow;
   return new ReadableStream<Uint8Array>({
     start(controller): void | Promise<void> {
@@ -40,6 +48,7 @@ export function readableOf<Source extends Readable>(
         flow.pause();
         source.on("data", (chunk: Uint8Array) => {
           if (over) return;
+          isAnswered = true;
           controller.enqueue(plain(chunk));
           // Nobody was waiting for it. As long as somebody is, no pause: the
           // next read comes before Node's next.
@@ -48,7 +57,8 @@ export function readableOf<Source extends Readable>(
         source.once("end", () => {
           if (over) return;
           over = true;
-          controller.close();
+          if (isAnswered) controller.close();
+          else controller.error(unanswered!());
         });
         const fail = (error: unknown): void => {
           if (over) return;

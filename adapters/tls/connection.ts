@@ -22,6 +22,8 @@ export interface TlsConnection {
   /** The socket over it; a promise until its handshake is done. */
   readonly secure: TLSSocket | Promise<TLSSocket>;
   readonly info: TlsInfo;
+  /** What it means that the peer ends before a byte has come, if it is known. */
+  readonly unanswered?: (() => LimpetError) | undefined;
   /** The failures that are TLS's own. */
   explain(error: TlsError): LimpetError | null;
 }
@@ -33,7 +35,7 @@ export interface TlsConnection {
  * does.
  */
 export function tlsDuplex(
-  { raw, secure, info, explain }: TlsConnection,
+  { raw, secure, info, unanswered, explain }: TlsConnection,
   runtime: TlsRuntime,
 ): Duplex {
   let over: TLSSocket | null = null;
@@ -59,7 +61,7 @@ export function tlsDuplex(
       if (over === null || over.writableFinished) drop();
       else over.once("finish", drop);
     },
-    (socket) => runtime.flow(socket, raw),
+    { flowOf: (socket) => runtime.flow(socket, raw), unanswered },
   );
   const { writable, writev } = writableOf(secure, map, drop);
   return { readable, writable, writev, peer: peerOf(raw), tls: info };

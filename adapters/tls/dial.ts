@@ -5,12 +5,17 @@
  */
 
 import { isIP, type Socket } from "node:net";
-import type { ConnectionOptions, TLSSocket } from "node:tls";
+import type { ConnectionOptions, PeerCertificate, TLSSocket } from "node:tls";
 import { connectError } from "../../core/adapter/os_error.ts";
 import { LimpetError } from "../../core/errors.ts";
 import type { Duplex, SocketTarget } from "../../core/ports.ts";
 import { formatTarget } from "../../core/target.ts";
-import { clientTlsError, problemOf } from "../../core/tls/failure.ts";
+import {
+  clientTlsError,
+  hungUpError,
+  problemOf,
+  unansweredError,
+} from "../../core/tls/failure.ts";
 import type {
   ShownCertificate,
   TlsDialOptions,
@@ -55,10 +60,10 @@ export async function dial(
     const socket = connect({ socket: raw, ...common } as ConnectionOptions);
     return { raw, socket };
   }, signal);
-  await handshake(address, raw, socket, signal);
+  const certificate = await handshake(address, raw, socket, signal);
   let serverCertificateHash: Uint8Array;
   try {
-    serverCertificateHash = await judged(socket, options);
+    serverCertificateHash = await judged(socket, certificate, options);
   } catch (error) {
     drop(raw, socket);
     throw error;
@@ -70,30 +75,46 @@ export async function dial(
       serverCertificateHash,
       ...exporterOf(() => socket, runtime.canExport),
     },
+    unanswered: options.identity === undefined
+      ? undefined
+      : () => unansweredError(address),
     explain: (error) => clientTlsError(address, error),
   }, runtime);
 }
 
+/** Resolves to what the server has shown. */
 function handshake(
   address: string,
   raw: Socket,
   socket: TLSSocket,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Promise<PeerCertificate> {
   return new Promise((resolve, reject) => {
     const settle = (error: unknown): void => {
       signal?.removeEventListener("abort", aborted);
       socket.off("secureConnect", done).off("close", closed);
-      if (error === undefined) return resolve();
+      if (error === undefined) return;
       drop(raw, socket);
       reject(error);
     };
-    const done = (): void => settle(undefined);
+    const done = (): void => {
+      // Deno has none any more if the server has already hung up; why it did is
+      // what comes next.
+      const certificate = socket.getPeerCertificate() as PeerCertificate | null;
+      if (certificate === null) return;
+      resolve(certificate);
+      settle(undefined);
+    };
     const aborted = (): void => settle(signal?.reason);
-    const closed = (): void => failed(new Error("closed by peer"));
+    const closed = (): void =>
+      settle(hungUpError(address, { code: undefined, cause: undefined }));
     const failed = (error: Error): void => {
       const known = osError(error);
-      settle(clientTlsError(address, known) ?? connectError(address, known));
+      const hungUp = known.code === "ECONNRESET" || known.code === "EPIPE";
+      settle(
+        clientTlsError(address, known) ??
+          (hungUp ? hungUpError(address, known) : connectError(address, known)),
+      );
     };
     // Stays: there is always somebody to tell, and later the streams do.
     socket.on("error", failed);
@@ -106,9 +127,9 @@ function handshake(
 /** Resolves to the hash of the server's certificate if the judge is content. */
 async function judged(
   socket: TLSSocket,
+  { raw, valid_from, valid_to }: PeerCertificate,
   { judge }: TlsDialOptions,
 ): Promise<Uint8Array> {
-  const { raw, valid_from, valid_to } = socket.getPeerCertificate();
   // A resumed session shows the certificate of an earlier connection, and Deno
   // calls that authorized. We never ask for one.
   if (raw === undefined || socket.isSessionReused()) {

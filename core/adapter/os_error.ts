@@ -65,9 +65,17 @@ export function connectError(
 ): LimpetError {
   return new LimpetError(
     "connection_failed",
-    `Cannot connect to ${address}: ${describe(error)}`,
+    `Cannot connect to ${address}: ${describe(error)}${connectAdvice(error)}`,
     { cause: error.cause },
   );
+}
+
+/** What to look at first. */
+function connectAdvice({ code }: OsError): string {
+  return code === "ECONNREFUSED"
+    ? '. Nothing listens there: see whether "limpet serve" runs, and at which ' +
+      "address"
+    : "";
 }
 
 /** Listening did not work. */

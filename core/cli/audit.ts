@@ -5,7 +5,7 @@
  */
 
 import { AuditLog, type OnAuditFailure } from "../audit/log.ts";
-import { asLimpetError, LimpetError } from "../errors.ts";
+import { asLimpetError } from "../errors.ts";
 import type { AuditEntry } from "../config/types.ts";
 import type { LogFile } from "../machine.ts";
 import { type Arguments, usageError } from "./args.ts";
@@ -40,7 +40,7 @@ export function auditEntry(
   return entry === undefined ? null : { onFailure: "stop", ...entry };
 }
 
-/** Opens it and says what it means. Throws `write_failed` if it cannot. */
+/** Opens it and says what it means. Throws `invalid_argument` if it cannot. */
 export async function openAudit(
   runtime: CliRuntime,
   { file, onFailure }: AuditSettings,
@@ -59,11 +59,11 @@ export async function openAudit(
     report.info(`audit log: ${file}; ${then}`);
     return log;
   } catch (thrown) {
-    const error = asLimpetError(thrown, "write_failed", "Opening it");
-    throw new LimpetError(
-      "write_failed",
-      `Cannot write the audit log ${file}: ${error.message}`,
-      { cause: thrown },
+    // No write_failed, with which a service would be started again and again.
+    throw asLimpetError(
+      thrown,
+      "invalid_argument",
+      `Cannot open the audit log ${file}`,
     );
   }
 }

@@ -15,18 +15,49 @@ import { findToken } from "../token_file.ts";
 import { type Arguments, parseDuration, usageError } from "./args.ts";
 import { loadCodec, loadEncodings } from "./codecs.ts";
 import { clientLimits } from "./limits.ts";
-import type { Reporter } from "./report.ts";
+import { type Reporter, wordsOf } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 
-/** Connects as the flags say. The session may not be proved yet: see `ready`. */
-export async function openSession(
+/**
+ * Connects as the flags say, for as long as `use` takes. The session may not be
+ * proved yet: see `ready`. That it was refused is told with what was proved.
+ */
+export async function withSession<T>(
   runtime: CliRuntime,
   args: Arguments,
   report: Reporter,
-): Promise<Session> {
+  use: (session: Session) => Promise<T>,
+): Promise<T> {
   const target = parseTarget(args.positionals[0]);
   refuseTlsFlags(target, args);
-  const proving = await credentialOf(runtime, args, target, report);
+  const { what, ...proving } = await credentialOf(runtime, args, target);
+  report.debug(what);
+  const session = await openSession(runtime, args, target, proving, report);
+  try {
+    return await use(session);
+  } catch (error) {
+    if (!(error instanceof LimpetError) || error.code !== "unauthenticated") {
+      throw error;
+    }
+    const message = `${wordsOf(error)} (${what})`;
+    throw new LimpetError(error.code, message, { cause: error });
+  } finally {
+    await Promise.all([report.flush(), session.close()]);
+  }
+}
+
+/** What we prove ourselves with. */
+type Proving =
+  | { readonly token: string }
+  | { readonly credential: Credential };
+
+async function openSession(
+  runtime: CliRuntime,
+  args: Arguments,
+  target: Target,
+  proving: Proving,
+  report: Reporter,
+): Promise<Session> {
   if (
     target.kind !== "tls" && !isLocal(target) && !args.has("insecure")
   ) {
@@ -102,8 +133,7 @@ async function credentialOf(
   runtime: CliRuntime,
   args: Arguments,
   target: Target,
-  report: Reporter,
-): Promise<{ token: string } | { credential: Credential }> {
+): Promise<Proving & { readonly what: string }> {
   const given = args.value("identity-file");
   const tokenFile = args.value("token-file");
   if (given !== undefined && tokenFile !== undefined) {
@@ -116,12 +146,11 @@ async function credentialOf(
       throw usageError("--host-key goes with --identity-file");
     }
     const { token, source } = await findToken(runtime, tokenFile);
-    report.debug(`token from ${source}`);
-    return { token };
+    return { token, what: `the token is from ${source}` };
   }
-  report.debug(`private key from ${path}`);
   const { keyCredential } = await import("./identity_file.ts");
-  return { credential: await keyCredential(runtime, args, path, target) };
+  const credential = await keyCredential(runtime, args, path, target);
+  return { credential, what: `the private key is from ${path}` };
 }
 
 /** What protects nothing must not look as if it did. */

@@ -10,14 +10,15 @@ import type { CommandStatus } from "../exec/exit.ts";
 import { feed } from "../exec/output.ts";
 import { parseTarget } from "../target.ts";
 import { parseArguments, usageError } from "./args.ts";
-import { commandFlags, openSession } from "./connection.ts";
+import { commandFlags, withSession } from "./connection.ts";
 import { refuseUnread, type Translation, translationFor } from "./encoding.ts";
 import { isUnknown, signalStatus, statusOf } from "./exit_status.ts";
 import { EXEC_FLAGS } from "./flags.ts";
 import { inWords } from "./go_down.ts";
-import { runToJson } from "./json_output.ts";
+import { type InSession, runToJson } from "./json_output.ts";
 import { pumpOutput } from "./pump.ts";
 import { execRaw } from "./raw_exec.ts";
+import { reasonWords } from "./reasons.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime, StandardOutput } from "./runtime.ts";
 import { passSignals } from "./signals.ts";
@@ -54,23 +55,22 @@ export async function execCommand(
     shell: invocation.shell,
     stdin: args.has("stdin") ? "piped" as const : "null" as const,
   };
-  const open = () => openSession(runtime, args, report);
+  const inSession: InSession = (use) => withSession(runtime, args, report, use);
   if (format === "json") {
-    return await runToJson(runtime, open, invocation, options);
+    return await runToJson(runtime, inSession, invocation, options);
   }
-  const session = await open();
-  const command = session.spawn(invocation.command, options);
-  sayIfGoingDown(session, command, report);
   const isText = flags.encoding !== undefined || runtime.stdout.isTerminal ||
     runtime.stderr.isTerminal ||
     (options.stdin === "piped" && runtime.stdin.isTerminal);
-  // What the server speaks is known with its proof; bytes need not wait for it.
-  const translation = isText
-    ? translationFor(runtime, session, flags.encoding, report)
-    : null;
-  const status = await run(runtime, command, options, translation, report);
-  await session.close();
-  return status;
+  return await inSession(async (session) => {
+    const command = session.spawn(invocation.command, options);
+    sayIfGoingDown(session, command, report);
+    // What the server speaks is known with its proof; bytes need not wait for it.
+    const translation = isText
+      ? translationFor(runtime, session, flags.encoding, report)
+      : null;
+    return await run(runtime, command, options, translation, report);
+  });
 }
 
 function readInvocation(
@@ -220,7 +220,9 @@ function explain(
   if (status.reason === "timed_out") {
     report.error("the command was ended because its --timeout passed");
   } else if (status.reason !== null) {
-    report.error(`the command was ended by the server: ${status.reason}`);
+    report.error(
+      `the command was ended by the server: ${reasonWords(status.reason)}`,
+    );
   }
   if (command.heldOpen) {
     report.info(

@@ -92,7 +92,15 @@ const EXEC_STATUS = `
 Exit status:
   the command's own; 128+n if signal n ended it; 124 its --timeout passed;
   125 refused, or a mistake on the command line; 126 not executable;
-  127 not found; 255 connection, authentication, or outcome unknown
+  127 not found; 255 connection, authentication, or outcome unknown, and what
+  the server ended that made a success (0) of it
+`;
+
+const SERVE_STATUS = `
+Exit status:
+  0 if it was told to end; 125 for a mistake on the command line, in the
+  configuration or in a file that these name, which a restart would not mend;
+  255 if it cannot listen, such as at an address that is taken
 `;
 
 const SHELL = `Usage: limpet shell [FLAGS] TARGET
@@ -351,7 +359,7 @@ export function helpText(topic: string | undefined): string | null {
     case undefined:
       return OVERVIEW;
     case "serve":
-      return SERVE + table(SERVE_FLAGS) + EXAMPLES.serve;
+      return SERVE + table(SERVE_FLAGS) + SERVE_STATUS + EXAMPLES.serve;
     case "exec":
       return EXEC + table(EXEC_FLAGS) + EXEC_STATUS + EXAMPLES.exec;
     case "shell":

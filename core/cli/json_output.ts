@@ -11,40 +11,41 @@ import type { SpawnOptions } from "../options.ts";
 import { decodeText, type TextCodec } from "../text/mod.ts";
 import { namedTranslation } from "./encoding.ts";
 import { isUnknown, statusOf, statusOfError } from "./exit_status.ts";
+import { wordsOf } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { passSignals } from "./signals.ts";
 
-interface Started {
-  readonly session: Session;
-  readonly pid: number | null;
-}
+/** Connects for as long as something takes. */
+export type InSession = <T>(
+  use: (session: Session) => Promise<T>,
+) => Promise<T>;
 
 /** Runs the command; resolves to the program's exit status. */
 export async function runToJson(
   runtime: CliRuntime,
-  open: () => Promise<Session>,
+  inSession: InSession,
   { command: name }: { readonly command: string },
   options: SpawnOptions & { readonly merge: boolean },
 ): Promise<number> {
   const text = options.encoding === undefined
     ? null
     : await namedTranslation(runtime, options.encoding);
-  let started: Started | null = null;
+  let pid: number | null = null;
   let exitStatus: number;
   let object: Record<string, unknown>;
   try {
-    const session = await open();
-    started = { session, pid: null };
-    const command = session.spawn(name, options);
-    command.pid.then((pid) => started = { session, pid }, () => {});
-    const stop = passSignals(runtime, command, () => session.close());
-    const input = options.stdin === "piped"
-      ? text?.input(runtime.stdin) ?? runtime.stdin.open()
-      : undefined;
-    const piped = { stdout: true, stderr: !options.merge };
-    const output = await collectOutput(command, JSON.stringify(name), piped, {
-      input,
-    }).finally(stop);
+    const output = await inSession(async (session) => {
+      const command = session.spawn(name, options);
+      command.pid.then((known) => pid = known, () => {});
+      const stop = passSignals(runtime, command, () => session.close());
+      const input = options.stdin === "piped"
+        ? text?.input(runtime.stdin) ?? runtime.stdin.open()
+        : undefined;
+      const piped = { stdout: true, stderr: !options.merge };
+      return await collectOutput(command, JSON.stringify(name), piped, {
+        input,
+      }).finally(stop);
+    });
     exitStatus = statusOf(output);
     object = describeOutput(output, text?.theirs);
   } catch (thrown) {
@@ -56,7 +57,7 @@ export async function runToJson(
   const whole = {
     command: shell ? { line: name } : { argv: [name, ...args ?? []] },
     exitStatus,
-    pid: started?.pid ?? null,
+    pid,
     ...object,
   };
   const line = new TextEncoder().encode(`${JSON.stringify(whole)}\n`);
@@ -66,7 +67,6 @@ export async function runToJson(
       throw error;
     }
   });
-  await started?.session.close();
   return exitStatus;
 }
 
@@ -120,7 +120,7 @@ function describeError(
     truncated: false,
     heldOpen: false,
     ...common(error.stdout, error.stderr, codec),
-    error: { code: error.code, message: error.message },
+    error: { code: error.code, message: wordsOf(error) },
   };
 }
 

@@ -6,12 +6,13 @@
 
 import { checkPublicKey, KeyPair, makeKeyPair } from "../auth/key_pair.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
+import { knownHostsPath } from "../known_hosts_file.ts";
 import { formatTarget, parseTarget } from "../target.ts";
 import { configDirectory } from "../token_file.ts";
 import { checkAction } from "./actions.ts";
 import { type Arguments, parseArguments, usageError } from "./args.ts";
 import { KEY_FLAGS } from "./flags.ts";
-import { knownHostsPath, trustHostKey } from "./host_keys.ts";
+import { trustHostKey } from "./host_keys.ts";
 import { addIdentity } from "./identity_flags.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";

@@ -13,7 +13,7 @@ import { execCommand } from "./exec.ts";
 import { ExitStatus, statusOfError } from "./exit_status.ts";
 import { helpText, TOPICS } from "./help.ts";
 import { labCommand } from "./lab.ts";
-import { Reporter } from "./report.ts";
+import { Reporter, wordsOf } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { serveCommand } from "./serve.ts";
 import { shellCommand } from "./shell.ts";
@@ -46,7 +46,7 @@ export async function main(runtime: CliRuntime): Promise<number> {
   } catch (thrown) {
     const error = asLimpetError(thrown, "refused", "limpet");
     const report = new Reporter(runtime, "info");
-    report.error(error.message);
+    report.error(wordsOf(error));
     const topic = isUsage(error, name) ? ` ${name}` : null;
     if (topic !== null) report.error(`see "limpet help${topic}"`);
     await report.flush();

@@ -16,6 +16,7 @@ import { chain, type Translation, translationFor } from "./encoding.ts";
 import { loadCodec } from "./codecs.ts";
 import { signalStatus, statusOf } from "./exit_status.ts";
 import { pumpOutput } from "./pump.ts";
+import { reasonWords } from "./reasons.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime, StandardInput, StandardOutput } from "./runtime.ts";
 
@@ -248,6 +249,8 @@ function describe(status: CommandStatus, report: Reporter): void {
   if (status.success) return;
   if (status.reason === "timed_out") {
     report.error("ended because its --timeout passed");
+  } else if (status.reason !== null && status.reason !== "cancelled") {
+    report.error(`ended by the server: ${reasonWords(status.reason)}`);
   } else if (status.signal !== null) {
     report.error(`ended by ${status.signal}`);
   } else {

@@ -12,6 +12,7 @@ import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
 import { checkRawAddress, refuseFlags } from "./raw_connection.ts";
 import { outliveErrors } from "./last_resort.ts";
+import { reasonWords } from "./reasons.ts";
 import { LAST_WORDS_MS, type Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { STOP_SIGNALS, stopRequests } from "./stop_signals.ts";
@@ -64,12 +65,14 @@ export async function serveRaw(
     }
   }
   const serving = server.listen(listener);
+  const { encoding } = platform;
+  const spoken = encoding === "utf-8" ? "" : ` in ${encoding}`;
   report.warn(
     "no authentication: every program and every user of this machine can now " +
       "run commands as you. The raw protocol is a teaching aid",
   );
   report.info(
-    `listening on ${listener.address} for plain lines; clients write ` +
+    `listening on ${listener.address} for plain lines${spoken}; clients write ` +
       listener.address.replace(/^tcp:/, "raw:"),
   );
   // SIGHUP too: it has no configuration, and its terminal should be there.
@@ -128,7 +131,7 @@ export function describeRawEvent(
     case "command_ended": {
       const { code, signal, reason } = event.status;
       const how = signal === null ? `with code ${code}` : `by ${signal}`;
-      const why = reason === null ? "" : ` (${reason})`;
+      const why = reason === null ? "" : ` (${reasonWords(reason)})`;
       return {
         text: `${who} command ended ${how}${why}`,
         important: reason === "limit_exceeded",

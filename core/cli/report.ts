@@ -9,6 +9,14 @@ import { printable } from "../printable.ts";
 import { ownWords } from "./codecs.ts";
 import type { CliRuntime, StandardOutput } from "./runtime.ts";
 
+/**
+ * An error in words: its message, and what to do about it where that stands by
+ * itself, because the message goes to the peer too.
+ */
+export function wordsOf({ message, cause }: LimpetError): string {
+  return typeof cause === "string" ? `${message}. ${cause}` : message;
+}
+
 /** How much is said: errors only, what matters, everything. */
 export type Loudness = "quiet" | "info" | "debug";
 

@@ -35,6 +35,7 @@ import { serverLimits } from "./limits.ts";
 import { memoryWarning } from "./memory_check.ts";
 import { serveRaw } from "./raw_serve.ts";
 import { hangsUpWithTerminal, type Reading, reloadOnHangup } from "./reload.ts";
+import { reasonWords } from "./reasons.ts";
 import { LAST_WORDS_MS, loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { STOP_SIGNALS, stopRequests } from "./stop_signals.ts";
@@ -55,11 +56,9 @@ export async function serveCommand(
     throw usageError("--stdio and an ADDRESS exclude each other");
   }
   const address = args.positionals[0] ?? `tcp://127.0.0.1:${DEFAULT_PORT}`;
-  if (!stdio) {
-    refuseOpenDoor(address, args);
-    checkRoot(runtime, address, args, report);
-  }
-  const isTls = !stdio && parseAddress(address).kind === "tls";
+  if (!stdio) refuseOpenDoor(address, args);
+  const kind = stdio ? "stdio" : parseAddress(address).kind;
+  const isTls = kind === "tls";
   if (!isTls) refuseTlsFlags(args);
   const limits = serverLimits(args);
   const auditFlags = readAuditFlags(args);
@@ -67,6 +66,7 @@ export async function serveCommand(
   const drainFlag = drain === undefined
     ? undefined
     : parseDuration(drain, "--drain");
+  if (!stdio) checkRoot(runtime, address, args, report);
   const { openDoor } = await import("./door.ts");
   const served = await servedPlatform(runtime, args.value("encoding"), report);
   report.debug(`commands speak ${served.platform.encoding}`);
@@ -88,7 +88,7 @@ export async function serveCommand(
     return await serverTlsOptions(runtime, args, configured, report);
   };
   const tls = isTls ? await certificate() : undefined;
-  if (!isTls && !stdio && door.config?.tls !== undefined) {
+  if (kind === "tcp" && door.config?.tls !== undefined) {
     report.warn(
       `nothing is encrypted at ${address}: the certificate of the ` +
         "configuration is for an ADDRESS that begins with tls://",
@@ -300,7 +300,7 @@ export function describeEvent(
     case "command_ended": {
       const { code, signal, reason } = event.status;
       const how = signal === null ? `with code ${code}` : `by ${signal}`;
-      const why = reason === null ? "" : ` (${reason})`;
+      const why = reason === null ? "" : ` (${reasonWords(reason)})`;
       return {
         text: `${who} command ${event.command} ended ${how}${why}`,
         important: false,

@@ -6,7 +6,7 @@
 
 import { parseTarget } from "../target.ts";
 import { parseArguments, usageError } from "./args.ts";
-import { commandFlags, openSession } from "./connection.ts";
+import { commandFlags, withSession } from "./connection.ts";
 import { refuseUnread } from "./encoding.ts";
 import { SHELL_FLAGS } from "./flags.ts";
 import { runPrompt } from "./prompt.ts";
@@ -30,10 +30,10 @@ export async function shellCommand(
   }
   await refuseUnread(runtime, words);
   const flags = await commandFlags(runtime, args);
-  const session = await openSession(runtime, args, report);
-  try {
-    return await runPrompt(runtime, session, flags, report);
-  } finally {
-    await Promise.all([report.flush(), session.close()]);
-  }
+  return await withSession(
+    runtime,
+    args,
+    report,
+    (session) => runPrompt(runtime, session, flags, report),
+  );
 }

@@ -44,15 +44,38 @@ export function clientTlsError(
 ): LimpetError | null {
   const meaning = meaningOf(error.code);
   if (meaning === null) return null;
-  const [code, message] = CLIENT_WORDS[meaning](address);
+  const [code, message] = CLIENT_WORDS[meaning](address, reasonOf(error.code));
   return new LimpetError(code, message, { cause: error.cause });
+}
+
+/** What `address` is connected to hung up instead of a handshake. */
+export function hungUpError(address: string, { cause }: TlsError): LimpetError {
+  return new LimpetError(
+    "connection_failed",
+    `Cannot connect to ${address}: it hung up instead of a TLS handshake. A ` +
+      `Limpet server without encryption is ${address.replace("tls:", "tcp:")}`,
+    { cause },
+  );
+}
+
+/**
+ * After the handshake, in which it got our certificate, `address` hung up without
+ * a byte. By no runtime can a server tell why: it looks at the certificate when
+ * TLS has nothing more to say.
+ */
+export function unansweredError(address: string): LimpetError {
+  return new LimpetError(
+    "unauthenticated",
+    `${address} hung up when it had our certificate, which it most likely does ` +
+      `not accept: ${ADVICE}. Its log says more`,
+  );
 }
 
 /** A server's connection failed in TLS; null: in something else. */
 export function serverTlsError(error: TlsError): LimpetError | null {
   const meaning = meaningOf(error.code);
   if (meaning === null) return null;
-  const [code, message] = SERVER_WORDS[meaning];
+  const [code, message] = SERVER_WORDS[meaning](reasonOf(error.code));
   return new LimpetError(code, message, { cause: error.cause });
 }
 
@@ -62,6 +85,7 @@ type Meaning =
   | "version"
   | "certificate_missing"
   | "certificate_refused"
+  | "certificate_bad"
   | "handshake";
 
 /** By the end of the code: each library has a prefix of its own before it. */
@@ -79,7 +103,7 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
     /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_(EXPIRED|REVOKED|UNKNOWN)|ACCESS_DENIED|DECRYPT_ERROR)$/,
     "certificate_refused",
   ],
-  [/^(UNABLE_TO_|CERT_|DEPTH_ZERO_|SELF_SIGNED_)/, "certificate_refused"],
+  [/^(UNABLE_TO_|CERT_|DEPTH_ZERO_|SELF_SIGNED_)/, "certificate_bad"],
   [/^ERR_SSL_|^ERR_TLS_/, "handshake"],
 ];
 
@@ -88,8 +112,34 @@ function meaningOf(code: string | undefined): Meaning | null {
   return MEANINGS.find(([form]) => form.test(code))?.[1] ?? null;
 }
 
+/** What is wrong with a certificate, where the code says so. */
+const REASONS: readonly (readonly [RegExp, string])[] = [
+  [/EXPIRED$/, "it has expired"],
+  [/NOT_YET_VALID$/, "it is not valid yet"],
+  [/REVOKED$/, "it has been revoked"],
+  // Of an expired one, too, on Deno.
+  [
+    /^UNABLE_TO_VERIFY_LEAF_SIGNATURE$/,
+    "no authority that is trusted for it has signed it, or it has expired",
+  ],
+  [
+    /UNKNOWN_CA$|^UNABLE_TO_|^DEPTH_ZERO_|^SELF_SIGNED_|CERT_UNTRUSTED$/,
+    "no authority that is trusted for it has signed it",
+  ],
+];
+
+/** `: it has expired`, or nothing. */
+function reasonOf(code = ""): string {
+  const reason = REASONS.find(([form]) => form.test(code))?.[1];
+  return reason === undefined ? "" : `: ${reason}`;
+}
+
+const ADVICE =
+  "give one that its --client-ca has signed and that has not expired, with " +
+  "--cert and --key";
+
 const CLIENT_WORDS: Readonly<
-  Record<Meaning, (address: string) => [ErrorCode, string]>
+  Record<Meaning, (address: string, reason: string) => [ErrorCode, string]>
 > = {
   not_tls: (address) => [
     "protocol_error",
@@ -105,10 +155,15 @@ const CLIENT_WORDS: Readonly<
     `${address} lets in only clients that have a certificate: give one with ` +
     "--cert and --key",
   ],
-  certificate_refused: (address) => [
+  certificate_refused: (address, reason) => [
     "unauthenticated",
-    `${address} did not accept our certificate: give one that its ` +
-    "--client-ca has signed and that has not expired, with --cert and --key",
+    `${address} did not accept our certificate${reason}; ${ADVICE}`,
+  ],
+  // Whom to trust is judged later, so it is no matter of who has signed it: Deno
+  // says this of a server that has not the key.
+  certificate_bad: (address) => [
+    "unauthenticated",
+    `${address} has not proved that the certificate that it shows is its own`,
   ],
   handshake: (address) => [
     "connection_failed",
@@ -116,13 +171,22 @@ const CLIENT_WORDS: Readonly<
   ],
 };
 
-const SERVER_WORDS: Readonly<Record<Meaning, readonly [ErrorCode, string]>> = {
-  not_tls: ["protocol_error", "Peer does not speak TLS"],
-  version: ["version_mismatch", "Peer does not speak TLS 1.3"],
-  certificate_missing: ["unauthenticated", "Peer has no client certificate"],
-  certificate_refused: [
+const SERVER_WORDS: Readonly<
+  Record<Meaning, (reason: string) => readonly [ErrorCode, string]>
+> = {
+  not_tls: () => ["protocol_error", "Peer does not speak TLS"],
+  version: () => ["version_mismatch", "Peer does not speak TLS 1.3"],
+  certificate_missing: () => [
     "unauthenticated",
-    "A certificate was not accepted: ours by the peer, or the peer's by us",
+    "Peer has no client certificate",
   ],
-  handshake: ["protocol_error", "TLS handshake failed"],
+  certificate_refused: (reason) => [
+    "unauthenticated",
+    `Peer did not accept our certificate${reason}`,
+  ],
+  certificate_bad: (reason) => [
+    "unauthenticated",
+    `Peer's client certificate was not accepted${reason}`,
+  ],
+  handshake: () => ["protocol_error", "TLS handshake failed"],
 };

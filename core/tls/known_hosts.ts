@@ -28,14 +28,22 @@ export function hostName(
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-/** What the file says of one server. */
-export function findKnownHosts(text: string, host: string): KnownHost[] {
+/** The lines of the file that are about one server, and what they have of it. */
+export function hostLines(
+  text: string,
+  host: string,
+): { readonly value: string; readonly line: number }[] {
   return text.split("\n").flatMap((content, index) => {
-    const [name, fingerprint = ""] = content.trim().split(/\s+/);
-    const known = readFingerprint(fingerprint);
-    return name.toLowerCase() === host && known !== null
-      ? [{ host, fingerprint: known, line: index + 1 }]
-      : [];
+    const [name, value = ""] = content.trim().split(/\s+/);
+    return name.toLowerCase() === host ? [{ value, line: index + 1 }] : [];
+  });
+}
+
+/** The certificates that the file has of one server. */
+export function findKnownHosts(text: string, host: string): KnownHost[] {
+  return hostLines(text, host).flatMap(({ value, line }) => {
+    const fingerprint = readFingerprint(value);
+    return fingerprint === null ? [] : [{ host, fingerprint, line }];
   });
 }
 
@@ -43,8 +51,8 @@ export function findKnownHosts(text: string, host: string): KnownHost[] {
 export function knownHostLine(
   text: string,
   host: string,
-  fingerprint: string,
+  value: string,
 ): string {
   const begin = text === "" || text.endsWith("\n") ? "" : "\n";
-  return `${begin}${host} ${fingerprint}\n`;
+  return `${begin}${host} ${value}\n`;
 }
