@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import type { Session } from "../core/client.ts";
+import type { OutputOptions } from "../core/options.ts";
 import { inherited } from "../core/exec/environment.ts";
 import { descriptors } from "./support/leaks.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
@@ -46,27 +48,65 @@ describe(`a command of a server on ${THIS_RUNTIME}`, () => {
     );
     await Promise.all(children.map(({ pid }) => pid));
     const [session] = sessions;
-    const text = async (line: string, stdin?: string) => {
-      const { stdout } = await session.output(line, { shell: true, stdin });
+    const text = async (line: string) => {
+      const { stdout } = await session.output(line, { shell: true });
       return new TextDecoder().decode(stdout).trimEnd().split("\n");
     };
-    // Whoever started this test may have left something open for all of us.
-    const ours = descriptors().map((each) => each.replace(/^\d+ /, ""));
-    const opened = async (stdin?: string) => {
-      const lines = await text("ls -l /proc/self/fd", stdin);
-      expect(lines.length).toBeGreaterThan(3);
-      return lines.flatMap((each) => {
-        const [, fd, target] = /(\d+) -> (.*)$/.exec(each) ?? [];
-        // The directory itself is what ls has opened.
-        const known = /^[012]$/.test(fd) || /^\/proc\/\d+\/fd$/.test(target);
-        return known || fd === undefined || ours.includes(target) ? [] : [each];
-      });
-    };
-    expect(await opened()).toEqual([]);
-    expect(await opened("some input")).toEqual([]);
+    for (const options of WAYS) {
+      expect(await opened(session, options), JSON.stringify(options))
+        .toEqual([]);
+    }
+    // One started in between must not have what is open for another one.
+    const many = sessions.map((each, i) => opened(each, WAYS[i % WAYS.length]));
+    expect((await Promise.all(many)).flat()).toEqual([]);
     const names = (await text("env")).map((each) => each.split("=")[0]);
     expect(names).toContain("PATH");
     expect(names.filter((name) => Object.hasOwn(OWN, name))).toEqual([]);
     await Promise.all(sessions.map((each) => each.close()));
   });
+
+  // Then Node gives it pairs of sockets; the other two never have named pipes.
+  test.runIf(THIS_RUNTIME === "node")(
+    "nor where there is no room for named pipes",
+    async () => {
+      const env = { TMPDIR: "/proc/nothing" };
+      await using server = await startServer(THIS_RUNTIME, [], env);
+      await using session = await server.connect();
+      const child = session.spawn("cat", { stdin: "piped" });
+      await child.pid;
+      for (const options of WAYS) {
+        expect(await opened(session, options), JSON.stringify(options))
+          .toEqual([]);
+      }
+    },
+  );
 });
+
+/** Ways to start a command that differ in what is opened for it. */
+const WAYS: readonly OutputOptions[] = [
+  {},
+  { stdin: "some input" },
+  { merge: true },
+  { stderr: "null" },
+  // A shell unpacks what is not UTF-8, and becomes the command.
+  { encoding: "gbk", env: { WORD: "\u4f60" } },
+];
+
+/** What a command finds open besides its own three. */
+async function opened(
+  session: Session,
+  options: OutputOptions,
+): Promise<string[]> {
+  // Whoever started this test may have left something open for all of us.
+  const ours = descriptors().map((each) => each.replace(/^\d+ /, ""));
+  const args = ["-l", "/proc/self/fd"];
+  const { stdout } = await session.output("ls", { args, ...options });
+  const lines = new TextDecoder().decode(stdout).trimEnd().split("\n");
+  expect(lines.length).toBeGreaterThan(3);
+  return lines.flatMap((each) => {
+    const [, fd, target] = /(\d+) -> (.*)$/.exec(each) ?? [];
+    // The directory itself is what ls has opened.
+    const known = /^[012]$/.test(fd) || /^\/proc\/\d+\/fd$/.test(target);
+    return known || fd === undefined || ours.includes(target) ? [] : [each];
+  });
+}
