@@ -266,6 +266,23 @@ describe("under a policy", () => {
     const path = (PATH: string) => decided.environment?.({ PATH }).PATH;
     expect(path("/bin:.:bin::/usr/bin:")).toBe("/bin:/usr/bin");
     expect(decided.environment?.({})).toEqual({});
+    // An empty one is the command's own directory, none is the system's.
+    for (const none of ["", ".", "bin:.", "C:/bin"]) {
+      expect(decided.environment?.({ PATH: none, A: "1" })).toEqual(
+        none === "C:/bin" ? { A: "1", PATH: "/bin" } : { A: "1" },
+      );
+    }
+  });
+
+  test("so has that of Windows, where a colon is part of a path", () => {
+    const decided = outcome(ALL);
+    if (typeof decided === "string") throw new Error(decided);
+    const Path =
+      "C:\\Windows\\System32;.;tools;;D:/bin;\\\\box\\share;C:rel;\\x";
+    expect(decided.environment?.({ Path })).toEqual({
+      Path: "C:\\Windows\\System32;D:/bin;\\\\box\\share",
+    });
+    expect(decided.environment?.({ Path: ".\\tools" })).toEqual({});
   });
 
   test("a message is short and safe to show, whatever was asked for", () => {

@@ -9,7 +9,11 @@ import { LimpetError } from "../errors.ts";
 import type { Authorized } from "../exec/authorized.ts";
 import type { ExecRequest } from "../exec/request.ts";
 import { printable } from "../printable.ts";
-import { absolutePath, allowsVariable, isDangerous } from "./environment.ts";
+import {
+  allowsVariable,
+  isDangerous,
+  withAbsolutePath,
+} from "./environment.ts";
 import { matches } from "./pattern.ts";
 import type { Policy } from "./policy.ts";
 
@@ -63,10 +67,7 @@ export function decide(
       cwd: directory(policy, request, facts, refuse),
     },
     environment: (inherited) => ({
-      ...inherited,
-      ...(inherited.PATH === undefined
-        ? {}
-        : { PATH: absolutePath(inherited.PATH) }),
+      ...withAbsolutePath(inherited),
       ...(policy.forced === undefined
         ? {}
         : { LIMPET_ORIGINAL_COMMAND: original(request) }),

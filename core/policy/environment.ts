@@ -77,7 +77,28 @@ export function allowsVariable(
   );
 }
 
-/** PATH without what would be looked for in the command's own directory. */
-export function absolutePath(path: string): string {
-  return path.split(":").filter((part) => part.startsWith("/")).join(":");
+/**
+ * The same without what would be looked for in the command's own directory. A
+ * PATH of which nothing is left goes too: an empty one means that directory.
+ */
+export function withAbsolutePath(
+  env: Readonly<Record<string, string>>,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => {
+      // Windows calls it Path.
+      if (name.toUpperCase() !== "PATH") return [[name, value]];
+      const path = absoluteParts(value);
+      return path === "" ? [] : [[name, path]];
+    }),
+  );
+}
+
+/** On Windows `C:\` has a colon, and on nothing else a path has a backslash. */
+function absoluteParts(path: string): string {
+  const [separator, isAbsolute] = path.includes("\\")
+    ? [";", /^([A-Za-z]:[\\/]|\\\\)/]
+    : [":", /^\//];
+  return path.split(separator).filter((part) => isAbsolute.test(part))
+    .join(separator);
 }
