@@ -1,5 +1,6 @@
 /**
- * The command line without a process of its own, for what touches files alone.
+ * The command line without a process of its own, for what touches files alone,
+ * and for input that is the same whoever opens it.
  *
  * @module
  */
@@ -12,6 +13,7 @@ import { machine } from "./machine.ts";
 export function cliRuntime(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  input?: string,
 ): {
   readonly runtime: CliRuntime;
   readonly written: { stdout: string; stderr: string };
@@ -34,10 +36,13 @@ export function cliRuntime(
     args,
     env: (name) => env[name],
     environment: () => ({ ...env }),
-    stdin: { isTerminal: false, open: never },
+    stdin: {
+      isTerminal: false,
+      open: input === undefined ? never : () => new Blob([input]).stream(),
+    },
     stdout: output("stdout"),
     stderr: output("stderr"),
-    onSignal: never,
+    onSignal: input === undefined ? never : () => () => {},
     onUncaught: never,
     exit: never,
     editLines: never,
@@ -47,11 +52,12 @@ export function cliRuntime(
   return { runtime, written };
 }
 
-/** Runs `limpet` with these arguments and this environment. */
+/** Runs `limpet` with these arguments, this environment and all of stdin. */
 export async function inProcess(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  input?: string,
 ): Promise<{ code: number; stdout: string; stderr: string }> {
-  const { runtime, written } = cliRuntime(args, env);
+  const { runtime, written } = cliRuntime(args, env, input);
   return { code: await main(runtime), ...written };
 }
