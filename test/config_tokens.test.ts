@@ -2,8 +2,12 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { findOrMakeHostKey } from "../core/config/host_key.ts";
 import { readConfig } from "../core/config/read.ts";
 import { addIdentities, removeIdentity } from "../core/config/update.ts";
+import { fingerprintOfPem } from "../core/tls/fingerprint.ts";
+import { serverTls } from "../core/tls_server.ts";
+import { certificate } from "./support/certificates.ts";
 import { inProcess } from "./support/cli_in_process.ts";
 import {
   expectOwnWords,
@@ -86,6 +90,74 @@ test("add, list, revoke; the token is printed once, and nothing else", async () 
   expect(none.stderr).toContain("has no such identity; there are ann");
   // Nobody is left behind who waits for anybody.
   expect(readdirSync(own)).toEqual(["server.json"]);
+});
+
+test("a token goes into a file of its own, which is not there yet", async () => {
+  const { own, run, names } = place("out");
+  const file = join(own, "ci.token");
+  const made = await run("token", "add", "ci", "--out", file);
+  expect(made).toMatchObject({ code: 0, stdout: "" });
+  expect(made.stderr).toContain(`the token is in ${file}`);
+  expect(readFileSync(file, "utf8")).toMatch(TOKEN);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(made.stderr).not.toContain(readFileSync(file, "utf8").trim());
+  const taken = await run("token", "add", "bob", "--out", file);
+  expect(taken).toMatchObject({ code: 125, stdout: "" });
+  expect(taken.stderr).toContain(`There is a file ${file} already`);
+  // Nobody is added without their token, and no token is left of nobody.
+  const other = join(own, "other.token");
+  expect(await run("token", "add", "ci", "--out", other))
+    .toMatchObject({ code: 125 });
+  const nowhere = await run("token", "add", "bob", "--out", join(file, "x"));
+  expect(nowhere.code).toBe(125);
+  expect(nowhere.stderr).toContain(`Cannot write ${file}/x`);
+  expect(await names()).toEqual(["ci"]);
+  expect(readdirSync(own).sort()).toEqual(["ci.token", "server.json"]);
+});
+
+test("without identities the list says who may connect", async () => {
+  const { run } = place("shared");
+  const { code, stdout, stderr } = await run("token", "list");
+  expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+  expect(stderr).toContain("no identities: who has the one token of the token");
+  expect((await run("token", "list", "--json")).stdout).toBe("[]\n");
+});
+
+test("by what a machine is known, whether a server runs or not", async () => {
+  const { own, path, run } = place("show");
+  const none = await run("key", "show");
+  expect(none).toMatchObject({ code: 125, stdout: "" });
+  expect(none.stderr).toContain("There is nothing to show");
+  for (const [kind, file] of [["host", "host_key"], ["cert", "tls.pem"]]) {
+    const { code, stderr } = await run("key", "show", kind);
+    expect(code).toBe(125);
+    expect(stderr).toContain(
+      `${join(own, file)} does not exist; "limpet serve`,
+    );
+  }
+  const client = (await run("key", "new")).stdout;
+  expect((await run("key", "show", "own")).stdout).toBe(client);
+  const env = { LIMPET_CONFIG: own };
+  const place_ = { ...machine, env: (name: "LIMPET_CONFIG") => env[name] };
+  const host = await findOrMakeHostKey(place_ as typeof machine);
+  const { fingerprint } = await serverTls(place_ as typeof machine);
+  expect((await run("key", "show", "host")).stdout)
+    .toBe(`${host.publicKey}\n`);
+  expect((await run("key", "show")).stdout).toBe(
+    `host\t${host.publicKey}\t${own}/host_key\n` +
+      `cert\t${fingerprint}\t${own}/tls.pem\n` +
+      `own\t${client.trim()}\t${own}/identity_key\n`,
+  );
+  // The certificate is the one that the configuration names.
+  const other = await certificate();
+  writeFileSync(join(own, "c.pem"), other.certificate);
+  writeFileSync(path, '{"tls":{"cert":"c.pem","key":"k.pem"}}', {
+    mode: 0o600,
+  });
+  expect((await run("key", "show", "cert")).stdout)
+    .toBe(`${await fingerprintOfPem(other.certificate)}\n`);
+  expect((await run("key", "show", "hosts")).stderr)
+    .toContain("key show hosts is none of host, cert, own");
 });
 
 test("a table for people", async () => {

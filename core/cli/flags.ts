@@ -282,6 +282,11 @@ const LIMITED: readonly Flag[] = [
 
 /** `limpet token` */
 export const TOKEN_FLAGS: readonly Flag[] = [
+  {
+    name: "out",
+    value: "FILE",
+    help: "add: put the token into FILE (mode 0600)",
+  },
   ...LIMITED,
   { name: "json", help: "list: print it as JSON" },
   CONFIG,

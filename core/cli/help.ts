@@ -26,7 +26,7 @@ Usage:
   limpet demo                               a server and a prompt, right here
   limpet lab [FLAGS] [NAME|all]             see what goes wrong without frames
   limpet token add|list|revoke              who may connect, each by name
-  limpet key new|add|trust                  the same with a key pair
+  limpet key new|add|trust|show             the same with a key pair
   limpet config check [FILE]                is the server's file right?
   limpet help SUBCOMMAND                    flags and examples
   limpet help tls                           encryption, and whom to trust
@@ -150,16 +150,17 @@ const TOKEN = `Usage: limpet token add [FLAGS] NAME
        limpet token revoke [FLAGS] NAME
 
 Says who may connect, by the server's configuration file (limpet help config),
-and by name. add makes a token, prints it this once, and nothing else on stdout.
-A server that runs with the file lets them in at once; and within 2 seconds of
+and by name. add makes a token and prints it this once, and nothing else on
+stdout; or puts it into the FILE of --out, which must not be there yet. A server
+that runs with the configuration lets them in at once; and within 2 seconds of
 revoke, or of the end of their time, it ends their sessions and what these run.
 revoke is for those with a key pair, too.
 `;
 
 const TOKEN_REST = `
 Examples:
-  (umask 077; limpet token add ci >ci.token)
-  (umask 077; limpet token add --from 10.0.0.0/8 --expires 30d bob >bob.token)
+  limpet token add --out ci.token ci
+  limpet token add --out bob.token --from 10.0.0.0/8 --expires 30d bob
   limpet token list
   limpet token revoke ci
 
@@ -256,8 +257,8 @@ maxCommands, maxRuntime, maxOutput
             runs longer or writes more is ended. Default: no limit
 runAs       the user that commands run as, as after a login: their groups, HOME,
             USER, SHELL, and a PATH of /usr/local/bin:/usr/bin:/bin (for root,
-            with each sbin). Looked up whenever the file is read. The server must
-            run as root, and have setpriv(1)
+            with each sbin). Looked up whenever the file is read. The server
+            must run as root, and have setpriv(1)
 `;
 
 const CONFIG_STATUS = `
@@ -267,6 +268,7 @@ Exit status: 0 if it is right, 125 if not, or if there is none.
 const KEY = `Usage: limpet key new [FLAGS]
        limpet key add [FLAGS] NAME PUBLIC
        limpet key trust TARGET KEY
+       limpet key show [FLAGS] [host|cert|own]
 
 A key pair is for those who do not want to share a secret with the server: it
 has their public key alone. new makes one (Ed25519), writes the private half to
@@ -277,6 +279,11 @@ connect with --identity-file FILE, or with LIMPET_IDENTITY_FILE.
 The server has a key pair of its own, by which they know it, and prints its
 public half when it starts. trust writes that down for TARGET, host:port, in
 known_hosts. Over tls:// and ssh it is not needed: those know their servers.
+
+show prints by what this machine is known, whether a server runs or not: the
+public key of its server (host), the fingerprint of the certificate that it
+shows, as --pin takes it (cert), and the public key that new has made (own),
+each with its file; or the one that is named, and nothing else.
 `;
 
 const KEY_REST = `
@@ -284,6 +291,7 @@ Examples:
   limpet key new
   limpet key add ann ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo
   limpet key trust box ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo
+  limpet key show
 
 The private key is in identity_key where the token is (limpet help token), if
 --out does not say otherwise; the server's own is in host_key there.
@@ -308,7 +316,7 @@ The client believes a server, by the first of these that there is:
                      may be given more than once
   --ca FILE          whose certificate, with this name, the authorities in FILE
                      have signed
-  known_hosts        a line "host:port sha256:HASH" in this file beside the token
+  known_hosts        a line "host:port sha256:HASH" of the file beside the token
   the system         whose certificate an authority of the system has signed
 Otherwise it asks, as ssh does, and "yes" adds a line to known_hosts. Without a
 terminal nobody is asked: it refuses, and says which --pin to give.

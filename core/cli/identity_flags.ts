@@ -5,11 +5,12 @@
  */
 
 import { readExpiry } from "../config/expiry.ts";
-import { defaultConfigPath } from "../config/load.ts";
+import { defaultConfigPath, loadConfig } from "../config/load.ts";
 import { pathText } from "../config/problem.ts";
 import { readConfig } from "../config/read.ts";
 import type { IdentityEntry, ServerConfig } from "../config/types.ts";
 import { addIdentities } from "../config/update.ts";
+import { LimpetError } from "../errors.ts";
 import { configDirectory, readToken } from "../token_file.ts";
 import { type Arguments, usageError } from "./args.ts";
 import type { Reporter } from "./report.ts";
@@ -18,6 +19,26 @@ import type { CliRuntime } from "./runtime.ts";
 /** The configuration file that the flags mean. */
 export function configPath(runtime: CliRuntime, args: Arguments): string {
   return args.value("config") ?? defaultConfigPath(runtime);
+}
+
+/** What a file says; null without one. Throws if it has mistakes. */
+export async function soundConfig(
+  runtime: CliRuntime,
+  path: string,
+): Promise<ServerConfig | null> {
+  const loaded = await loadConfig(runtime, path);
+  if (loaded === null || loaded.config !== null) return loaded?.config ?? null;
+  throw new LimpetError(
+    "invalid_argument",
+    `Cannot go by ${path}, which has mistakes: "limpet config check ${path}" ` +
+      "tells them",
+  );
+}
+
+/** Where a client's own key pair is unless another file is named. */
+export function defaultIdentityPath(runtime: CliRuntime): string {
+  const slash = runtime.isWindows ? "\\" : "/";
+  return `${configDirectory(runtime)}${slash}identity_key`;
 }
 
 /** Adds the identity to the file that the flags mean, with what they say. */

@@ -8,21 +8,34 @@ import { checkPublicKey, KeyPair, makeKeyPair } from "../auth/key_pair.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import { knownHostsPath } from "../known_hosts_file.ts";
 import { formatTarget, parseTarget } from "../target.ts";
-import { configDirectory } from "../token_file.ts";
 import { checkAction } from "./actions.ts";
 import { type Arguments, parseArguments, usageError } from "./args.ts";
 import { KEY_FLAGS } from "./flags.ts";
 import { trustHostKey } from "./host_keys.ts";
-import { addIdentity } from "./identity_flags.ts";
+import { addIdentity, defaultIdentityPath } from "./identity_flags.ts";
+import { showKeys } from "./key_show.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 
-/** Which flags belong to which action. */
-const OWN: Readonly<Record<string, string>> = {
-  expires: "add",
-  from: "add",
-  config: "add",
-  out: "new",
+const ACTIONS = ["new", "add", "trust", "show"] as const;
+
+/** Which flags belong to which actions. */
+const OWN: Readonly<Record<string, readonly string[]>> = {
+  expires: ["add"],
+  from: ["add"],
+  config: ["add", "show"],
+  out: ["new"],
+};
+
+/** Words after the action, and what to say of any other number of them. */
+const WORDS: Readonly<Record<string, readonly [readonly number[], string]>> = {
+  new: [[0], "key new takes no arguments"],
+  add: [[2], "key add needs a NAME and a PUBLIC key, and nothing more"],
+  trust: [
+    [2],
+    "key trust needs a TARGET and its server's KEY, and nothing more",
+  ],
+  show: [[0, 1], "key show takes one of host, cert and own at most"],
 };
 
 /** Runs the subcommand; resolves to the program's exit status. */
@@ -33,37 +46,32 @@ export async function keyCommand(
   const args = parseArguments(words, KEY_FLAGS);
   const report = new Reporter(runtime, loudnessOf(runtime, args));
   const [action, ...given] = args.positionals;
-  checkAction("key", action, ["new", "add", "trust"]);
+  checkAction("key", action, ACTIONS);
   for (const [flag, whose] of Object.entries(OWN)) {
-    if (args.has(flag) && action !== whose) {
-      throw usageError(`--${flag} is for key ${whose}`);
+    if (args.has(flag) && !whose.includes(action)) {
+      throw usageError(`--${flag} is for key ${whose.join(" and ")}`);
     }
   }
-  if (args.rest !== null || given.length !== (action === "new" ? 0 : 2)) {
-    throw usageError(
-      action === "new"
-        ? "key new takes no arguments"
-        : action === "add"
-        ? "key add needs a NAME and a PUBLIC key, and nothing more"
-        : "key trust needs a TARGET and its server's KEY, and nothing more",
-    );
+  const [counts, usage] = WORDS[action];
+  if (args.rest !== null || !counts.includes(given.length)) {
+    throw usageError(usage);
   }
   if (action === "new") await make(runtime, args, report);
   else if (action === "trust") {
     const [address, key] = given;
     await trust(runtime, address, key, report);
+  } else if (action === "show") {
+    await showKeys(runtime, args, given[0]);
   } else {
     const [name, publicKey] = given;
     await addIdentity(runtime, args, { name, publicKey }, report);
+    report.info(
+      "a server that runs with it lets them in within a second, and prints its " +
+        "own key if it had none (limpet key show host)",
+    );
   }
   await report.flush();
   return 0;
-}
-
-/** Where a client's own key pair is unless another file is named. */
-export function defaultIdentityPath(runtime: CliRuntime): string {
-  const slash = runtime.isWindows ? "\\" : "/";
-  return `${configDirectory(runtime)}${slash}identity_key`;
 }
 
 async function make(

@@ -6,16 +6,15 @@
 
 import { makeToken } from "../auth/token.ts";
 import { readLastUses, type Use } from "../config/last_use.ts";
-import { loadConfig } from "../config/load.ts";
 import { isExpired } from "../config/summary.ts";
 import type { IdentityEntry } from "../config/types.ts";
 import { removeIdentity } from "../config/update.ts";
-import { LimpetError } from "../errors.ts";
+import { asLimpetError, LimpetError } from "../errors.ts";
 import { checkAction } from "./actions.ts";
 import { type Arguments, parseArguments, usageError } from "./args.ts";
 import { ownWords } from "./codecs.ts";
 import { TOKEN_FLAGS } from "./flags.ts";
-import { addIdentity, configPath } from "./identity_flags.ts";
+import { addIdentity, configPath, soundConfig } from "./identity_flags.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 
@@ -25,6 +24,7 @@ const ACTIONS = ["add", "list", "revoke"] as const;
 const OWN: Readonly<Record<string, string>> = {
   expires: "add",
   from: "add",
+  out: "add",
   json: "list",
 };
 
@@ -47,7 +47,7 @@ export async function tokenCommand(
   }
   if (action === "list") {
     if (name !== undefined) throw usageError("token list takes no NAME");
-    await list(runtime, args);
+    await list(runtime, args, report);
   } else if (name === undefined) {
     throw usageError(`token ${action} needs a NAME`);
   } else if (action === "add") {
@@ -71,7 +71,19 @@ async function add(
   report: Reporter,
 ): Promise<void> {
   const token = makeToken();
-  await addIdentity(runtime, args, { name, token }, report);
+  const out = args.value("out");
+  // Before anybody is let in by it: a file that cannot be made changes nothing.
+  if (out !== undefined) await keep(runtime, out, token);
+  try {
+    await addIdentity(runtime, args, { name, token }, report);
+  } catch (error) {
+    if (out !== undefined) await runtime.files.remove(out);
+    throw error;
+  }
+  if (out !== undefined) {
+    report.info(`the token is in ${out}, which they name with --token-file`);
+    return;
+  }
   try {
     await runtime.stdout.write(new TextEncoder().encode(`${token}\n`));
   } catch (cause) {
@@ -85,17 +97,39 @@ async function add(
   report.info("the token is shown this once");
 }
 
-async function list(runtime: CliRuntime, args: Arguments): Promise<void> {
+/** Puts a token into a file of its own, which is not there yet. */
+async function keep(
+  runtime: CliRuntime,
+  path: string,
+  token: string,
+): Promise<void> {
+  const made = await runtime.files.createPrivate(path, `${token}\n`).catch(
+    (error) => {
+      throw asLimpetError(error, "invalid_argument", `Cannot write ${path}`);
+    },
+  );
+  if (made) return;
+  throw new LimpetError(
+    "invalid_argument",
+    `There is a file ${path} already, which is left as it is: name another ` +
+      "with --out FILE",
+  );
+}
+
+async function list(
+  runtime: CliRuntime,
+  args: Arguments,
+  report: Reporter,
+): Promise<void> {
   const path = configPath(runtime, args);
-  const loaded = await loadConfig(runtime, path);
-  if (loaded !== null && loaded.config === null) {
-    throw new LimpetError(
-      "invalid_argument",
-      `Cannot list ${path}, which has mistakes: "limpet config check ${path}" ` +
-        "tells them",
+  const config = await soundConfig(runtime, path);
+  const identities = config?.identities ?? [];
+  if (config?.identities == null) {
+    report.info(
+      "no identities: who has the one token of the token file may connect, and " +
+        "nobody else (limpet help token)",
     );
   }
-  const identities = loaded?.config?.identities ?? [];
   const uses = await readLastUses(runtime.files, path);
   const text = args.has("json")
     ? json(identities, uses)
