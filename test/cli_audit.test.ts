@@ -1,7 +1,16 @@
-import { existsSync, readFileSync, renameSync, statSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { limpet, startLimpet, temporaryFolder } from "./support/cli.ts";
 import { eventually } from "./support/leaks.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
@@ -164,3 +173,94 @@ describe(`serve --audit on ${THIS_RUNTIME}`, () => {
     expect(alone.stderr).toContain("--audit-failure needs --audit FILE");
   });
 });
+
+// Mounting is root's to do.
+describe.runIf(process.getuid?.() === 0)(
+  `serve --audit on ${THIS_RUNTIME}, on a full disk`,
+  () => {
+    /** A disk of 64 KiB with a server that keeps its log there. */
+    async function onDisk(mode: string) {
+      const disk = join(folder, `disk-${mode}`);
+      mkdirSync(disk);
+      const options = "size=64k,mode=700";
+      execFileSync("mount", ["-t", "tmpfs", "-o", options, "limpet", disk]);
+      onTestFinished(() => {
+        execFileSync("umount", ["--lazy", disk]);
+      });
+      const file = join(disk, "audit.log");
+      const args = ["--audit", file, "--audit-failure", mode];
+      const server = await startServer(THIS_RUNTIME, args);
+      /** Null, or why nothing could be run. */
+      const visit = async () => {
+        try {
+          const session = await server.connect();
+          await session.output("true").finally(() => session.close());
+          return null;
+        } catch (error) {
+          return error as Error;
+        }
+      };
+      // What is full is the disk; the log's last page may still have room.
+      const filled = async () => {
+        await visit();
+        const big = join(disk, "big");
+        expect(() => writeFileSync(big, new Uint8Array(65_536))).toThrow(
+          "ENOSPC",
+        );
+        while (!server.log().includes("cannot be written: ")) await visit();
+      };
+      const freed = () => rmSync(join(disk, "big"));
+      const lines = () => readFileSync(file, "utf8").trimEnd().split("\n");
+      return { server, visit, filled, freed, lines };
+    }
+
+    test("stop: nobody connects until there is room, and nothing is lost", async () => {
+      const { server, visit, filled, freed, lines } = await onDisk("stop");
+      await filled();
+      expect((await visit())?.message).toContain(
+        "Server cannot write its audit log",
+      );
+      freed();
+      await eventually(
+        () => server.log().includes("can be written again"),
+        server.log,
+      );
+      await using session = await server.connect();
+      expect((await session.output("true")).code).toBe(0);
+      await session.close();
+      await server.stop();
+      const events = parse(lines().join("\n"));
+      const came = events.filter(({ event }) => event === "connected");
+      expect(came.map(({ session }) => session)).toEqual(
+        came.map((_, i) => i + 1),
+      );
+      const went = events.filter(({ event }) => event === "disconnected");
+      expect(went).toHaveLength(came.length);
+      expect(events.filter(({ event }) => event === "audit_gap")).toEqual([]);
+    });
+
+    test("continue: all goes on, and what is lost is counted", async () => {
+      const { server, filled, freed, lines } = await onDisk("continue");
+      await filled();
+      await using session = await server.connect();
+      expect((await session.output("true")).code).toBe(0);
+      freed();
+      expect((await session.output("true")).code).toBe(0);
+      await session.close();
+      await server.stop();
+      const read = lines().map((line) => {
+        try {
+          return JSON.parse(line);
+        } catch {
+          return { event: "torn" };
+        }
+      });
+      const [gap] = read.filter(({ event }) => event === "audit_gap");
+      expect(gap.lost).toBeGreaterThan(0);
+      // At most the one line that was half written is no line.
+      const at = read.findIndex(({ event }) => event === "torn");
+      expect([-1, read.indexOf(gap) - 1]).toContain(at);
+      expect(read.at(-1)).toMatchObject({ event: "disconnected" });
+    });
+  },
+);
