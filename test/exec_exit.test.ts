@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import type { Session } from "../core/client.ts";
-import { RUNTIMES } from "./support/runtimes.ts";
+import { RUNTIMES, THIS_RUNTIME } from "./support/runtimes.ts";
 import { useServer } from "./support/servers.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "limpet-exit-"));
@@ -43,9 +43,13 @@ describe.each(RUNTIMES)("a server on %s", (runtime) => {
     }
   }
 
-  test("tells every code from 0 to 255", async () => {
+  // All of them where it is this runtime that reads them of the process: on the
+  // wire they are numbers like any other.
+  const own = runtime === THIS_RUNTIME;
+  test(`tells ${own ? "every code" : "codes"} from 0 to 255`, async () => {
     await using session = await server().connect();
-    const codes = Array.from({ length: 256 }, (_, code) => code);
+    const some = [0, 1, 2, 3, 63, 64, 124, 125, 126, 127, 128, 129, 254, 255];
+    const codes = own ? Array.from({ length: 256 }, (_, code) => code) : some;
     const outcomes = await Promise.all(codes.map((code) => {
       const args = ["-c", "exit $1", "sh", String(code)];
       return session.spawn("/bin/sh", { args }).status;
