@@ -31,7 +31,10 @@ export interface Duplex {
    * `writable` locked meanwhile and has at most one call under way.
    */
   writev?(chunks: readonly Uint8Array[]): Promise<void>;
-  /** Where the other end is, for messages: `127.0.0.1:40312`, `unix`, `stdio`. */
+  /**
+   * Where the other end is, for messages: `127.0.0.1:40312`, `unix`, `stdio`;
+   * `unknown` if it had gone when it was asked.
+   */
   readonly peer?: string;
   /** There if the bytes go over TLS. */
   readonly tls?: TlsInfo;

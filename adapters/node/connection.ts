@@ -54,9 +54,15 @@ function drop(socket: Socket): void {
   socket.destroy();
 }
 
-/** Where its other end is: `127.0.0.1:40312`. */
-export function peerOf({ remoteAddress, remotePort }: Socket): string {
-  if (remoteAddress === undefined || remotePort === undefined) return "unix";
+/**
+ * Where its other end is: `127.0.0.1:40312`. One that reset the connection before
+ * it was accepted has no address any more; it is not to pass for a Unix socket.
+ */
+export function peerOf(socket: Socket): string {
+  const { remoteAddress, remotePort, localAddress } = socket;
+  if (remoteAddress === undefined || remotePort === undefined) {
+    return localAddress === undefined ? "unix" : "unknown";
+  }
   return hostPort(remoteAddress, remotePort);
 }
 

@@ -15,7 +15,10 @@ export type ServerEvent =
     readonly time: number;
     /** Numbers the server's connections. */
     readonly session: number;
-    /** Where the client is: `127.0.0.1:40312`, `unix`, `stdio`. */
+    /**
+     * Where the client is: `127.0.0.1:40312`, `unix`, `stdio`; `unknown` if it had
+     * gone before it was accepted.
+     */
     readonly peer: string;
     /** Who the client has proved to be; null before. */
     readonly identity: string | null;
