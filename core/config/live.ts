@@ -129,10 +129,12 @@ export class LiveIdentities implements Authenticator {
     }
     refuseAll(loaded?.problems ?? [], path);
     const found = loaded === null ? null : await examine(loaded);
-    refuseAll(found?.problems ?? [], path);
+    const isFirst = this.#authenticator === null;
+    // Later on, a user who has vanished must not keep others from being revoked:
+    // commands that would be theirs are refused.
+    if (isFirst) refuseAll(found?.problems ?? [], path);
     const config = loaded?.config ?? null;
     const entries = config?.identities ?? null;
-    const isFirst = this.#authenticator === null;
     const words = entries === null
       ? await this.#adoptToken()
       : await this.#adoptEntries(entries);
@@ -140,6 +142,7 @@ export class LiveIdentities implements Authenticator {
     this.#config = config;
     for (const each of loaded?.warnings ?? []) warn(each);
     for (const each of found?.warnings ?? []) warn(each);
+    if (!isFirst) { for (const each of found?.problems ?? []) warn(each); }
     return words + laterWords(this.#started, config);
   }
 

@@ -42,18 +42,29 @@ export async function policyFindings(
     }
     const folders = property(policy, "cwd")?.children ?? [];
     for (const [n, folder] of folders.entries()) {
-      if (await files.realPath(folder.value) !== null) continue;
-      found.warn(
-        folder,
-        [...path, "cwd", n],
-        n === 0
-          ? "there is no such directory, and no command starts unless its " +
-            "client asks for another one"
-          : "there is no such directory",
-      );
+      const why = await missing(files, folder.value, n === 0);
+      if (why !== null) found.warn(folder, [...path, "cwd", n], why);
     }
   }
   return found.lines();
+}
+
+/** What to say of a directory that commands cannot start in; null for others. */
+async function missing(
+  files: Pick<Machine["files"], "realPath">,
+  path: string,
+  isDefault: boolean,
+): Promise<string | null> {
+  try {
+    if (await files.realPath(path) !== null) return null;
+  } catch (error) {
+    // Of the system, or of a runtime with permissions of its own.
+    return asLimpetError(error, "refused", "this cannot be looked at").message;
+  }
+  return isDefault
+    ? "there is no such directory, and no command starts unless its client " +
+      "asks for another one"
+    : "there is no such directory";
 }
 
 /** Whether the files of `tls` are there and can be used, and for how long. */
