@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { FrameType } from "../core/frame/frame.ts";
+import { type Frame, FrameType } from "../core/frame/frame.ts";
+import { CLIENT_PREFACE } from "../core/frame/preface.ts";
+import { MAX_HANDSHAKE_FRAME_BYTES, MIN_FRAME_BYTES } from "../core/limits.ts";
 import type { Session } from "../core/client.ts";
 import type { Duplex } from "../core/ports.ts";
 import type { ServerEvent } from "../core/server.ts";
@@ -241,6 +243,47 @@ describe("penalties", () => {
     await served.untilDisconnected(1);
     expect(await dropped(served)).toBe(true);
     expect(refused(served)).toMatchObject([{ reason: "penalty" }]);
+  });
+});
+
+describe("a stranger's first frame", () => {
+  /** The client's HELLO with a field that nobody knows, and these limits. */
+  function hello(bytes: number, frame = 65_536): Frame {
+    const fields = {
+      min: 1,
+      max: 1,
+      nonce: "A".repeat(43),
+      features: [],
+      limits: { frame, control: 65_536, window: 65_536 },
+      software: "",
+    };
+    const { byteLength } = jsonFrame(FrameType.HELLO, fields).payload;
+    const padded = { ...fields, software: "x".repeat(bytes - byteLength) };
+    return jsonFrame(FrameType.HELLO, padded);
+  }
+
+  test("has 16 KiB, and one byte past it ends the connection", async () => {
+    const served = await begin({});
+    const good = await played(served);
+    await good.write(CLIENT_PREFACE, hello(MAX_HANDSHAKE_FRAME_BYTES));
+    await good.expect(FrameType.HELLO);
+    const bad = await played(served);
+    await bad.write(CLIENT_PREFACE, hello(MAX_HANDSHAKE_FRAME_BYTES + 1));
+    expect(await bad.closeCode()).toBe("limit_exceeded");
+    await good.drop();
+    await served.untilDisconnected(2);
+  });
+
+  test("says that it takes frames of 1 KiB at least, and not one byte less", async () => {
+    const served = await begin({});
+    const good = await played(served);
+    await good.write(CLIENT_PREFACE, hello(300, MIN_FRAME_BYTES));
+    await good.expect(FrameType.HELLO);
+    const bad = await played(served);
+    await bad.write(CLIENT_PREFACE, hello(300, MIN_FRAME_BYTES - 1));
+    expect(await bad.closeCode()).toBe("protocol_error");
+    await good.drop();
+    await served.untilDisconnected(2);
   });
 });
 
