@@ -1,6 +1,11 @@
+import { execFileSync } from "node:child_process";
 import {
+  closeSync,
+  constants,
   mkdtempSync,
+  openSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   statSync,
@@ -26,6 +31,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 let noLeaks: LeakCheck;
 beforeAll(async () => {
   await warmUp();
+  // Bun opens an event loop for what it waits for, once.
+  execFileSync("true");
   noLeaks = checkLeaks();
 });
 afterEach(() => noLeaks());
@@ -256,6 +263,49 @@ test("a log that was moved away goes on in a new file", async () => {
   );
   expect(sessions(path)).toEqual([52]);
   expect(statSync(path).mode & 0o777).toBe(0o600);
+});
+
+test("a named pipe whose reader stands still fails, and is written again", async () => {
+  const path = join(folder, "pipe");
+  execFileSync("mkfifo", [path]);
+  // Deno can only wait for a reader.
+  if (THIS_RUNTIME !== "deno") {
+    await expect(openLog(path)).rejects.toMatchObject({ code: "ENXIO" });
+  }
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const said: string[] = [];
+  const log = await AuditLog.open({
+    name: path,
+    open: () => openLog(path),
+    onFailure: "stop",
+    warn: (message) => said.push(message),
+    retryMs: 5,
+    stallMs: 100,
+  });
+  // More than the 64 KiB of a pipe.
+  for (let i = 1; i <= 2_000; i++) log.record(event(i));
+  await expect(log.ready()).rejects.toMatchObject({ code: "refused" });
+  expect(said).toHaveLength(1);
+  let text = "";
+  const buffer = new Uint8Array(65_536);
+  await eventually(
+    () => {
+      try {
+        const bytes = readSync(reader, buffer);
+        text += new TextDecoder().decode(buffer.subarray(0, bytes));
+      } catch {
+        // There is nothing in it just now.
+      }
+      return text.split("\n").length > 2_000;
+    },
+    () => `${text.length} characters`,
+  );
+  await log.ready();
+  expect(said[1]).toContain("can be written again");
+  await log.close();
+  closeSync(reader);
+  expect(text.trimEnd().split("\n").map((line) => JSON.parse(line).session))
+    .toEqual(Array.from({ length: 2_000 }, (_, i) => i + 1));
 });
 
 test("nothing runs and nobody gets in while /dev/full is the log", async () => {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { constants } from "node:fs";
 import {
   link,
   mkdir,
@@ -138,7 +139,11 @@ async function remove(path: string): Promise<boolean> {
 }
 
 async function openLog(path: string): Promise<LogFile> {
-  const file = await open(path, "a", 0o600);
+  // A named pipe that nobody reads is to fail, not to wait: Node cannot even end
+  // while one of its threads does. Windows has no such thing.
+  const { O_APPEND, O_CREAT, O_WRONLY, O_NONBLOCK = 0 } = constants;
+  const flags = O_APPEND | O_CREAT | O_WRONLY | O_NONBLOCK;
+  const file = await open(path, flags, 0o600);
   return {
     write: async (bytes) => (await file.write(bytes)).bytesWritten,
     close: () => file.close(),
