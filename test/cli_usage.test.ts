@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { main } from "../core/cli/main.ts";
+import { reasonWords } from "../core/cli/reasons.ts";
 import type { CliRuntime } from "../core/cli/runtime.ts";
+import { cliRuntime } from "./support/cli_in_process.ts";
 import { expectOwnWords, limpet, startLimpet } from "./support/cli.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
 
@@ -265,4 +267,20 @@ describe(`the program on ${THIS_RUNTIME}`, () => {
     running.child.stdout!.destroy();
     expect(await running.outcome).toMatchObject({ code: 0, stderr: "" });
   });
+});
+
+test("what it means to be root is told after mistakes, not before them", async () => {
+  const { runtime, written } = cliRuntime(["serve", "--drain", "x"]);
+  expect(await main({ ...runtime, isRoot: () => true })).toBe(125);
+  expect(written.stderr).toBe(
+    "limpet: --drain x is no time: write 500ms, 30s, 2m or 1h, 24 days at most\n" +
+      'limpet: see "limpet help serve"\n',
+  );
+});
+
+test("why a server ended a command is told in words, if they are known", () => {
+  expect(reasonWords("runtime_limit")).toBe(
+    "it ran for as long as the server allows",
+  );
+  expect(reasonWords("toString")).toBe("toString");
 });

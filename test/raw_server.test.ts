@@ -132,6 +132,18 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     await stop(server);
   });
 
+  test("lines are in the encoding that it is told, which it says", async () => {
+    const server = await startRaw(["--encoding=gbk"]);
+    expect(server.running.stderr()).toContain(" for plain lines in gbk; ");
+    const client = await Plain.to(server.port);
+    const you = Uint8Array.of(0xc4, 0xe3);
+    const echo = new TextEncoder().encode("printf ");
+    await client.send(Uint8Array.of(...echo, ...you));
+    expect(await client.take(2)).toEqual(you);
+    client.close();
+    await stop(server);
+  });
+
   test("a command that cannot start is answered with the reason", async () => {
     const server = await startRaw();
     const client = await Plain.to(server.port);

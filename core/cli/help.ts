@@ -187,10 +187,10 @@ const CONFIG = `Usage: limpet config check [FILE]
 
 check tells whether the server's configuration FILE is right, with the users and
 files that it names, and who may do what by it; if not, every mistake in it with
-its line. What is right and hardly meant is a warning, also on stderr: an end
-that is near, a directory that is not there. schema prints the JSON
-Schema of the file, for editors: save it, and name it in the file's "$schema".
-The default FILE is server.json where the token is (limpet help token).
+its line. What is allowed and hardly meant is a warning: a directory that is not
+there, a certificate that ends soon. schema prints the JSON Schema of the file,
+for editors: save it, and name it in the file's "$schema". The default FILE is
+server.json where the token is (limpet help token).
 
 FILE is JSON. Everything in it may be left out:
   {
