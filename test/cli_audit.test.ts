@@ -190,6 +190,8 @@ describe.runIf(process.getuid?.() === 0)(
       const file = join(disk, "audit.log");
       const args = ["--audit", file, "--audit-failure", mode];
       const server = await startServer(THIS_RUNTIME, args);
+      // Of a test that fails, too, nothing is to be left.
+      onTestFinished(() => server.stop());
       /** Null, or why nothing could be run. */
       const visit = async () => {
         try {
