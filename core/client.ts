@@ -18,8 +18,15 @@ import {
   checkRequest,
   DEFAULT_DRAIN_MS,
   DEFAULT_KILL_AFTER_MS,
+  encodeRequest,
   type ExecRequest,
 } from "./exec/request.ts";
+import type {
+  AttachOptions,
+  JobCommand,
+  JobsClient,
+  JobsFeature,
+} from "./jobs/client.ts";
 import type { Noise } from "./frame/preface.ts";
 import { type Limits, resolveLimits } from "./limits.ts";
 import { PlainLink } from "./link/plain_link.ts";
@@ -49,6 +56,11 @@ export interface ConnectOptions {
    * servers that speak UTF-8.
    */
   readonly encodings?: Encodings;
+  /**
+   * For `session.jobs()`, `attach()`, and commands that outlive us: `jobs` of
+   * `limpet/jobs`, which comes with `limpet/node` and `limpet/deno`.
+   */
+  readonly jobs?: JobsFeature;
   /** For servers on the stdio of a program that prints something first. */
   readonly noise?: Noise;
   /**
@@ -97,7 +109,7 @@ export async function connect(
   const { peerLimits, proof } = handshake;
   const mux = new Mux({ link, limits, peerLimits, proof });
   const ready = within(handshake.verify(), deadline);
-  const session = new Session(mux, ready, options.encodings);
+  const session = new Session(mux, ready, options);
   if (!options.early) await session.ready;
   return session;
 }
@@ -107,6 +119,8 @@ function cancelled(signal: AbortSignal): LimpetError {
     cause: signal.reason,
   });
 }
+
+type SessionOptions = Pick<ConnectOptions, "encodings" | "jobs">;
 
 /** An authenticated connection to a server, with any number of commands. */
 export class Session implements AsyncDisposable {
@@ -122,12 +136,18 @@ export class Session implements AsyncDisposable {
   readonly goingAway: Promise<GoingAway>;
   readonly #mux: Mux;
   readonly #encodings: Encodings | undefined;
+  readonly #jobs: JobsFeature | undefined;
   #platform: Platform | null = null;
 
   /** Use {@linkcode connect}. */
-  constructor(mux: Mux, ready: Promise<Platform>, encodings?: Encodings) {
+  constructor(
+    mux: Mux,
+    ready: Promise<Platform>,
+    options: SessionOptions = {},
+  ) {
     this.#mux = mux;
-    this.#encodings = encodings;
+    this.#encodings = options.encodings;
+    this.#jobs = options.jobs;
     this.closed = mux.over;
     this.goingAway = mux.goingAway;
     this.ready = ready.then((platform) => {
@@ -179,6 +199,11 @@ export class Session implements AsyncDisposable {
    * for a signal that has fired already, `shutting_down` once the server is
    * going down, and the session's end.
    */
+  spawn(
+    command: string,
+    options: SpawnOptions & { readonly onDisconnect: "keep" | "detach" },
+  ): JobCommand;
+  spawn(command: string, options?: SpawnOptions): RemoteCommand;
   spawn(command: string, options: SpawnOptions = {}): RemoteCommand {
     return this.#start(this.#request(command, options), options.signal);
   }
@@ -217,6 +242,20 @@ export class Session implements AsyncDisposable {
   }
 
   /**
+   * The jobs of our identity on this server. Throws `unsupported` unless `connect`
+   * was given `jobs`.
+   */
+  jobs(): JobsClient {
+    if (this.#jobs) return this.#jobs(this.#mux);
+    throw new LimpetError("unsupported", "Jobs need connect()'s option jobs");
+  }
+
+  /** As `jobs().attach()`. */
+  attach(id: string, options?: AttachOptions): JobCommand {
+    return this.jobs().attach(id, options);
+  }
+
+  /**
    * Ends the session. Commands that still run end with it, here with the code
    * `closed`, there by SIGTERM and SIGKILL. Never rejects.
    */
@@ -245,7 +284,10 @@ export class Session implements AsyncDisposable {
     const channel = this.#mux.openChannel();
     let child: RemoteCommand;
     try {
-      child = new RemoteCommand(channel, request);
+      const what = [channel, request, encodeRequest(request)] as const;
+      child = (request.onDisconnect ?? "kill") === "kill"
+        ? new RemoteCommand(...what)
+        : this.jobs().command(...what);
     } catch (error) {
       channel.end();
       throw error;
@@ -282,5 +324,7 @@ function makeRequest(command: string, options: SpawnOptions): ExecRequest {
     killAfterMs: options.killAfterMs ?? DEFAULT_KILL_AFTER_MS,
     drainMs: options.drainMs ?? DEFAULT_DRAIN_MS,
     traceparent: options.traceparent,
+    jobId: options.jobId,
+    onDisconnect: options.onDisconnect,
   };
 }

@@ -7,6 +7,7 @@
 import { connect, type ConnectOptions, type Session } from "./client.ts";
 import { commandDuplex } from "./command_duplex.ts";
 import { LimpetError } from "./errors.ts";
+import { jobs } from "./jobs/client.ts";
 import type { Machine } from "./machine.ts";
 import type { Dialler, Duplex, Platform } from "./ports.ts";
 import { type CloseOptions, type ServeOptions, Server } from "./server.ts";
@@ -20,6 +21,8 @@ import { findCodec, standardEncodings } from "./text/mod.ts";
 import { type TlsClientOptions, tlsDialOptions } from "./tls_client.ts";
 import { serverTls, type TlsServerOptions } from "./tls_server.ts";
 import { findOrMakeToken, findToken } from "./token_file.ts";
+
+export { JobCommand } from "./jobs/client.ts";
 
 /** Noise on the stdio of a program that is skipped at most, in bytes. */
 export const MAX_NOISE_BYTES = 65_536;
@@ -45,6 +48,7 @@ export interface ServeAtOptions
       | "gate"
       | "authorize"
       | "onEvent"
+      | "jobs"
     > {
   /** For `tls://`. Default: a certificate that is made on first start. */
   readonly tls?: TlsServerOptions;
@@ -106,6 +110,7 @@ export async function connectTo(
       : undefined;
   if (typeof to !== "string") {
     return await connect(to, {
+      jobs,
       ...options,
       encodings,
       token: await findOurs(),
@@ -116,6 +121,7 @@ export async function connectTo(
   const token = await findOurs();
   const noise = options.noise ?? { maxBytes: MAX_NOISE_BYTES, show: () => {} };
   return await connect(dial, {
+    jobs,
     ...options,
     encodings,
     token,

@@ -25,6 +25,7 @@ export const ERROR_CODES = [
   "argument_list_too_long",
   "resource_exhausted",
   "spawn_failed",
+  "no_such_job",
   // A command that did start.
   "command_failed",
   "timed_out",
@@ -42,6 +43,8 @@ export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /** What is known of a command when it fails; the fields a caller branches on. */
 export interface CommandFacts {
+  /** What the server calls the command; null where that is not known. */
+  readonly jobId?: string | null;
   /** The command's own exit code; null when it has none. */
   readonly exitCode?: number | null;
   /** The signal that ended it, `SIGKILL` and the like. */
@@ -66,15 +69,16 @@ export interface CommandFacts {
  */
 export class LimpetError extends Error implements CommandFacts {
   override readonly name = "LimpetError";
-  readonly code: ErrorCode;
-  readonly exitCode: number | null;
-  readonly signal: string | null;
-  readonly reason: string | null;
-  readonly timedOut: boolean;
-  readonly isCanceled: boolean;
-  readonly complete: boolean;
-  readonly stdout: Uint8Array | undefined;
-  readonly stderr: Uint8Array | undefined;
+  declare readonly code: ErrorCode;
+  declare readonly jobId: string | null;
+  declare readonly exitCode: number | null;
+  declare readonly signal: string | null;
+  declare readonly reason: string | null;
+  declare readonly timedOut: boolean;
+  declare readonly isCanceled: boolean;
+  declare readonly complete: boolean;
+  declare readonly stdout: Uint8Array | undefined;
+  declare readonly stderr: Uint8Array | undefined;
 
   constructor(
     code: ErrorCode,
@@ -85,18 +89,21 @@ export class LimpetError extends Error implements CommandFacts {
       message,
       options.cause === undefined ? undefined : { cause: options.cause },
     );
-    const facts = options.facts ?? {};
-    this.code = code;
-    this.exitCode = facts.exitCode ?? null;
-    this.signal = facts.signal ?? null;
-    this.reason = facts.reason ?? null;
-    this.timedOut = facts.timedOut ?? false;
-    this.isCanceled = facts.isCanceled ?? false;
-    this.complete = facts.complete ?? false;
-    this.stdout = facts.stdout;
-    this.stderr = facts.stderr;
+    Object.assign(this, { code }, NO_FACTS, options.facts);
   }
 }
+
+const NO_FACTS: CommandFacts = {
+  jobId: null,
+  exitCode: null,
+  signal: null,
+  reason: null,
+  timedOut: false,
+  isCanceled: false,
+  complete: false,
+  stdout: undefined,
+  stderr: undefined,
+};
 
 /** Whether `value` is one of the codes, e.g. in a peer's message. */
 export function isErrorCode(value: unknown): value is ErrorCode {

@@ -7,7 +7,9 @@
 
 import type {
   Duplex,
+  JobFiles,
   Listener,
+  LogFile,
   Platform,
   SocketTarget,
   Spawner,
@@ -32,16 +34,6 @@ export interface FileContents extends FileAccess {
 export interface FileStatus extends FileAccess {
   /** Another one as soon as the file is another one or has been changed. */
   readonly version: string;
-}
-
-/** A file that grows: a log. */
-export interface LogFile {
-  /**
-   * Adds to its end, in one write of the system's. Settles with how many of the
-   * bytes it took, which may be fewer than there are. Rejects with the OS's error.
-   */
-  write(bytes: Uint8Array): Promise<number>;
-  close(): Promise<void>;
 }
 
 /** The files Limpet touches by itself: the token's, and a server's own. */
@@ -91,6 +83,8 @@ export interface Machine {
   /** Windows has other paths, quoting and signals. */
   readonly isWindows: boolean;
   readonly files: Files;
+  /** For what jobs write, and what became of them. */
+  readonly jobFiles: JobFiles;
   /** `tls` is what a target `tls://` needs and no other. */
   dial(
     target: SocketTarget,

@@ -48,9 +48,19 @@ export { SIGNALS } from "./exec/signals.ts";
 export type { Signal } from "./exec/signals.ts";
 export type { Noise } from "./frame/preface.ts";
 export type { Identity } from "./identity.ts";
+export type {
+  AttachOptions,
+  Channels,
+  DroppedRange,
+  JobCommand,
+  JobHandle,
+  JobInfo,
+  JobsClient,
+  JobsFeature,
+  JobStreamInfo,
+} from "./jobs/client.ts";
 export { DEFAULT_LIMITS } from "./limits.ts";
 export type { Limits } from "./limits.ts";
-export type { LogFile } from "./machine.ts";
 export type { OutputOptions, SpawnOptions } from "./options.ts";
 export type {
   Command,
@@ -58,7 +68,10 @@ export type {
   Dialler,
   Duplex,
   ExitStatus,
+  FolderEntry,
+  JobFiles,
   Listener,
+  LogFile,
   Platform,
   ProcessHandle,
   SocketTarget,
@@ -73,7 +86,12 @@ export type { Policy } from "./policy/policy.ts";
 export { findAccount } from "./policy/run_as.ts";
 export type { Account } from "./policy/run_as.ts";
 export { Server } from "./server.ts";
-export type { CloseOptions, ServeOptions, ServerEvent } from "./server.ts";
+export type {
+  CloseOptions,
+  JobsFolder,
+  ServeOptions,
+  ServerEvent,
+} from "./server.ts";
 export { DEFAULT_SERVER_LIMITS } from "./server_limits.ts";
 export type { ServerLimits } from "./server_limits.ts";
 export type { GoingAway } from "./session/go_away.ts";

@@ -5,6 +5,7 @@
  */
 
 import type { Input } from "./exec/output.ts";
+import type { OnDisconnect } from "./exec/request.ts";
 
 /** How to run a command. */
 export interface SpawnOptions {
@@ -45,6 +46,20 @@ export interface SpawnOptions {
    * What does not follow the standard's grammar is dropped there.
    */
   readonly traceparent?: string;
+  /**
+   * What the command is to be called: 1 to 64 of `A-Z a-z 0-9 . _ -`, of which
+   * `.` and `-` are not the first. It then starts once only: asked for again with
+   * the same options it is the same command, if it outlives its client, and with
+   * others it is refused. Default: the server finds a name.
+   */
+  readonly jobId?: string;
+  /**
+   * What becomes of the command when this session is over. It ends (`kill`, the
+   * default); or it goes on, and can be attached to. Then the server keeps what it
+   * writes, within a bound, beyond which it waits until somebody has taken some
+   * (`keep`), or loses the middle of it (`detach`).
+   */
+  readonly onDisconnect?: OnDisconnect;
   /** Ends the command as `terminate()` does. */
   readonly signal?: AbortSignal;
 }

@@ -171,3 +171,56 @@ export type SocketTarget =
   | { readonly kind: "tcp"; readonly hostname: string; readonly port: number }
   | { readonly kind: "tls"; readonly hostname: string; readonly port: number }
   | { readonly kind: "unix"; readonly path: string };
+
+/** A file that grows: a log, or what a command writes. */
+export interface LogFile {
+  /**
+   * Adds to its end, in one write of the system's. Settles with how many of the
+   * bytes it took, which may be fewer than there are. Rejects with the OS's error.
+   */
+  write(bytes: Uint8Array): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** What is in a folder. */
+export interface FolderEntry {
+  readonly name: string;
+  /** The length of a file; null for anything else. */
+  readonly bytes: number | null;
+}
+
+/**
+ * The files of a server's jobs: what their commands wrote, and what became of
+ * them. All paths are absolute or relative to the process's directory, with `/`.
+ * Whatever fails otherwise than said rejects with the OS's error.
+ */
+export interface JobFiles {
+  /** Makes a folder of mode 0700, and those above it that are missing. */
+  makeFolder(path: string): Promise<void>;
+  /** What is in a folder, in no order; nothing if there is no such folder. */
+  list(path: string): Promise<readonly FolderEntry[]>;
+  /** A small text file; null if there is none. */
+  read(path: string): Promise<string | null>;
+  /** As `Files.createPrivate`: false if the file is there already. */
+  create(path: string, text: string): Promise<boolean>;
+  /** As `Files.replacePrivate`: all of the old text or all of the new one. */
+  replace(path: string, text: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a file, or a folder with all that is in it, if it is there. */
+  remove(path: string): Promise<void>;
+  /** Opens a file to add to; made with mode 0600 if it is not there. */
+  append(path: string): Promise<LogFile>;
+  /**
+   * Up to `length` bytes of a file from `position` on, fewer only at its end;
+   * null if there is no such file.
+   */
+  readAt(
+    path: string,
+    position: number,
+    length: number,
+  ): Promise<Uint8Array | null>;
+  /** What tells this process from all others of the machine, also later ones. */
+  ownMark(): string;
+  /** Whether the process of such a mark runs; true if that cannot be told. */
+  isRunning(mark: string): boolean;
+}

@@ -14,15 +14,20 @@ import { deferred } from "./deferred.ts";
 import { LimpetError } from "./errors.ts";
 import { checkTimer } from "./exec/request.ts";
 import type { Identity } from "./identity.ts";
+import { Jobs } from "./jobs/jobs.ts";
 import { Memory } from "./memory.ts";
 import type { Duplex, Listener } from "./ports.ts";
 import { Authorization } from "./server/authorization.ts";
 import { Connection } from "./server/connection.ts";
-import { report, type ServeOptions } from "./server/options.ts";
+import {
+  type JobsFolder,
+  report,
+  type ServeOptions,
+} from "./server/options.ts";
 import { resolveServerLimits, type ServerLimits } from "./server_limits.ts";
 
 export type { ServerEvent } from "./server/event.ts";
-export type { ServeOptions };
+export type { JobsFolder, ServeOptions };
 
 /** How to close a server. */
 export interface CloseOptions {
@@ -44,6 +49,7 @@ export class Server implements AsyncDisposable {
   readonly #refusals: Refusals<Refused>;
   #authenticator: Promise<Authenticator>;
   readonly #authorization: Authorization;
+  readonly #jobs: Jobs;
   readonly #connections = new Set<Connection>();
   readonly #listeners = new Set<Listener>();
   #count = 0;
@@ -68,13 +74,30 @@ export class Server implements AsyncDisposable {
       })
     );
     this.#authorization = new Authorization(options, this.#limits);
+    this.#jobs = new Jobs({
+      folder: options.jobs,
+      limits: this.#limits,
+      problem: (message) =>
+        report(options, {
+          type: "jobs_problem",
+          time: Date.now(),
+          session: 0,
+          peer: "server",
+          identity: null,
+          message,
+        }),
+    });
     this.#authenticator = authenticatorOf(options);
     this.#authenticator.catch(() => {});
   }
 
-  /** Rejects with `invalid_argument` if the token is too short. */
+  /**
+   * Rejects with `invalid_argument` if the token is too short, and with
+   * `resource_exhausted` if the folder of jobs is to be opened and cannot be.
+   */
   async ready(): Promise<void> {
     await this.#authenticator;
+    if (this.#options.jobs?.eager) await this.#jobs.ready();
   }
 
   /** Decides on who connects from now on. Sessions that are open stay. */
@@ -82,9 +105,12 @@ export class Server implements AsyncDisposable {
     this.#authenticator = Promise.resolve(authenticator);
   }
 
-  /** Commands that run, or whose output is still being sent, on all sessions. */
+  /**
+   * Commands that run, or whose output is still being sent, on all sessions and
+   * without one.
+   */
   get commandCount(): number {
-    let count = 0;
+    let count = this.#jobs.runningCount;
     for (const each of this.#connections) count += each.commandCount;
     return count;
   }
@@ -117,11 +143,16 @@ export class Server implements AsyncDisposable {
       session,
       this.#options,
       this.#limits,
-      { admission: this.#admission, visit, memory: this.#memory },
+      {
+        admission: this.#admission,
+        visit,
+        memory: this.#memory,
+        jobs: this.#jobs,
+      },
       this.#authorization,
     );
     this.#connections.add(connection);
-    if (this.#closing !== null) connection.close();
+    if (this.#closing !== null) connection.close(Promise.resolve());
     await connection.run(this.#authenticator);
     this.#connections.delete(connection);
   }
@@ -139,7 +170,10 @@ export class Server implements AsyncDisposable {
     const timeout = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, drainMs);
     });
-    const drained = [...this.#connections].map((each) => each.drain(drainMs));
+    const drained = [
+      this.#jobs.drain(),
+      ...[...this.#connections].map((each) => each.drain(drainMs)),
+    ];
     await Promise.race([Promise.all(drained), timeout, this.#ending.promise]);
     clearTimeout(timer);
   }
@@ -157,9 +191,12 @@ export class Server implements AsyncDisposable {
     if (drainMs > 0) await this.drain(drainMs);
     await this.#stopListening();
     this.#ending.resolve();
-    await Promise.all(
-      [...this.#connections].map((each) => each.close(graceMs)),
-    );
+    const jobsEnded = this.#jobs.shutdown("shutting_down", graceMs);
+    await Promise.all([
+      jobsEnded,
+      ...[...this.#connections].map((each) => each.close(jobsEnded, graceMs)),
+    ]);
+    await this.#jobs.close();
     this.#refusals.close();
   }
 
@@ -168,15 +205,18 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Ends every session of the identities that `gone` names, commands included,
-   * as when they had closed it: for one that was revoked. Settles when they are
+   * Ends every session of the identities that `gone` names, commands and jobs
+   * included, as when they had closed it: for one that was revoked. Settles when they are
    * over.
    */
   async endSessions(gone: (identity: Identity) => boolean): Promise<void> {
     const connections = [...this.#connections].filter(({ identity }) =>
       identity !== null && gone(identity)
     );
-    await Promise.all(connections.map((each) => each.revoke()));
+    await Promise.all([
+      this.#jobs.revoke(gone),
+      ...connections.map((each) => each.revoke()),
+    ]);
   }
 
   #stopListening(): Promise<void> {

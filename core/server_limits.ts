@@ -66,6 +66,25 @@ export interface ServerLimits extends Limits {
    * 10,000.
    */
   readonly shutdownGraceMs: number;
+  /**
+   * Jobs that a server keeps in all: those that outlive their clients, those that
+   * a client named, and what became of all that have ended. Default 4,096.
+   */
+  readonly maxJobs: number;
+  /** The same for one identity. Default 1,024. */
+  readonly maxJobsPerIdentity: number;
+  /**
+   * Bytes on disk of what one job wrote: half of it each where stdout and stderr
+   * are two streams. Default 64 MiB.
+   */
+  readonly maxSpoolBytes: number;
+  /** The same for all jobs together. Default 4 GiB. */
+  readonly maxTotalSpoolBytes: number;
+  /**
+   * A job that has ended is forgotten after so long, in milliseconds. Default
+   * 604,800,000, a week.
+   */
+  readonly jobTtlMs: number;
   /** Penalty of a source for a wrong proof, in milliseconds. Default 5,000. */
   readonly penaltyProofMs: number;
   /**
@@ -106,6 +125,11 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   maxTotalBufferedBytes: 2 * 1024 * 1024 * 1024,
   idleTimeoutMs: Infinity,
   shutdownGraceMs: 10_000,
+  maxJobs: 4_096,
+  maxJobsPerIdentity: 1_024,
+  maxSpoolBytes: 64 * 1024 * 1024,
+  maxTotalSpoolBytes: 4 * 1024 * 1024 * 1024,
+  jobTtlMs: 604_800_000,
   penaltyProofMs: 5_000,
   penaltyNoProofMs: 1_000,
   penaltyDeadlineMs: 10_000,
@@ -114,11 +138,15 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   maxPenaltySources: 16_384,
 };
 
+/** Less would be dropped before anybody could read it. */
+export const MIN_SPOOL_BYTES = 65_536;
+
 /** Fills in defaults and refuses what cannot work. */
 export function resolveServerLimits(
   given: Partial<ServerLimits> = {},
 ): ServerLimits {
   const limits = resolveLimits(given, DEFAULT_SERVER_LIMITS);
   checkLimit(limits, "earlyDropPercent", 1, 100);
+  checkLimit(limits, "maxSpoolBytes", MIN_SPOOL_BYTES, Infinity);
   return limits;
 }

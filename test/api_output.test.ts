@@ -25,6 +25,8 @@ describe.each(SERVERS)("a server on %s", (runtime) => {
       stderr: new TextEncoder().encode("err\n"),
       truncated: false,
       heldOpen: false,
+      jobId: expect.stringMatching(/^[0-9a-z]{12}$/),
+      dropped: 0,
     });
     const killed = await session.output("kill -9 $$", { shell: true });
     expect(killed).toMatchObject({ code: null, signal: "SIGKILL" });

@@ -20,6 +20,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   admission: ["base"],
   session: ["base", "auth", "frame", "link", "channel"],
   exec: ["base", "text", "frame", "channel"],
+  jobs: ["base", "frame", "channel", "exec"],
   raw: ["base", "text", "frame", "exec"],
   server: [
     "base",
@@ -30,6 +31,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "link",
     "session",
     "exec",
+    "jobs",
   ],
   api: [
     "base",
@@ -44,6 +46,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "audit",
     "admission",
     "policy",
+    "jobs",
     "server",
   ],
   // Decides what exec is asked for.
@@ -59,6 +62,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "tls",
     "session",
     "exec",
+    "jobs",
     "raw",
     "api",
     "audit",

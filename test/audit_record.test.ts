@@ -22,7 +22,14 @@ const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
 
 function started(changes: Partial<typeof ASKED> = {}): ServerEvent {
   const rest = { ...ASKED, ...changes };
-  return { ...WHO, type: "command_started", command: 1, pid: 42, ...rest };
+  return {
+    ...WHO,
+    type: "command_started",
+    command: 1,
+    jobId: "01kq3b8m4x7z",
+    pid: 42,
+    ...rest,
+  };
 }
 
 function read(event: ServerEvent): Record<string, unknown> {
@@ -34,7 +41,7 @@ describe("a line of the audit log", () => {
     expect(auditLine(started())).toBe(
       '{"time":"2026-01-02T03:04:05.006Z","event":"command_started",' +
         '"session":7,"source":"127.0.0.1:40312","identity":"ci","command":1,' +
-        '"pid":42,"argv":["ls","-l"],"shell":false,"cwd":"/srv",' +
+        '"jobId":"01kq3b8m4x7z","pid":42,"argv":["ls","-l"],"shell":false,"cwd":"/srv",' +
         '"env":["LANG"],"traceparent":null,"requested":null}\n',
     );
     const ended = read({

@@ -101,6 +101,7 @@ test("a policy and an audit log are read, with all that is wrong in them", async
     cwd: ["/srv"],
     env: ["LANG", "LC_*"],
     stdin: false,
+    detach: true,
     maxCommands: 2,
     runAs: "deploy",
   };

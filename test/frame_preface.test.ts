@@ -6,6 +6,7 @@ import {
   PrefaceMatcher,
   SERVER_PREFACE,
 } from "../core/frame/preface.ts";
+import { describeClient, describeServer } from "../core/frame/strangers.ts";
 import { anyCuts, cutAt, join } from "./support/frames.ts";
 
 const text = (string: string) => new TextEncoder().encode(string);
@@ -29,7 +30,11 @@ function match(
     maxBytes: maxNoise,
     show: (bytes: Uint8Array) => shown.push(bytes.slice()),
   };
-  const matcher = new PrefaceMatcher(expected, noise);
+  const matcher = new PrefaceMatcher(
+    expected,
+    expected === SERVER_PREFACE ? describeServer : describeClient,
+    noise,
+  );
   let rest: Uint8Array | undefined;
   let error: LimpetError | undefined;
   try {
@@ -77,16 +82,21 @@ test("a wrong byte at any place is refused at that byte, on a socket", () => {
   }
 });
 
+const [C, S] = [CLIENT_PREFACE, SERVER_PREFACE];
+
 test.each([
-  ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", "an HTTP request"],
-  ["POST /run HTTP/1.1\r\n", "an HTTP request"],
-  ["HTTP/1.1 400 Bad Request\r\n", "an HTTP response"],
-  ["SSH-2.0-OpenSSH_9.6\r\n", "an ssh banner"],
-  ["\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "a TLS handshake"],
-  ["\x00\x01\x02", "the bytes 00 01 02"],
-])("%j is called what it is", (greeting, name) => {
+  ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", C, "an HTTP request"],
+  ["POST /run HTTP/1.1\r\n", C, "an HTTP request"],
+  ["HTTP/1.1 400 Bad Request\r\n", S, "an HTTP response"],
+  ["SSH-2.0-OpenSSH_9.6\r\n", S, "an ssh banner"],
+  ["SSH-2.0-OpenSSH_9.6\r\n", C, "an ssh banner"],
+  ["\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", C, "a TLS handshake"],
+  ["\x15\x03\x01\x00\x02\x02\x46", S, "a TLS alert"],
+  ["\x00\x01\x02", S, "the bytes 00 01 02"],
+  ["\x00\x01\x02", C, "the bytes 00 01 02"],
+])("%j is called what it is", (greeting, expected, name) => {
   const bytes = Uint8Array.from(greeting, (char) => char.charCodeAt(0));
-  const { error } = match([bytes]);
+  const { error } = match([bytes], undefined, expected);
   expect(error?.code).toBe("protocol_error");
   expect(error?.message).toContain(name);
 });
@@ -124,7 +134,7 @@ test("one byte of noise over the bound is refused, at every split", () => {
 });
 
 test("endless noise is refused once it is over the bound, and not kept", () => {
-  const matcher = new PrefaceMatcher(SERVER_PREFACE, {
+  const matcher = new PrefaceMatcher(SERVER_PREFACE, describeServer, {
     maxBytes: 65_536,
     show: () => {},
   });

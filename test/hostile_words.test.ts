@@ -4,6 +4,7 @@ import { signalStatus, statusOf } from "../core/cli/exit_status.ts";
 import { decodeControl } from "../core/frame/control.ts";
 import { type Frame, FrameType } from "../core/frame/frame.ts";
 import { CLIENT_PREFACE, PrefaceMatcher } from "../core/frame/preface.ts";
+import { describeClient } from "../core/frame/strangers.ts";
 import { iconv } from "../core/text/iconv.ts";
 import { findCodec } from "../core/text/mod.ts";
 import { adapter } from "./support/adapter.ts";
@@ -52,7 +53,7 @@ test.each([
 test.each([EVIL, "\u009b31m", "hello \u202e"])(
   "so is what speaks no Limpet: %j",
   (words) => {
-    const matcher = new PrefaceMatcher(CLIENT_PREFACE);
+    const matcher = new PrefaceMatcher(CLIENT_PREFACE, describeClient);
     try {
       matcher.push(new TextEncoder().encode(words));
       expect.unreachable();

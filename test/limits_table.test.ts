@@ -33,6 +33,7 @@ const UNITS: Record<string, number> = {
   "GiB": 1_024 ** 3,
   "s": 1_000,
   "min": 60_000,
+  "h": 3_600_000,
 };
 
 function valueOf(text: string): number {

@@ -26,7 +26,7 @@ const ALLOWED = [
   /^(package\.json|README(\.zh-CN)?\.md|LICENSE|CHANGELOG\.md|core\/PROTOCOL\.md)$/,
   /^core\/config\/server\.schema\.json$/,
   /^adapters\/node\/limpet\.service$/,
-  /^dist\/(limpet|mod|iconv|certificate|node|deno|shared-[A-Z0-9]+)\.js$/,
+  /^dist\/(limpet|mod|iconv|jobs|certificate|node|deno|shared-[A-Z0-9]+)\.js$/,
   /^dist\/types\/(core|adapters)\/[\w/]+\.d\.ts$/,
 ];
 
@@ -42,6 +42,7 @@ const REQUIRED = [
   "dist/limpet.js",
   "dist/mod.js",
   "dist/iconv.js",
+  "dist/jobs.js",
   "dist/certificate.js",
   "dist/node.js",
   "dist/deno.js",

@@ -59,6 +59,14 @@ test("what makes a program load code is never set for another user", () => {
   }
 });
 
+test("detach lets commands outlive their client", () => {
+  for (const onDisconnect of ["kill", "keep", "detach"] as const) {
+    expect(outcome({ ...ALL, detach: true }, { onDisconnect }))
+      .toMatchObject({ request: { onDisconnect } });
+  }
+  expect(outcome(ALL, { onDisconnect: "kill" })).toMatchObject({});
+});
+
 test.each(["VIMINIT", "PSQLRC", "SUDO_ASKPASS", "GTK_MODULES", "https_proxy"])(
   "no * covers %s",
   (name) => {
@@ -184,6 +192,16 @@ describe("under a policy", () => {
         "the command",
       ],
       [{ ...ALL, stdin: false }, { stdin: true }, "does not allow input"],
+      [
+        ALL,
+        { onDisconnect: "detach" },
+        "does not allow commands that outlive their client (detach)",
+      ],
+      [
+        { ...ALL, detach: false },
+        { onDisconnect: "keep" },
+        "does not allow commands that outlive their client (detach)",
+      ],
       [ALL, { env: { LANG: "C" } }, 'does not allow the variable "LANG"'],
       [ALL, { cwd: "/" }, "does not allow a working directory to be chosen"],
       [

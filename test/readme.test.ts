@@ -161,6 +161,8 @@ describe(`on ${THIS_RUNTIME}, as they stand`, () => {
       expect({ code, stderr }, line).toEqual({ code: 0, stderr: "" });
       if (line.includes("json")) {
         expect(JSON.parse(stdout)).toMatchObject({ code: 0 });
+      } else if (line.includes("-d ")) {
+        expect(stdout, line).toMatch(/^[0-9a-z]{12}\n$/);
       } else {
         expect(stdout, line).toBe(expected[line]);
       }
@@ -174,6 +176,22 @@ describe(`on ${THIS_RUNTIME}, as they stand`, () => {
       server.kill("SIGTERM");
       expect((await server.outcome).code, line).toBe(0);
     }
+  });
+
+  test("the examples of jobs, one after the other", async () => {
+    const serving = startLimpet(["serve"], { env, cwd: HOME });
+    await serving.complains("listening on tcp://127.0.0.1:8090");
+    const { code, stdout, stderr } = await startShell(
+      `set -e\n${examples("job").join("\n")}`,
+      bin,
+      { env, cwd: HOME },
+    ).outcome;
+    expect({ code, stderr }, stdout).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(
+      /^JOB .*\n\w{12} .* Running .*\n1\n2\n3\ndone\nJOB [^]*\nbackup-7 /,
+    );
+    serving.kill("SIGTERM");
+    expect((await serving.outcome).code).toBe(0);
   });
 
   test("the examples of the lab", async () => {

@@ -12,6 +12,7 @@ import {
   PrefaceMatcher,
   SERVER_PREFACE,
 } from "../core/frame/preface.ts";
+import { describeClient, describeServer } from "../core/frame/strangers.ts";
 import { readKey, readProof } from "../core/session/hello.ts";
 import { PartAssembler } from "../core/session/parts.ts";
 import { Identities } from "../core/auth/identities.ts";
@@ -68,7 +69,14 @@ test.each(prefaceVectors.cases)("preface: $name", (vector) => {
       show: (skipped: Uint8Array) => shown.push(skipped.slice()),
     };
     const expected = EXPECTED[vector.reader];
-    const matcher = new PrefaceMatcher(expected, may ? noise : undefined);
+    const describe = vector.reader === "client"
+      ? describeServer
+      : describeClient;
+    const matcher = new PrefaceMatcher(
+      expected,
+      describe,
+      may ? noise : undefined,
+    );
     let rest: Uint8Array | undefined;
     for (const chunk of chunks) {
       if (rest === undefined) rest = matcher.push(chunk);

@@ -14,8 +14,8 @@ import type {
   FileContents,
   Files,
   FileStatus,
-  LogFile,
 } from "../../core/machine.ts";
+import type { LogFile } from "../../core/ports.ts";
 
 /** See {@linkcode Files}. */
 export const files: Files = {

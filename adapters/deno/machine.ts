@@ -10,6 +10,7 @@ import {
   encodingOfLocale,
 } from "../../core/text/locale.ts";
 import { files } from "./files.ts";
+import { jobFiles } from "./job_files.ts";
 import { dial, inspectTls, listen } from "./socket.ts";
 import { spawner } from "./spawn.ts";
 
@@ -25,6 +26,7 @@ export const machine: Machine = {
   isRoot,
   isWindows: IS_WINDOWS,
   files,
+  jobFiles,
   dial,
   listen,
   inspectTls,

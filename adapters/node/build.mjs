@@ -52,6 +52,7 @@ try {
       entryPoints: {
         mod: at("core/mod.ts"),
         iconv: at("core/text/iconv.ts"),
+        jobs: at("core/jobs/client.ts"),
         certificate: at("core/tls/certificate.ts"),
         node: at("adapters/node/mod.ts"),
         deno: at("adapters/deno/mod.ts"),

@@ -21,8 +21,8 @@ import type {
   FileContents,
   Files,
   FileStatus,
-  LogFile,
 } from "../../core/machine.ts";
+import type { LogFile } from "../../core/ports.ts";
 import { codeOf } from "./errors.ts";
 
 /** See {@linkcode Files}. */

@@ -12,6 +12,7 @@ import {
   encodingOfLocale,
 } from "../../core/text/locale.ts";
 import { files } from "./files.ts";
+import { jobFiles } from "./job_files.ts";
 import { dial, inspectTls, listen } from "./socket.ts";
 import { spawner } from "./spawn.ts";
 
@@ -29,6 +30,7 @@ export const machine: Machine = {
   isRoot: () => IS_WINDOWS ? null : process.getuid?.() === 0,
   isWindows: IS_WINDOWS,
   files,
+  jobFiles,
   dial,
   listen,
   inspectTls,

@@ -17,6 +17,8 @@ import { machine } from "./machine.ts";
 
 export * from "../../core/mod.ts";
 export type { ConnectToOptions, RunningServer, ServeAtOptions };
+export { JobCommand } from "../../core/endpoint.ts";
+export { jobFiles } from "./job_files.ts";
 export { dial, listen } from "./socket.ts";
 export { spawner } from "./spawn.ts";
 export { stdio } from "./stdio.ts";

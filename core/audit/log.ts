@@ -7,7 +7,7 @@
 
 import { deferred } from "../deferred.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
-import type { LogFile } from "../machine.ts";
+import type { LogFile } from "../ports.ts";
 import type { ServerEvent } from "../server/event.ts";
 import { auditLine, gapLine } from "./record.ts";
 

@@ -24,6 +24,11 @@ export interface ChannelOptions {
   readonly onEnded: (channel: Channel) => void;
 }
 
+/** A class of streams that we send. */
+type SendKind<T extends SendStream> = new (
+  ...made: ConstructorParameters<typeof SendStream>
+) => T;
+
 /** Who understands the messages of a channel. */
 export interface ChannelHandler {
   /** A control frame that is not about a stream. What it throws is fatal. */
@@ -49,10 +54,15 @@ export class Channel {
     this.#options = options;
   }
 
-  /** Adds a stream that we send. */
-  addSendStream(stream: number): SendStream {
+  /** Adds a stream that we send, of the usual kind or of another one. */
+  addSendStream(stream: number): SendStream;
+  addSendStream<T extends SendStream>(stream: number, Kind: SendKind<T>): T;
+  addSendStream(
+    stream: number,
+    Kind: SendKind<SendStream> = SendStream,
+  ): SendStream {
     const { sink, sendWindow } = this.#options;
-    const added = new SendStream(sink, this.id, stream, sendWindow);
+    const added = new Kind(sink, this.id, stream, sendWindow);
     this.#sending.set(stream, added);
     return added;
   }

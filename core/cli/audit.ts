@@ -7,7 +7,7 @@
 import { AuditLog, type OnAuditFailure } from "../audit/log.ts";
 import { asLimpetError } from "../errors.ts";
 import type { AuditEntry } from "../config/types.ts";
-import type { LogFile } from "../machine.ts";
+import type { LogFile } from "../ports.ts";
 import { type Arguments, usageError } from "./args.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";

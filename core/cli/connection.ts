@@ -8,6 +8,7 @@ import type { Credential } from "../auth/credential.ts";
 import { connect, type Session } from "../client.ts";
 import { diallerOf, MAX_NOISE_BYTES } from "../endpoint.ts";
 import { LimpetError } from "../errors.ts";
+import { jobs } from "../jobs/client.ts";
 import type { Dialler } from "../ports.ts";
 import { DEFAULT_DRAIN_MS, DEFAULT_KILL_AFTER_MS } from "../exec/request.ts";
 import { formatTarget, isLocal, parseTarget, type Target } from "../target.ts";
@@ -105,6 +106,7 @@ async function openSession(
     const session = await connect(dialled, {
       ...proving,
       encodings,
+      jobs,
       early: true,
       limits: { handshakeTimeoutMs: timeoutMs, ...clientLimits(args) },
       signal: patience.signal,

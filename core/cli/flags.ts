@@ -169,6 +169,11 @@ export const SERVE_FLAGS: readonly Flag[] = [
     help: "If it cannot be written: stop (default), continue",
   },
   {
+    name: "jobs-dir",
+    value: "DIR",
+    help: "Keep jobs and their output in DIR; off: nowhere",
+  },
+  {
     name: "drain",
     value: "TIME",
     help: "Let commands finish before we end (default 30s)",
@@ -208,6 +213,21 @@ export const EXEC_FLAGS: readonly Flag[] = [
     help: "Run LINE in the server's shell",
   },
   { name: "stdin", short: "i", help: "Pass our stdin (otherwise it is empty)" },
+  {
+    name: "detach",
+    short: "d",
+    help: "Print the job's id, and leave it to itself",
+  },
+  {
+    name: "on-disconnect",
+    value: "MODE",
+    help: "Without us it is to: kill (default), keep, detach",
+  },
+  {
+    name: "job-id",
+    value: "ID",
+    help: "Call it ID, and start it once only",
+  },
   ...COMMAND,
   {
     name: "output",
@@ -219,12 +239,6 @@ export const EXEC_FLAGS: readonly Flag[] = [
   QUIET,
   HELP,
   TTY,
-  {
-    name: "detach",
-    short: "d",
-    help: "",
-    refused: `commands that outlive their client: ${LATER}`,
-  },
   NO_TLS_FLAG,
 ];
 
@@ -306,3 +320,64 @@ export const KEY_FLAGS: readonly Flag[] = [
   QUIET,
   HELP,
 ];
+
+const JOB: readonly Flag[] = [...CLIENT, VERBOSE, QUIET, HELP, NO_TLS_FLAG];
+
+/** `limpet ps` */
+export const PS_FLAGS: readonly Flag[] = [
+  { name: "all", short: "a", help: "Also those that have ended" },
+  {
+    name: "output",
+    value: "FORMAT",
+    help: "text (default), or json: a list of objects",
+  },
+  ...JOB,
+];
+
+const OFFSETS: readonly Flag[] = [
+  {
+    name: "stdout-offset",
+    value: "N",
+    help: "Begin behind N bytes of its stdout",
+  },
+  {
+    name: "stderr-offset",
+    value: "N",
+    help: "Begin behind N bytes of its stderr",
+  },
+];
+
+/** `limpet attach` and the like */
+export const JOB_FLAGS: {
+  readonly [K in "attach" | "logs" | "wait" | "kill" | "rm"]: readonly Flag[];
+} = {
+  attach: [
+    { name: "stdin", short: "i", help: "Pass our stdin, if it takes any" },
+    ...OFFSETS,
+    ...JOB,
+  ],
+  logs: [
+    { name: "follow", short: "f", help: "Go on until it ends" },
+    ...OFFSETS,
+    ...JOB,
+  ],
+  wait: JOB,
+  kill: [
+    {
+      name: "signal",
+      short: "s",
+      value: "SIGNAL",
+      help: "Send this one, and no other",
+    },
+    {
+      name: "kill-after",
+      value: "TIME",
+      help: "From SIGTERM to SIGKILL (default: as it was started)",
+    },
+    ...JOB,
+  ],
+  rm: [
+    { name: "force", short: "f", help: "End it first, if it runs" },
+    ...JOB,
+  ],
+};

@@ -9,8 +9,10 @@ import {
   CONFIG_FLAGS,
   DEMO_FLAGS,
   EXEC_FLAGS,
+  JOB_FLAGS,
   KEY_FLAGS,
   LAB_FLAGS,
+  PS_FLAGS,
   SERVE_FLAGS,
   SHELL_FLAGS,
   TOKEN_FLAGS,
@@ -23,6 +25,8 @@ Usage:
   limpet exec [FLAGS] TARGET -- CMD ARG...  run one program, no shell
   limpet exec [FLAGS] TARGET -c LINE        run one line in the shell there
   limpet shell [FLAGS] TARGET               a prompt, one command a line
+  limpet ps [FLAGS] TARGET                  the jobs there; help job has all of
+  limpet attach|logs|wait|kill|rm TARGET JOB  what can be done with them
   limpet demo                               a server and a prompt, right here
   limpet lab [FLAGS] [NAME|all]             see what goes wrong without frames
   limpet token add|list|revoke              who may connect, each by name
@@ -74,7 +78,8 @@ teaching aid, on the loopback interface and with --insecure only.
 const EXEC = `Usage: limpet exec [FLAGS] TARGET -- CMD ARG...
        limpet exec [FLAGS] TARGET -c LINE
 
-Runs one command on the server. stdout is the command's and nothing else;
+Runs one command on the server. stdout is the command's and nothing else,
+or with -d the id of a command that is left to itself (limpet help job);
 messages of limpet itself begin with "limpet:" on stderr. SIGINT, SIGTERM,
 SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are passed on to the command.
 
@@ -116,6 +121,84 @@ line is sent, and one recv of at most 1024 bytes is taken for its answer, within
 
 Exit status: 0 at the end of input and at "exit", N at "exit N", whatever the
 lines came to (each failure is told on stderr); 255 if the connection is lost.
+`;
+
+const JOB = `Jobs: commands that outlive their client
+
+Every command has an id, which exec -d prints. With it, and -d or --on-disconnect,
+a command goes on when its client ends or loses its connection. Who proves the
+same identity can then look after it from anywhere:
+
+  limpet ps [FLAGS] TARGET               what runs; -a: and what has ended
+  limpet attach [FLAGS] TARGET JOB       all that it wrote, and what comes; with
+                                         our signals, and with -i our stdin
+  limpet logs [FLAGS] TARGET JOB         what it wrote; -f: and what comes
+  limpet wait [FLAGS] TARGET JOB         until it ends; its exit status is ours
+  limpet kill [FLAGS] TARGET JOB         SIGTERM, and SIGKILL if that is not enough
+  limpet rm [FLAGS] TARGET JOB...        forget what has ended
+
+--on-disconnect says what becomes of it without a client:
+  kill    it ends (default)
+  detach  it goes on. The server keeps what it writes, of more than 64 MiB the
+          beginning and the end: where bytes are missing is told on stderr
+  keep    it goes on, and waits when 64 MiB are full until somebody attaches.
+          Nothing is lost
+
+--job-id ID names a command, and starts it once: asked for again with the same
+flags, it is attached to, also after it has ended. So a script that does not know
+whether it got through just tries again.
+
+A server keeps jobs in --jobs-dir, by default in $STATE_DIRECTORY/jobs,
+$XDG_STATE_HOME/limpet/jobs or ~/.local/state/limpet/jobs, readable by its user
+alone, for a week after their end. A server that is started again finds them; of
+those that ran when it was killed it says that their outcome is unknown. A server
+on --stdio keeps none.
+`;
+
+const JOB_EXAMPLES = `
+Examples:
+  id=$(limpet exec -d 127.0.0.1 -c 'for i in 1 2 3; do echo $i; sleep 1; done')
+  limpet ps 127.0.0.1
+  limpet logs -f 127.0.0.1 "$id"
+  limpet wait 127.0.0.1 "$id"
+  limpet exec --job-id backup-7 --on-disconnect detach 127.0.0.1 -- echo done
+  limpet ps -a 127.0.0.1
+  limpet rm 127.0.0.1 "$id" backup-7
+`;
+
+const JOB_USAGE: Readonly<Record<keyof typeof JOB_FLAGS, string>> = {
+  attach: `Usage: limpet attach [FLAGS] TARGET JOB
+
+Shows all that a job wrote, and what comes, to its end; passes our signals on to it,
+and with -i our stdin. To end our side leaves the job alone.
+`,
+  logs: `Usage: limpet logs [FLAGS] TARGET JOB
+
+Shows what a job wrote, its stderr on ours. Ctrl-C ends our side alone.
+`,
+  wait: `Usage: limpet wait [FLAGS] TARGET JOB
+
+Waits for a job's end. Prints nothing; the exit status is the job's.
+`,
+  kill: `Usage: limpet kill [FLAGS] TARGET JOB
+
+Ends a job and all it has started: SIGTERM, and SIGKILL for what is left then. With
+-s that signal alone is sent, and nothing else.
+`,
+  rm: `Usage: limpet rm [FLAGS] TARGET JOB...
+
+Forgets jobs that have ended, and removes what they wrote.
+`,
+};
+
+const PS = `Usage: limpet ps [FLAGS] TARGET
+
+Lists the commands of our identity that run on the server, whoever started them and
+over whatever connection; with -a those too that have ended and are still kept.
+`;
+
+const SEE_JOB = `
+See "limpet help job" for what jobs are, and for examples.
 `;
 
 const DEMO = `Usage: limpet demo [FLAGS]
@@ -252,6 +335,8 @@ env         variables the client may set. A * at the end covers others, but none
             that make programs load code, such as LD_PRELOAD, NODE_OPTIONS or
             BASH_ENV: those only by their whole names. PATH and LIMPET_* never
 stdin       false: no input
+detach      true: commands may outlive their client (limpet help job). Default:
+            false
 maxCommands, maxRuntime, maxOutput
             at once, over all sessions; the time and the bytes of each. What
             runs longer or writes more is ended. Default: no limit
@@ -342,6 +427,7 @@ Examples:
   echo hello | limpet exec -i 127.0.0.1 -- tr a-z A-Z
   limpet exec --timeout 5s -w /tmp -e GREETING=hi 127.0.0.1 -c 'echo $GREETING'
   limpet exec --output json 127.0.0.1 -- true
+  limpet exec -d 127.0.0.1 -- sleep 1
 `,
   shell: `
 Examples:
@@ -372,6 +458,16 @@ export function helpText(topic: string | undefined): string | null {
       return EXEC + table(EXEC_FLAGS) + EXEC_STATUS + EXAMPLES.exec;
     case "shell":
       return SHELL + table(SHELL_FLAGS) + EXAMPLES.shell;
+    case "job":
+      return JOB + JOB_EXAMPLES;
+    case "ps":
+      return PS + table(PS_FLAGS) + SEE_JOB;
+    case "attach":
+    case "logs":
+    case "wait":
+    case "kill":
+    case "rm":
+      return JOB_USAGE[topic] + table(JOB_FLAGS[topic]) + SEE_JOB;
     case "demo":
       return DEMO + table(DEMO_FLAGS) + EXAMPLES.demo;
     case "lab":
@@ -403,6 +499,13 @@ export const TOPICS = [
   "key",
   "tls",
   "policy",
+  "job",
+  "ps",
+  "attach",
+  "logs",
+  "wait",
+  "kill",
+  "rm",
 ] as const;
 
 function table(flags: readonly Flag[]): string {

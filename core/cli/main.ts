@@ -36,7 +36,19 @@ const COMMANDS: Readonly<
     await (await import("./token.ts")).tokenCommand(runtime, words),
   key: async (runtime, words) =>
     await (await import("./key.ts")).keyCommand(runtime, words),
+  ps: async (runtime, words) =>
+    await (await import("./ps.ts")).psCommand(runtime, words),
+  attach: job("attach"),
+  logs: job("logs"),
+  wait: job("wait"),
+  kill: job("kill"),
+  rm: job("rm"),
 };
+
+function job(name: "attach" | "logs" | "wait" | "kill" | "rm") {
+  return async (runtime: CliRuntime, words: readonly string[]) =>
+    await (await import("./jobs.ts")).jobCommand(name, runtime, words);
+}
 
 /** Runs the program to its end; `runtime.exit` is called by the adapter. */
 export async function main(runtime: CliRuntime): Promise<number> {

@@ -14,6 +14,7 @@ const WORDS: Readonly<Record<string, string>> = {
   shutting_down: "the server is going down",
   runtime_limit: "it ran for as long as the server allows",
   output_limit: "it wrote as much as the server allows",
+  revoked: "its client may not come any more",
 };
 
 /** Those of a later server as they are. */

@@ -9,7 +9,7 @@ import { LimpetError } from "../errors.ts";
 import type { Authorize } from "../exec/authorized.ts";
 import { serveAt } from "../endpoint.ts";
 import type { Platform } from "../ports.ts";
-import { Server, type ServerEvent } from "../server.ts";
+import { type JobsFolder, Server, type ServerEvent } from "../server.ts";
 import { resolveServerLimits, type ServerLimits } from "../server_limits.ts";
 import {
   DEFAULT_PORT,
@@ -31,6 +31,7 @@ import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
 import { DEFAULT_DRAIN_MS, goDown } from "./go_down.ts";
 import { outliveErrors } from "./last_resort.ts";
+import { jobsFolder } from "./jobs_dir.ts";
 import { serverLimits } from "./limits.ts";
 import { memoryWarning } from "./memory_check.ts";
 import { serveRaw } from "./raw_serve.ts";
@@ -116,6 +117,8 @@ export async function serveCommand(
     authorize,
     onEvent,
     tls,
+    // A server on stdio ends with its one client, and so do its commands.
+    jobs: stdio ? undefined : jobsFolder(runtime, args, address),
     ...served,
   };
   if (stdio) await serveStdio(runtime, options, door, drainMs, report);
@@ -161,6 +164,7 @@ interface Options {
   readonly authenticator: Authenticator;
   readonly limits: Partial<ServerLimits>;
   readonly tls: TlsServerOptions | undefined;
+  readonly jobs: JobsFolder | undefined;
   readonly gate: (() => Promise<void>) | undefined;
   readonly authorize: Authorize;
   readonly onEvent: (event: ServerEvent) => void;
@@ -267,6 +271,8 @@ export function describeEvent(
         important: true,
       };
     }
+    case "jobs_problem":
+      return { text: event.message, important: true };
     case "connected":
       return { text: `${who} ${event.peer} connected`, important: false };
     case "authenticated":
@@ -297,6 +303,13 @@ export function describeEvent(
         text: `${who} command ${event.command} is sent ${event.signal}`,
         important: false,
       };
+    case "job_attached":
+      return {
+        text: `${who} command ${event.command} follows job ${event.jobId}`,
+        important: false,
+      };
+    case "job_removed":
+      return { text: `${who} removed job ${event.jobId}`, important: false };
     case "command_ended": {
       const { code, signal, reason } = event.status;
       const how = signal === null ? `with code ${code}` : `by ${signal}`;

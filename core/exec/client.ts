@@ -9,7 +9,7 @@ import type { ReceiveStream } from "../channel/receive_stream.ts";
 import type { SendStream } from "../channel/send_stream.ts";
 import { deferred } from "../deferred.ts";
 import { type ErrorCode, LimpetError } from "../errors.ts";
-import { decodeControl } from "../frame/control.ts";
+import { decodeControl, type Fields } from "../frame/control.ts";
 import {
   type Frame,
   frameName,
@@ -18,8 +18,9 @@ import {
   STDIN,
   STDOUT,
 } from "../frame/frame.ts";
+import { printable } from "../printable.ts";
 import { type CommandStatus, readExit } from "./exit.ts";
-import { checkTimer, encodeRequest, type ExecRequest } from "./request.ts";
+import { checkTimer, type ExecRequest } from "./request.ts";
 import { checkSignal, type Signal } from "./signals.ts";
 
 /** Why a command did not start. PROTOCOL.md, "Exec". */
@@ -35,10 +36,14 @@ const REFUSALS = [
   "unsupported",
   "shutting_down",
   "refused",
+  "no_such_job",
 ] as const satisfies readonly ErrorCode[];
 
-function isRefusal(code: string): code is (typeof REFUSALS)[number] {
-  return (REFUSALS as readonly string[]).includes(code);
+/** Reads REFUSED. Throws `protocol_error`. */
+export function refusal(fields: Fields): LimpetError {
+  const code = fields.text("code", 100);
+  const known = REFUSALS.find((each) => each === code) ?? "refused";
+  return new LimpetError(known, fields.message("message"));
 }
 
 /** Ends of a session that say by themselves what became of its commands. */
@@ -47,6 +52,11 @@ const KNOWN_ENDS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "closed",
   "connection_lost",
 ]);
+
+/** What the client's side of a command needs of its request. */
+export type CommandStreams =
+  & Pick<ExecRequest, "stdin" | "stdout" | "stderr" | "merge">
+  & { readonly jobId?: string | undefined };
 
 /**
  * A command on the other machine, in the shape of Deno's `ChildProcess`.
@@ -68,6 +78,16 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
    * `connection_lost` or the session's other end if that came first.
    */
   readonly status: Promise<CommandStatus>;
+  /**
+   * What the server calls it; null before it has started, unless the caller has
+   * named it.
+   */
+  jobId: string | null;
+  /**
+   * Bytes of its output, both streams together, that the server did not keep for
+   * us. Only of a command that outlives its clients.
+   */
+  dropped = 0;
   readonly #channel: Channel;
   readonly #send: SendStream | null;
   readonly #stdin: WritableStream<Uint8Array> | null;
@@ -79,8 +99,10 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
   #settled = false;
   #exited = false;
 
-  constructor(channel: Channel, request: ExecRequest) {
+  /** `open` is the body of OPEN. */
+  constructor(channel: Channel, streams: CommandStreams, open: object) {
     this.#channel = channel;
+    this.jobId = streams.jobId ?? null;
     this.pid = this.#pid.promise;
     this.status = this.#status.promise;
     // Both are offers: who reads only stdout hears of a failure there.
@@ -88,12 +110,12 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
     this.status.catch(() => {});
     channel.handler = this;
     channel.streamsOpen = false;
-    const { stdin, stdout, stderr, merge } = request;
+    const { stdin, stdout, stderr, merge } = streams;
     this.#send = stdin ? channel.addSendStream(STDIN) : null;
     this.#stdin = this.#send === null ? null : writableOf(this.#send);
     this.#stdout = stdout ? this.#receiver(STDOUT) : null;
     this.#stderr = stderr && !merge ? this.#receiver(STDERR) : null;
-    channel.send(FrameType.OPEN, encodeRequest(request));
+    channel.send(FrameType.OPEN, open);
   }
 
   /**
@@ -172,15 +194,14 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
       case FrameType.STARTED:
         if (this.#started) throw twice("STARTED");
         this.#started = true;
+        if (fields.has("jobId")) {
+          this.jobId = printable(fields.text("jobId", 64));
+        }
         this.#channel.streamsOpen = true;
         return this.#pid.resolve(fields.integer("pid"));
       case FrameType.REFUSED: {
         if (this.#started) throw twice("REFUSED");
-        const code = fields.text("code", 100);
-        const message = fields.message("message");
-        return this.#fail(
-          new LimpetError(isRefusal(code) ? code : "refused", message),
-        );
+        return this.#fail(refusal(fields));
       }
       case FrameType.EXIT: {
         if (!this.#started || this.#exited) throw twice("EXIT");
@@ -205,10 +226,13 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
   lost(error: LimpetError): void {
     // Without a proof of ours it was never taken; but a proof, once made, holds.
     const untaken = error.code === "unauthenticated" && !this.#started;
-    if (untaken || KNOWN_ENDS.has(error.code)) return this.#fail(error);
+    const known = untaken || KNOWN_ENDS.has(error.code);
     // Whatever ended the session, what became of the command is unknown.
     this.#fail(
-      new LimpetError("connection_lost", error.message, { cause: error }),
+      new LimpetError(known ? error.code : "connection_lost", error.message, {
+        cause: error,
+        facts: { jobId: this.jobId },
+      }),
     );
   }
 
@@ -283,6 +307,6 @@ function notPiped(name: string): never {
 function twice(name: string): LimpetError {
   return new LimpetError(
     "protocol_error",
-    `Peer sent ${name} out of its order: STARTED or REFUSED once, then EXIT once`,
+    `Peer sent ${name} out of its order`,
   );
 }

@@ -35,6 +35,8 @@ export type ExecEvent =
   | {
     readonly type: "command_started";
     readonly command: number;
+    /** What the command is called among all of its identity's. */
+    readonly jobId: string;
     readonly pid: number;
     /**
      * What the client asked for, if `argv` is something else, which runs in its
@@ -53,6 +55,7 @@ export type ExecEvent =
   | {
     readonly type: "command_signalled";
     readonly command: number;
+    readonly jobId?: string | undefined;
     readonly signal: string;
     /** Whether SIGKILL follows for what is left after the grace. */
     readonly terminate: boolean;
@@ -64,8 +67,22 @@ export type ExecEvent =
   | {
     readonly type: "command_ended";
     readonly command: number;
+    readonly jobId?: string | undefined;
     readonly status: CommandStatus;
     readonly bytes: CommandBytes;
     /** From the process's start to its end, in milliseconds. */
     readonly durationMs: number;
+  }
+  /** A client reads, or feeds, a job that may have been started by another one. */
+  | {
+    readonly type: "job_attached";
+    /** The channel's number in this session. */
+    readonly command: number;
+    readonly jobId: string;
+  }
+  /** A client had all that is kept of a job removed. */
+  | {
+    readonly type: "job_removed";
+    readonly command: number;
+    readonly jobId: string;
   };

@@ -4,9 +4,7 @@
  * @module
  */
 
-import type { Channel, ChannelHandler } from "../channel/channel.ts";
-import type { ReceiveStream } from "../channel/receive_stream.ts";
-import type { SendStream } from "../channel/send_stream.ts";
+import type { ChannelHandler } from "../channel/channel.ts";
 import { deferred } from "../deferred.ts";
 import { asLimpetError, type ErrorCode, LimpetError } from "../errors.ts";
 import { brief, decodeControl } from "../frame/control.ts";
@@ -25,6 +23,7 @@ import type { ExecEvent } from "./events.ts";
 import type { CommandStatus, TerminationReason } from "./exit.ts";
 import { factsOf } from "./facts.ts";
 import { pumpInput } from "./input_pump.ts";
+import type { JobChannel, JobInput, JobOutput } from "./job_channel.ts";
 import { OutputBudget } from "./output_budget.ts";
 import { OutputPump } from "./output_pump.ts";
 import { ProcessTree } from "./process_tree.ts";
@@ -35,10 +34,20 @@ import {
 } from "./request.ts";
 import { checkSignal } from "./signals.ts";
 
+/** What all of a server's jobs know of one. */
+export interface JobTicket {
+  readonly id: string;
+  started(pid: number): void;
+  /** It has ended; null: it did not start. */
+  exited(status: CommandStatus | null): void;
+}
+
 /** What a job needs of the server around it. */
 export interface JobHost {
   /** Decides what is run; rejects with the reason for REFUSED. */
   authorize(request: ExecRequest): Promise<Authorized>;
+  /** Gives it its name, once it may run; rejects if it may not have that name. */
+  enter(job: Job, request: ExecRequest): Promise<JobTicket>;
   /**
    * Starts the process when it is its turn, or rejects with the reason for
    * REFUSED. What it is to start is asked for then.
@@ -60,14 +69,15 @@ type TreeAct = (tree: ProcessTree, graceMs: number) => void;
 
 /** See the module's description. */
 export class Job implements ChannelHandler {
-  readonly #channel: Channel;
+  readonly #channel: JobChannel;
   readonly #request: ExecRequest;
   readonly #host: JobHost;
-  readonly #stdin: ReceiveStream | null;
-  readonly #outputs: SendStream[] = [];
-  readonly #stdout: SendStream | null;
-  readonly #stderr: SendStream | null;
-  readonly #pumps = new Map<SendStream, OutputPump>();
+  readonly #stdin: JobInput | null;
+  readonly #outputs: JobOutput[] = [];
+  readonly #stdout: JobOutput | null;
+  readonly #stderr: JobOutput | null;
+  readonly #pumps = new Map<JobOutput, OutputPump>();
+  #ticket: JobTicket | null = null;
   #tree: ProcessTree | null = null;
   /** From here on there may be a process, which is waited for. */
   #starting = false;
@@ -84,7 +94,7 @@ export class Job implements ChannelHandler {
   #runtimeTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #done = deferred<void>();
 
-  constructor(channel: Channel, request: ExecRequest, host: JobHost) {
+  constructor(channel: JobChannel, request: ExecRequest, host: JobHost) {
     this.#channel = channel;
     this.#request = request;
     this.#host = host;
@@ -151,10 +161,20 @@ export class Job implements ChannelHandler {
     } catch {
       throw fields.wrong("signal", "the name of a signal");
     }
+    this.signal(signal, terminate, killAfterMs);
+  }
+
+  /** Sends a signal; `terminate` sees to the end after `killAfterMs` at most. */
+  signal(
+    signal: string,
+    terminate: boolean,
+    killAfterMs: number = this.#request.killAfterMs,
+  ): void {
     if (this.#exited) return;
     this.#host.report({
       type: "command_signalled",
       command: this.#channel.id,
+      jobId: this.#ticket?.id,
       signal,
       terminate,
     });
@@ -173,8 +193,11 @@ export class Job implements ChannelHandler {
 
   async #run(): Promise<void> {
     const authorized = await this.#host.authorize(this.#request);
-    const { request } = authorized;
     if (this.#exited) return;
+    const ticket = await this.#host.enter(this, this.#request);
+    if (this.#exited) return ticket.exited(null);
+    this.#ticket = ticket;
+    const { request } = authorized;
     const consoleText = await this.#host.consoleText(request);
     const handle = await this.#host.start(() => {
       if (this.#exited) throw new LimpetError("closed", "It was given up");
@@ -185,12 +208,15 @@ export class Job implements ChannelHandler {
     this.#startedAt = performance.now();
     const tree = new ProcessTree(handle, request.killAfterMs);
     this.#tree = tree;
-    this.#channel.send(FrameType.STARTED, { pid: handle.pid });
+    const { pid } = handle;
+    this.#channel.send(FrameType.STARTED, { pid, jobId: ticket.id });
+    ticket.started(pid);
     for (const output of this.#outputs) output.release();
     this.#host.report({
       type: "command_started",
       command: this.#channel.id,
-      pid: handle.pid,
+      jobId: ticket.id,
+      pid,
       ...factsOf(request),
       requested: isSame(request, this.#request)
         ? null
@@ -255,6 +281,7 @@ export class Job implements ChannelHandler {
       durationMs: Math.round(performance.now() - this.#startedAt),
     };
     this.#exited = true;
+    this.#ticket?.exited(this.#ended.status);
     this.#stdin?.fail(
       new LimpetError("broken_pipe", "The command has ended"),
     );
@@ -296,14 +323,14 @@ export class Job implements ChannelHandler {
     };
   }
 
-  #input(channel: Channel): ReceiveStream {
+  #input(channel: JobChannel): JobInput {
     const input = channel.addReceiveStream(STDIN);
     // The client gave up in the middle: never show that as an end of file.
     input.onAborted = () => this.terminate("stdin_aborted");
     return input;
   }
 
-  #output(stream: number): SendStream {
+  #output(stream: number): JobOutput {
     const output = this.#channel.addSendStream(stream);
     output.onFinished = () => this.#settle();
     // The client may STOP it before the process is there, and must not hear of
@@ -315,7 +342,7 @@ export class Job implements ChannelHandler {
 
   #pump(
     readable: ReadableStream<Uint8Array> | null,
-    output: SendStream | null,
+    output: JobOutput | null,
     budget: OutputBudget | null,
   ): void {
     if (readable !== null && output !== null) {
@@ -342,6 +369,7 @@ export class Job implements ChannelHandler {
     // A name in it may be as long as the client likes, and hold anything.
     const message = brief(printable(error.message));
     this.#exited = true;
+    this.#ticket?.exited(null);
     this.#channel.send(FrameType.REFUSED, { code, message });
     this.#host.report({
       type: "command_refused",
@@ -369,6 +397,7 @@ export class Job implements ChannelHandler {
       this.#host.report({
         type: "command_ended",
         command: this.#channel.id,
+        jobId: this.#ticket?.id,
         ...this.#ended,
         bytes: {
           stdin: this.#stdinBytes,
@@ -380,7 +409,7 @@ export class Job implements ChannelHandler {
     this.#host.finished(this);
   }
 
-  #bytesOf(output: SendStream | null): number {
+  #bytesOf(output: JobOutput | null): number {
     return (output && this.#pumps.get(output)?.bytes) ?? 0;
   }
 }

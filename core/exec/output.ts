@@ -48,6 +48,10 @@ export interface Output extends CommandStatus {
   readonly truncated: boolean;
   /** See `RemoteCommand.heldOpen`. */
   readonly heldOpen: boolean;
+  /** What the server called the command; null if it did not say. */
+  readonly jobId: string | null;
+  /** See `RemoteCommand.dropped`; 0 unless it was to outlive us. */
+  readonly dropped: number;
 }
 
 /** What is collected and fed. */
@@ -77,7 +81,8 @@ export async function collectOutput(
     collect(piped.stderr, () => command.stderr),
     command.status.then((status) => ({ status }), (error) => ({ error })),
   ]);
-  const facts = { stdout: stdout.bytes, stderr: stderr.bytes };
+  const { jobId, dropped } = command;
+  const facts = { stdout: stdout.bytes, stderr: stderr.bytes, jobId };
   if ("error" in ended) throw withFacts(ended.error, name, facts);
   const { status } = ended;
   const lost = stdout.error ?? stderr.error;
@@ -90,6 +95,7 @@ export async function collectOutput(
     ...facts,
     truncated: stdout.truncated || stderr.truncated,
     heldOpen: command.heldOpen,
+    dropped,
   };
 }
 

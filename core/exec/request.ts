@@ -7,7 +7,9 @@
 
 import { LimpetError } from "../errors.ts";
 import { decodeControl, type Fields } from "../frame/control.ts";
+import { textMapIn, textsIn } from "../frame/lists.ts";
 import { printable } from "../printable.ts";
+import { checkJobId } from "./job_id.ts";
 import { isTraceparent } from "./traceparent.ts";
 
 /** SIGTERM to SIGKILL, unless the caller says otherwise. */
@@ -18,6 +20,13 @@ export const DEFAULT_DRAIN_MS = 1_000;
 
 /** Longest time a timer can hold: 2^31 - 1 ms, near 25 days. */
 export const MAX_TIMER_MS = 0x7fff_ffff;
+
+/**
+ * What becomes of a command when the client that started it goes: it ends; or it
+ * goes on as a job, which waits when nobody takes what it writes (`keep`), or of
+ * which the middle of its output is dropped then (`detach`).
+ */
+export type OnDisconnect = "kill" | "keep" | "detach";
 
 /** Exactly one of `argv` and `line` is there. */
 export interface ExecRequest {
@@ -36,6 +45,10 @@ export interface ExecRequest {
   readonly drainMs: number;
   /** The client's place in its trace: W3C Trace Context. */
   readonly traceparent?: string;
+  /** What it is to be called; by default the server finds a name. */
+  readonly jobId?: string;
+  /** Default `kill`. */
+  readonly onDisconnect?: OnDisconnect;
 }
 
 /** The body of OPEN. */
@@ -46,10 +59,20 @@ export function encodeRequest(request: ExecRequest): object {
 /** Reads OPEN. Throws `invalid_argument` or `unsupported` for a bad one. */
 export function decodeRequest(payload: Uint8Array): ExecRequest {
   const fields = decodeControl(payload, "OPEN");
+  return readingOpen(() => {
+    const kind = fields.text("kind");
+    if (kind === "exec") return readRequest(fields);
+    throw new LimpetError(
+      "unsupported",
+      `Server knows no channels of kind "${printable(kind)}"`,
+    );
+  });
+}
+
+/** What breaks a rule of OPEN is refused, and the session goes on. */
+export function readingOpen<T>(read: () => T): T {
   try {
-    const request = readRequest(fields);
-    checkRequest(request);
-    return request;
+    return read();
   } catch (error) {
     if (error instanceof LimpetError && error.code === "protocol_error") {
       throw new LimpetError("invalid_argument", error.message);
@@ -58,21 +81,15 @@ export function decodeRequest(payload: Uint8Array): ExecRequest {
   }
 }
 
-function readRequest(fields: Fields): ExecRequest {
-  const kind = fields.text("kind");
-  if (kind !== "exec") {
-    throw new LimpetError(
-      "unsupported",
-      `Server knows no channels of kind "${printable(kind)}", only "exec"`,
-    );
-  }
+/** Reads OPEN of the kind `exec`. Throws `invalid_argument` for a bad one. */
+export function readRequest(fields: Fields): ExecRequest {
   const milliseconds = (key: string) =>
     fields.has(key) ? fields.integer(key, { max: MAX_TIMER_MS }) : undefined;
-  return {
-    argv: fields.has("argv") ? fields.texts("argv") : undefined,
+  const request = {
+    argv: fields.has("argv") ? textsIn(fields, "argv") : undefined,
     line: fields.has("line") ? fields.text("line") : undefined,
     cwd: fields.has("cwd") ? fields.text("cwd") : undefined,
-    env: fields.has("env") ? fields.textMap("env") : {},
+    env: fields.has("env") ? textMapIn(fields, "env") : {},
     stdin: fields.boolean("stdin", false),
     stdout: fields.boolean("stdout", true),
     stderr: fields.boolean("stderr", true),
@@ -82,7 +99,19 @@ function readRequest(fields: Fields): ExecRequest {
     killAfterMs: milliseconds("killAfterMs") ?? DEFAULT_KILL_AFTER_MS,
     drainMs: milliseconds("drainMs") ?? DEFAULT_DRAIN_MS,
     traceparent: readTraceparent(fields),
+    jobId: fields.has("jobId") ? fields.text("jobId") : undefined,
+    onDisconnect: readOnDisconnect(fields),
   };
+  checkRequest(request);
+  if (request.jobId !== undefined) checkJobId(request.jobId);
+  return request;
+}
+
+function readOnDisconnect(fields: Fields): OnDisconnect | undefined {
+  if (!fields.has("onDisconnect")) return undefined;
+  const value = fields.text("onDisconnect");
+  if (value === "kill" || value === "keep" || value === "detach") return value;
+  throw fields.wrong("onDisconnect", "kill, keep or detach");
 }
 
 /** What does not follow the grammar is dropped, as the standard has it. */

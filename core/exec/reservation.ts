@@ -7,6 +7,12 @@
 import { READ_AHEAD_BYTES } from "./output_pump.ts";
 import type { ExecRequest } from "./request.ts";
 
+/** The streams of a command. */
+export type Outputs = Pick<
+  ExecRequest,
+  "stdin" | "stdout" | "stderr" | "merge"
+>;
+
 /** One chunk of a pipe or of the connection, in bytes. */
 const CHUNK_BYTES = 65_536;
 
@@ -21,7 +27,7 @@ const CHUNK_BYTES = 65_536;
  * - of each output what is read ahead of the client, and one chunk
  */
 export function reservationFor(
-  { stdin, stdout, stderr, merge }: ExecRequest,
+  { stdin, stdout, stderr, merge }: Outputs,
   requestBytes: number,
   windowBytes: number,
 ): number {

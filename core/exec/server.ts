@@ -7,7 +7,7 @@
 import type { Channel } from "../channel/channel.ts";
 import { deferred } from "../deferred.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
-import { brief } from "../frame/control.ts";
+import { brief, decodeControl, type Fields } from "../frame/control.ts";
 import { FrameType } from "../frame/frame.ts";
 import type { Memory } from "../memory.ts";
 import type { Command, ConsoleText, ProcessHandle, Spawner } from "../ports.ts";
@@ -17,11 +17,31 @@ import type { ExecEvent } from "./events.ts";
 import { inherited } from "./environment.ts";
 import type { TerminationReason } from "./exit.ts";
 import { factsOf } from "./facts.ts";
-import { Job, type JobHost } from "./job.ts";
+import { Job, type JobHost, type JobTicket } from "./job.ts";
 import { Leftovers } from "./leftovers.ts";
 import { Pacer } from "./pacer.ts";
-import { decodeRequest, type ExecRequest } from "./request.ts";
-import { reservationFor } from "./reservation.ts";
+import { printable } from "../printable.ts";
+import { type ExecRequest, readingOpen, readRequest } from "./request.ts";
+import { type Outputs, reservationFor } from "./reservation.ts";
+
+/** What a session asks of all jobs of its server. */
+export interface JobsOfSession {
+  enter(job: Job, request: ExecRequest): Promise<JobTicket>;
+  keep(
+    channel: Channel,
+    request: ExecRequest,
+    host: Omit<JobHost, "enter">,
+    done: () => void,
+    notStarted: () => void,
+  ): void;
+  /** Reads OPEN of the kind `attach`. */
+  attach(fields: Fields): {
+    readonly wish: Outputs;
+    begin(channel: Channel, done: () => void): void;
+  };
+  /** Reads OPEN of the kind `jobs`. */
+  ask(fields: Fields): (channel: Channel, done: () => void) => void;
+}
 
 /** What a server runs commands with. */
 export interface ExecServerOptions {
@@ -39,6 +59,7 @@ export interface ExecServerOptions {
   /** A command that was asked about has ended, or did not start. */
   readonly ended: () => void;
   readonly report: (event: ExecEvent) => void;
+  readonly jobs: JobsOfSession;
   /** Where what commands may make us hold is set aside. */
   readonly memory: Memory;
   /** What a client may send of each stdin without asking, in bytes. */
@@ -48,8 +69,10 @@ export interface ExecServerOptions {
 /** See the module's description. */
 export class ExecServer implements JobHost {
   readonly #options: ExecServerOptions;
-  /** Jobs, each with the bytes set aside for it. */
-  readonly #jobs = new Map<Job, number>();
+  /** Commands that end with the session. */
+  readonly #jobs = new Set<Job>();
+  /** What is there for each channel and each command, with the bytes set aside. */
+  readonly #held = new Map<object, number>();
   readonly #leftovers = new Leftovers();
   readonly #pacer = new Pacer();
   /** Commands that have not ended. */
@@ -61,19 +84,34 @@ export class ExecServer implements JobHost {
     this.#options = options;
   }
 
-  /** A client opened a channel, perhaps one that is refused for `full`. */
+  /**
+   * A client opened a channel, perhaps one that is refused for `full`. Throws for
+   * what is not even a JSON object.
+   */
   open(channel: Channel, payload: Uint8Array, full: LimpetError | null): void {
+    const fields = decodeControl(payload, "OPEN");
     let request: ExecRequest | undefined;
-    let reserved: number;
     try {
-      request = decodeRequest(payload);
-      if (full !== null) throw full;
-      this.#checkRoom();
-      reserved = this.#reserve(request, payload.byteLength);
+      readingOpen(() => {
+        const kind = fields.text("kind");
+        if (kind === "exec") {
+          request = readRequest(fields);
+          if (full !== null) throw full;
+          return this.#run(channel, request, payload.byteLength);
+        }
+        if (full !== null) throw full;
+        this.#checkOpen();
+        const { jobs } = this.#options;
+        if (kind === "attach") {
+          const { wish, begin } = jobs.attach(fields);
+          begin(channel, this.#reserve(wish, payload.byteLength));
+        } else if (kind === "jobs") {
+          const ask = jobs.ask(fields);
+          ask(channel, this.#reserve(NO_STREAMS, payload.byteLength));
+        } else throw unknownKind(kind);
+      });
     } catch (thrown) {
       const error = asLimpetError(thrown, "refused", "Request");
-      // Not even a JSON object: that peer does not know the protocol.
-      if (error.code === "protocol_error") throw error;
       const { code } = error;
       const message = brief(error.message);
       channel.send(FrameType.REFUSED, { code, message });
@@ -84,13 +122,11 @@ export class ExecServer implements JobHost {
         message,
         ...(request === undefined ? {} : factsOf(request)),
       });
-      return channel.end();
+      channel.end();
     }
-    this.#running++;
-    this.#jobs.set(new Job(channel, request, this), reserved);
   }
 
-  /** Commands that run, or whose output is still being sent. */
+  /** Commands that end with the session, or whose output is still being sent. */
   get jobCount(): number {
     return this.#jobs.size;
   }
@@ -98,7 +134,7 @@ export class ExecServer implements JobHost {
   /** Takes no more commands; settles when those there are have come to an end. */
   drain(): Promise<void> {
     this.#closing = true;
-    if (this.#jobs.size === 0) this.#drained.resolve();
+    if (this.#held.size === 0) this.#drained.resolve();
     return this.#drained.promise;
   }
 
@@ -113,8 +149,8 @@ export class ExecServer implements JobHost {
     graceMs: number = this.#options.shutdownGraceMs,
   ): Promise<void> {
     this.#closing = true;
-    for (const job of [...this.#jobs.keys()]) job.giveUp("shutting_down");
-    const running = [...this.#jobs.keys()].map((job) =>
+    for (const job of [...this.#jobs]) job.giveUp("shutting_down");
+    const running = [...this.#jobs].map((job) =>
       job.terminate(reason, Math.min(job.killAfterMs, graceMs))
     );
     await Promise.all(running);
@@ -148,14 +184,69 @@ export class ExecServer implements JobHost {
   }
 
   finished(job: Job): void {
-    this.#options.memory.give(this.#jobs.get(job) ?? 0);
     this.#jobs.delete(job);
-    if (this.#closing && this.#jobs.size === 0) this.#drained.resolve();
+    this.#release(job);
   }
 
-  #reserve(request: ExecRequest, requestBytes: number): number {
+  enter(job: Job, request: ExecRequest): Promise<JobTicket> {
+    return this.#options.jobs.enter(job, request);
+  }
+
+  #run(channel: Channel, request: ExecRequest, requestBytes: number): void {
+    this.#checkOpen();
+    this.#checkRoom();
+    const { onDisconnect = "kill" } = request;
+    if (onDisconnect === "kill") {
+      const bytes = this.#take(request, requestBytes);
+      this.#running++;
+      const job = new Job(channel, request, this);
+      this.#held.set(job, bytes);
+      this.#jobs.add(job);
+      return;
+    }
+    const finished = this.#reserve(request, requestBytes);
+    let done: () => void;
+    try {
+      done = this.#reserve(request, requestBytes);
+    } catch (error) {
+      finished();
+      throw error;
+    }
+    this.#running++;
+    const host: Omit<JobHost, "enter"> = {
+      authorize: (request) => this.authorize(request),
+      start: (command) => this.start(command),
+      environment: () => this.environment(),
+      consoleText: (request) => this.consoleText(request),
+      report: (event) => this.report(event),
+      exited: () => {
+        this.#running--;
+        this.#options.ended();
+      },
+      finished,
+    };
+    this.#options.jobs.keep(channel, request, host, done, () => {
+      this.#running--;
+      finished();
+    });
+  }
+
+  /** Sets memory aside; what is returned gives it back. */
+  #reserve(outputs: Outputs, requestBytes: number): () => void {
+    const key = {};
+    this.#held.set(key, this.#take(outputs, requestBytes));
+    return () => this.#release(key);
+  }
+
+  #release(key: object): void {
+    this.#options.memory.give(this.#held.get(key) ?? 0);
+    this.#held.delete(key);
+    if (this.#closing && this.#held.size === 0) this.#drained.resolve();
+  }
+
+  #take(outputs: Outputs, requestBytes: number): number {
     const { memory, windowBytes } = this.#options;
-    const bytes = reservationFor(request, requestBytes, windowBytes);
+    const bytes = reservationFor(outputs, requestBytes, windowBytes);
     const full = memory.take(bytes);
     if (full === null) return bytes;
     throw new LimpetError(
@@ -165,10 +256,13 @@ export class ExecServer implements JobHost {
     );
   }
 
-  #checkRoom(): void {
+  #checkOpen(): void {
     if (this.#closing) {
       throw new LimpetError("shutting_down", "Server is going down");
     }
+  }
+
+  #checkRoom(): void {
     if (this.#running < this.#options.maxCommands) return;
     throw new LimpetError(
       "limit_exceeded",
@@ -176,4 +270,19 @@ export class ExecServer implements JobHost {
         "its limit maxCommands (--max-commands) allows",
     );
   }
+}
+
+const NO_STREAMS: Outputs = {
+  stdin: false,
+  stdout: false,
+  stderr: false,
+  merge: false,
+};
+
+function unknownKind(kind: string): LimpetError {
+  return new LimpetError(
+    "unsupported",
+    `Server knows no channels of kind "${printable(kind)}": there are exec, ` +
+      "attach and jobs",
+  );
 }

@@ -75,16 +75,16 @@ export class Fields {
 
   /** Whether the field is there, null or not. */
   has(key: string): boolean {
-    return this.#get(key) !== undefined;
+    return this.get(key) !== undefined;
   }
 
   /** Whether the field is there and null. */
   isNull(key: string): boolean {
-    return this.#get(key) === null;
+    return this.get(key) === null;
   }
 
   text(key: string, maxLength: number = Infinity): string {
-    const value = this.#get(key);
+    const value = this.get(key);
     if (typeof value !== "string" || value.length > maxLength) {
       const bound = maxLength === Infinity ? "" : ` of at most ${maxLength}`;
       throw this.wrong(key, `a string${bound}`);
@@ -99,7 +99,7 @@ export class Fields {
 
   integer(key: string, range: IntegerRange = {}): number {
     const { min = 0, max = Number.MAX_SAFE_INTEGER } = range;
-    const value = this.#get(key);
+    const value = this.get(key);
     if (
       typeof value !== "number" || !Number.isSafeInteger(value) ||
       value < min || value > max
@@ -110,35 +110,13 @@ export class Fields {
   }
 
   boolean(key: string, fallback: boolean): boolean {
-    const value = this.has(key) ? this.#get(key) : fallback;
+    const value = this.has(key) ? this.get(key) : fallback;
     if (typeof value !== "boolean") throw this.wrong(key, "true or false");
     return value;
   }
 
-  texts(key: string): string[] {
-    const value = this.#get(key);
-    if (!Array.isArray(value) || !value.every((v) => typeof v === "string")) {
-      throw this.wrong(key, "a list of strings");
-    }
-    return value;
-  }
-
-  /** An object whose values are all strings; it has no prototype. */
-  textMap(key: string): Record<string, string> {
-    const value = this.#get(key);
-    const map: Record<string, string> = Object.create(null);
-    if (!isObject(value)) throw this.wrong(key, "an object of strings");
-    for (const [name, text] of Object.entries(value)) {
-      if (typeof text !== "string") {
-        throw this.wrong(key, "an object of strings");
-      }
-      map[name] = text;
-    }
-    return map;
-  }
-
   object(key: string): Fields {
-    const value = this.#get(key);
+    const value = this.get(key);
     if (!isObject(value)) throw this.wrong(key, "an object");
     return new Fields(value, `${this.#name} "${key}"`);
   }
@@ -148,17 +126,19 @@ export class Fields {
     return new LimpetError(
       "protocol_error",
       `Field "${key}" of ${this.#name} must be ${expected}, not ${
-        preview(this.#get(key))
+        preview(this.get(key))
       }`,
     );
   }
 
-  #get(key: string): unknown {
+  /** As it came, to be checked by the caller. */
+  get(key: string): unknown {
     return Object.hasOwn(this.#value, key) ? this.#value[key] : undefined;
   }
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+/** Whether it is a JSON object. */
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 

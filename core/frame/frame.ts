@@ -27,6 +27,9 @@ export const FrameType = {
   STOP: 23,
   SIGNAL: 24,
   EXIT: 25,
+  DETACH: 26,
+  DROPPED: 27,
+  RESULT: 28,
 } as const;
 
 /** Types from here up may be ignored. */
@@ -46,13 +49,10 @@ export interface Frame {
   readonly payload: Uint8Array;
 }
 
-const NAMES = new Map<number, string>(
-  Object.entries(FrameType).map(([name, type]) => [type, name]),
-);
-
 /** `DATA`, or `type 77` for one without a name. For messages. */
 export function frameName(type: number): string {
-  return NAMES.get(type) ?? `type ${type}`;
+  const named = Object.entries(FrameType).find(([, each]) => each === type);
+  return named?.[0] ?? `type ${type}`;
 }
 
 /** Writes a header into `target` at `offset`. */

@@ -6,7 +6,6 @@
  */
 
 import { LimpetError } from "../errors.ts";
-import { printable } from "../printable.ts";
 
 const COMMON = [0xaf, 0x4c, 0x50, 0x54, 0x0d, 0x0a, 0x1a];
 
@@ -16,7 +15,13 @@ export const CLIENT_PREFACE: Uint8Array = Uint8Array.of(...COMMON, 0x43);
 export const SERVER_PREFACE: Uint8Array = Uint8Array.of(...COMMON, 0x53);
 
 /** So much of what was sent instead is looked at and shown, in bytes. */
-const SHOWN_BYTES = 64;
+export const SHOWN_BYTES = 64;
+
+/** Whether it begins as both prefaces do, as far as it goes. */
+export function beginsAsPreface(bytes: Uint8Array): boolean {
+  return bytes.length > 0 &&
+    COMMON.every((byte, i) => i >= bytes.length || byte === bytes[i]);
+}
 
 /** How much a transport may print before the preface, and who wants to see it. */
 export interface Noise {
@@ -33,11 +38,18 @@ export interface Noise {
 export class PrefaceMatcher {
   readonly #expected: Uint8Array;
   readonly #noise: Noise | undefined;
+  readonly #describe: (bytes: Uint8Array) => string;
   #matched = 0;
   #skipped = 0;
 
-  constructor(expected: Uint8Array, noise?: Noise) {
+  /** `describe` says what was sent instead: `describeClient`, `describeServer`. */
+  constructor(
+    expected: Uint8Array,
+    describe: (bytes: Uint8Array) => string,
+    noise?: Noise,
+  ) {
     this.#expected = expected;
+    this.#describe = describe;
     this.#noise = noise;
   }
 
@@ -98,64 +110,7 @@ export class PrefaceMatcher {
     start.set(chunk.subarray(0, start.byteLength - begun), begun);
     return new LimpetError(
       "protocol_error",
-      `Peer does not speak Limpet: it sent ${
-        describe(start, this.#expected === SERVER_PREFACE)
-      }`,
+      `Peer does not speak Limpet: it sent ${this.#describe(start)}`,
     );
   }
-}
-
-/** Names the protocols that knock on a port by mistake; null if it is none. */
-export function recognise(bytes: Uint8Array): string | null {
-  const text = String.fromCharCode(...bytes.subarray(0, SHOWN_BYTES));
-  if (
-    /^(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|TRACE|CONNECT|PRI) /.test(text)
-  ) {
-    return "an HTTP request";
-  }
-  if (text.startsWith("HTTP/")) return "an HTTP response";
-  if (text.startsWith("SSH-")) return "an ssh banner";
-  if (bytes[0] === 0x16 && (bytes.length < 2 || bytes[1] === 0x03)) {
-    return "a TLS handshake";
-  }
-  if (bytes[0] === 0x15 && bytes[1] === 0x03) {
-    return "a TLS alert. A server that speaks TLS is tls://host:port";
-  }
-  return null;
-}
-
-/** Whether it begins as both prefaces do, as far as it goes. */
-export function beginsAsPreface(bytes: Uint8Array): boolean {
-  return bytes.length > 0 &&
-    COMMON.every((byte, i) => i >= bytes.length || byte === bytes[i]);
-}
-
-function describe(bytes: Uint8Array, fromServer: boolean): string {
-  const known = recognise(bytes);
-  if (known !== null) return known;
-  if (bytes.length >= 8 && beginsAsPreface(bytes)) {
-    return "the preface of the role that this side has itself";
-  }
-  const hint = fromServer
-    ? "raw://HOST:PORT is for a server that answers plain text"
-    : "limpet serve --raw is for clients that send plain lines";
-  return `${quote(bytes)}. ${hint}`;
-}
-
-/** What is text as text, anything else in hexadecimal. */
-function quote(bytes: Uint8Array): string {
-  // The last character may have been cut, by us or on the way.
-  let text = new TextDecoder().decode(bytes).replace(/\ufffd$/, "");
-  // Whole lines, if we had to stop somewhere and there is one.
-  const end = text.lastIndexOf("\n") + 1;
-  if (bytes.byteLength >= SHOWN_BYTES && end > 0) text = text.slice(0, end);
-  // deno-lint-ignore no-control-regex -- control characters are no text
-  if (text !== "" && !/[\ufffd\x00-\x08\x0e-\x1a\x7f]/.test(text)) {
-    return `the text ${printable(JSON.stringify(text))}`;
-  }
-  const hex = Array.from(
-    bytes.subarray(0, 16),
-    (byte) => byte.toString(16).padStart(2, "0"),
-  );
-  return `the bytes ${hex.join(" ")}`;
 }

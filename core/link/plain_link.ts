@@ -8,7 +8,7 @@ import { concat } from "../bytes.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import { Decoder } from "../frame/decoder.ts";
 import { encodeFrames, type Frame } from "../frame/frame.ts";
-import { type Noise, PrefaceMatcher } from "../frame/preface.ts";
+import { PrefaceMatcher } from "../frame/preface.ts";
 import { MAX_HANDSHAKE_FRAME_BYTES } from "../limits.ts";
 import type { Duplex, TlsInfo } from "../ports.ts";
 import type { Link, LinkReceiver } from "./link.ts";
@@ -60,8 +60,10 @@ export class PlainLink implements Link {
   }
 
   /** Reads up to the end of the peer's preface. */
-  async receivePreface(expected: Uint8Array, noise?: Noise): Promise<void> {
-    const matcher = new PrefaceMatcher(expected, noise);
+  async receivePreface(
+    ...expected: ConstructorParameters<typeof PrefaceMatcher>
+  ): Promise<void> {
+    const matcher = new PrefaceMatcher(...expected);
     for (;;) {
       const chunk = await this.#read();
       if (chunk === null) throw matcher.ended();

@@ -50,6 +50,9 @@ export function decide(
   }
   if (policy.forced === undefined) checkCommand(policy, request, refuse);
   if (request.stdin && policy.stdin === false) refuse("does not allow input");
+  if ((request.onDisconnect ?? "kill") !== "kill" && policy.detach !== true) {
+    refuse("does not allow commands that outlive their client (detach)");
+  }
   for (const variable of Object.keys(request.env)) {
     const shown = JSON.stringify(brief(variable));
     if (!allowsVariable(policy.env ?? [], variable)) {

@@ -36,6 +36,11 @@ export interface Policy {
   readonly env?: readonly string[];
   /** Whether a command may have input. Default true. */
   readonly stdin?: boolean;
+  /**
+   * Whether a command may outlive its client. Default false: what nobody looks
+   * after any more is not among the usual.
+   */
+  readonly detach?: boolean;
   /** Commands of this identity at once, over all its sessions. */
   readonly maxCommands?: number;
   /** Commands are ended after this long, in milliseconds. */

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { beginsAsPreface, recognise } from "../frame/preface.ts";
+import { beginsAsPreface } from "../frame/preface.ts";
+import { recogniseClient, recogniseServer } from "../frame/strangers.ts";
 import { RECV_BYTES } from "./receiver.ts";
 
 /** So many bytes of a preface are enough: no command begins with them. */
@@ -32,7 +33,7 @@ export function strangerIn(first: Uint8Array): string | null {
   if (first.byteLength >= PREFACE_BYTES && beginsAsPreface(first)) {
     return "Limpet's frames";
   }
-  const known = recognise(first);
+  const known = recogniseClient(first) ?? recogniseServer(first);
   if (known !== null) return known;
   const isRequest = REQUEST_LINE.test(latin1(first)) ||
     (first.byteLength >= RECV_BYTES && mayBecomeRequest(first));

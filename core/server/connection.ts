@@ -13,9 +13,12 @@ import { type Frame, FrameType } from "../frame/frame.ts";
 import type { Identity } from "../identity.ts";
 import { PlainLink } from "../link/plain_link.ts";
 import { Memory, Share } from "../memory.ts";
+import type { Jobs } from "../jobs/jobs.ts";
+import { SessionJobs } from "../jobs/session_jobs.ts";
 import type { Duplex } from "../ports.ts";
 import { printable } from "../printable.ts";
 import type { ServerLimits } from "../server_limits.ts";
+import { acceptor } from "../session/accept.ts";
 import { within } from "../session/deadline.ts";
 import { serverHandshake, turnAway } from "../session/handshake.ts";
 import { sessionFrame } from "../session/hello.ts";
@@ -43,6 +46,7 @@ export interface Place {
   readonly visit: Visit;
   /** What all connections share. */
   readonly memory: Memory;
+  readonly jobs: Jobs;
 }
 
 /** See the module's description. */
@@ -91,6 +95,11 @@ export class Connection {
       },
       ended: () => authorization.ended(this.#known()),
       report: (event) => this.#report(event),
+      jobs: new SessionJobs(
+        place.jobs,
+        () => this.#known(),
+        (event) => this.#report(event),
+      ),
       memory: new Memory(
         "maxBufferedBytes",
         limits.maxBufferedBytes,
@@ -141,11 +150,13 @@ export class Connection {
     await within(this.#over ?? Promise.resolve(), leaving).catch(() => {});
   }
 
-  async close(graceMs?: number): Promise<void> {
+  /** `jobsEnded`: what clients may still read of jobs that end now. */
+  async close(jobsEnded: Promise<void>, graceMs?: number): Promise<void> {
     if (this.#mux === null) {
       this.#sendAway(new LimpetError("shutting_down", "Server is going down"));
     } else {
       await this.#exec.shutdown("shutting_down", graceMs);
+      await jobsEnded;
       await this.#mux.close("shutting_down");
     }
     await this.#over;
@@ -204,10 +215,10 @@ export class Connection {
       limits,
       peerLimits,
       hold: { queue: this.#queue.hold, parts: this.#parts.hold },
-      onOpen: (channel, payload, full) => {
+      accept: acceptor(limits.maxChannels, (channel, payload, full) => {
         idle.stop();
         this.#exec.open(channel, payload, full);
-      },
+      }),
       onIdle: () => idle.begin(),
     });
     const { idleTimeoutMs } = limits;

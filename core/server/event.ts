@@ -36,6 +36,8 @@ export type ServerEvent =
       /** Connections refused for this reason since the event before. */
       readonly count: number;
     }
+    /** What is kept of jobs could not be read or written; of no session. */
+    | { readonly type: "jobs_problem"; readonly message: string }
     | { readonly type: "connected" }
     /** The client is known, as `identity` from here on. */
     | { readonly type: "authenticated" }

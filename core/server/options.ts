@@ -6,7 +6,7 @@
 
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { Authorize } from "../exec/authorized.ts";
-import type { Platform, Spawner } from "../ports.ts";
+import type { JobFiles, Platform, Spawner } from "../ports.ts";
 import type { ServerLimits } from "../server_limits.ts";
 import type { Encodings } from "../text/mod.ts";
 import type { ServerEvent } from "./event.ts";
@@ -45,8 +45,24 @@ export interface ServeOptions {
    * `gate` does, counts for nothing: neither holds up an end.
    */
   readonly authorize?: Authorize;
+  /**
+   * Where commands that outlive their clients are kept: a folder of this server
+   * alone, which is made when it is needed. Default: there are none.
+   */
+  readonly jobs?: JobsFolder;
   /** Told of everything that happens. Must not throw. */
   readonly onEvent?: (event: ServerEvent) => void;
+}
+
+/** A folder for what jobs write, and what became of them. */
+export interface JobsFolder {
+  readonly files: JobFiles;
+  /**
+   * Its path. Where a server that runs has it, `path.2` is taken, and so on.
+   */
+  readonly path: string;
+  /** Opened at once, by `Server.ready`, and not when needed. Default false. */
+  readonly eager?: boolean;
 }
 
 /** Tells of something that happened. */

@@ -12,6 +12,7 @@ import { type ErrorCode, LimpetError } from "../errors.ts";
 import type { Identity } from "../identity.ts";
 import { printable } from "../printable.ts";
 import { decodeControl, type Fields } from "../frame/control.ts";
+import { textsIn } from "../frame/lists.ts";
 import {
   encodeFrame,
   FIRST_OPTIONAL_TYPE,
@@ -24,6 +25,7 @@ import {
   type Noise,
   SERVER_PREFACE,
 } from "../frame/preface.ts";
+import { describeClient, describeServer } from "../frame/strangers.ts";
 import type { Limits } from "../limits.ts";
 import type { PlainLink } from "../link/plain_link.ts";
 import type { Platform } from "../ports.ts";
@@ -70,7 +72,7 @@ export async function clientHandshake(
   );
   link.sendPreface(CLIENT_PREFACE);
   await link.send([hello]);
-  await link.receivePreface(SERVER_PREFACE, noise);
+  await link.receivePreface(SERVER_PREFACE, describeServer, noise);
   const answer = await expectFrame(link, FrameType.HELLO);
   const fields = decodeControl(answer.payload, "HELLO");
   fields.integer("version", { min: VERSION, max: VERSION });
@@ -121,14 +123,14 @@ export async function serverHandshake(
   limits: Limits,
   platform: Platform,
 ): Promise<KnownClient> {
-  await link.receivePreface(CLIENT_PREFACE);
+  await link.receivePreface(CLIENT_PREFACE, describeClient);
   link.sendPreface(SERVER_PREFACE);
   const clientHello = await expectFrame(link, FrameType.HELLO);
   const fields = decodeControl(clientHello.payload, "HELLO");
   const version = chooseVersion(fields);
   const peerLimits = readHello(fields);
-  const signs = fields.texts("features").includes("ed25519");
-  const offered = fields.has("bindings") ? fields.texts("bindings") : [];
+  const signs = textsIn(fields, "features").includes("ed25519");
+  const offered = fields.has("bindings") ? textsIn(fields, "bindings") : [];
   const binding = chooseBinding(link.tls, offered);
   const hostKey = signs ? authenticator.hostKey : undefined;
   const hello = helloFrame({ version, hostKey, binding }, makeNonce(), limits);

@@ -9,6 +9,7 @@ import { type Bytes, fromBase64Url, toBase64Url } from "../auth/base64url.ts";
 import { NONCE_BYTES } from "../auth/proof.ts";
 import { LimpetError } from "../errors.ts";
 import { encodeControl, type Fields } from "../frame/control.ts";
+import { textsIn } from "../frame/lists.ts";
 import { type Frame, FrameType } from "../frame/frame.ts";
 import { type Limits, MIN_FRAME_BYTES } from "../limits.ts";
 import type { Platform } from "../ports.ts";
@@ -77,7 +78,7 @@ export function readHello(hello: Fields): PeerLimits {
   if (fromBase64Url(hello.text("nonce", 64), NONCE_BYTES) === null) {
     throw hello.wrong("nonce", `base64url of ${NONCE_BYTES} bytes`);
   }
-  hello.texts("features");
+  textsIn(hello, "features");
   hello.text("software");
   const limits = hello.object("limits");
   return {

@@ -31,20 +31,24 @@ const FAULTS: ReadonlySet<string> = new Set([
   "timed_out",
 ]);
 
+/**
+ * Takes OPEN of a peer that has opened `last`, the latest of its channels, and has
+ * `open` of them; `add` adds the one it asks for.
+ */
+export type Accept = (
+  frame: Frame,
+  last: number,
+  open: number,
+  add: (id: number) => Channel,
+) => void;
+
 /** What a mux is made with. */
 export interface MuxOptions {
   readonly link: Link;
   readonly limits: Limits;
   readonly peerLimits: PeerLimits;
-  /**
-   * Servers take channels: gets each with its OPEN payload, or with the reason
-   * for which it is one too many.
-   */
-  readonly onOpen?: (
-    channel: Channel,
-    payload: Uint8Array,
-    full: LimpetError | null,
-  ) => void;
+  /** Servers take channels: `acceptor`. */
+  readonly accept?: Accept;
   /** For the memory of messages that are being sent, and put together. */
   readonly hold?: { readonly queue: Hold; readonly parts: Hold };
   /** Told each time when the last channel has ended. */
@@ -65,7 +69,7 @@ export class Mux implements LinkReceiver {
   readonly #link: Link;
   readonly #limits: Limits;
   readonly #peerLimits: PeerLimits;
-  readonly #onOpen: MuxOptions["onOpen"];
+  readonly #accept: MuxOptions["accept"];
   readonly #onIdle: MuxOptions["onIdle"];
   readonly #writer: FrameWriter;
   readonly #parts: PartAssembler;
@@ -83,7 +87,7 @@ export class Mux implements LinkReceiver {
     this.#link = options.link;
     this.#limits = options.limits;
     this.#peerLimits = options.peerLimits;
-    this.#onOpen = options.onOpen;
+    this.#accept = options.accept;
     this.#onIdle = options.onIdle;
     this.#parts = new PartAssembler(
       options.limits.maxControlBytes,
@@ -149,16 +153,23 @@ export class Mux implements LinkReceiver {
       return asks ? this.#writer.raw(sign(FrameType.PONG)) : undefined;
     }
     const opens = type === FrameType.OPEN && frame.stream === 0;
-    if (opens && this.#onOpen !== undefined) return this.#accept(frame);
+    if (opens && this.#accept !== undefined) {
+      return this.#accept(
+        frame,
+        this.#lastChannel,
+        this.#channels.size,
+        (id) => this.#addChannel(id),
+      );
+    }
     if (
-      isSessionFrame(frame, FrameType.GOAWAY) && this.#onOpen === undefined
+      isSessionFrame(frame, FrameType.GOAWAY) && this.#accept === undefined
     ) {
       const going = readGoAway(frame.payload, this.#link.peer);
       this.#leaving = going.reason;
       this.#goingAway.resolve(going);
       return this.#leaveWhenDone();
     }
-    if (channel !== 0 && type > FrameType.OPEN && type <= FrameType.EXIT) {
+    if (channel !== 0 && type > FrameType.OPEN && type <= FrameType.RESULT) {
       return this.#channel(frame)?.receive(frame);
     }
     if (type >= FIRST_OPTIONAL_TYPE) return;
@@ -223,23 +234,6 @@ export class Mux implements LinkReceiver {
     clearTimeout(timer);
     if (error.code === "connection_lost") return this.#link.abort(error);
     await this.#link.close();
-  }
-
-  #accept(frame: Frame): void {
-    if (frame.channel % 2 === 0 || frame.channel <= this.#lastChannel) {
-      throw new LimpetError(
-        "protocol_error",
-        `Peer opened channel ${frame.channel} after ${this.#lastChannel}: ` +
-          "numbers are odd and grow",
-      );
-    }
-    const { maxChannels } = this.#limits;
-    const full = this.#channels.size < maxChannels ? null : new LimpetError(
-      "limit_exceeded",
-      `Session has ${maxChannels} channels open already, as many as the ` +
-        "server's limit maxChannels allows",
-    );
-    this.#onOpen?.(this.#addChannel(frame.channel), frame.payload, full);
   }
 
   #addChannel(id: number): Channel {

@@ -8,17 +8,12 @@ import { LimpetError } from "../errors.ts";
 import type { Hold } from "../memory.ts";
 import { type Frame, frameName, FrameType } from "../frame/frame.ts";
 
-/** What a message in parts can be made of: PART, and then one of the others. */
-const MESSAGE_TYPES: ReadonlySet<number> = new Set([
-  FrameType.PART,
-  FrameType.OPEN,
-  FrameType.STARTED,
-  FrameType.REFUSED,
-  FrameType.END,
-  FrameType.ABORT,
-  FrameType.SIGNAL,
-  FrameType.EXIT,
-]);
+/** What of a channel is no JSON, and never comes in parts. */
+const WHOLE: readonly number[] = [
+  FrameType.DATA,
+  FrameType.CREDIT,
+  FrameType.STOP,
+];
 
 /** Cuts a control frame into PART frames and a last one under its own type. */
 export function splitControl(frame: Frame, maxPayload: number): Frame[] {
@@ -53,7 +48,7 @@ export class PartAssembler {
     if (frame.type !== FrameType.PART && this.#first === null) return frame;
     const first = this.#first ?? frame;
     if (
-      !MESSAGE_TYPES.has(frame.type) || frame.channel !== first.channel ||
+      !comesInParts(frame.type) || frame.channel !== first.channel ||
       frame.stream !== first.stream
     ) {
       throw new LimpetError(
@@ -101,4 +96,11 @@ function tooLong(bytes: number, why: string): LimpetError {
     "limit_exceeded",
     `Peer sent a control message of over ${bytes} bytes${why}`,
   );
+}
+
+/** Whether it is PART, or a message that can be made of parts. */
+function comesInParts(type: number): boolean {
+  return type === FrameType.PART ||
+    (type >= FrameType.OPEN && type <= FrameType.RESULT &&
+      !WHOLE.includes(type));
 }

@@ -16,6 +16,7 @@ import {
   PrefaceMatcher,
   SERVER_PREFACE,
 } from "../../core/frame/preface.ts";
+import { describeClient, describeServer } from "../../core/frame/strangers.ts";
 import { readGoAway } from "../../core/session/go_away.ts";
 import { readClose } from "../../core/session/handshake.ts";
 import {
@@ -96,8 +97,8 @@ class Reading {
     };
     const noise = { maxBytes: MAX_NOISE, show };
     this.#matcher = noisy
-      ? new PrefaceMatcher(SERVER_PREFACE, noise)
-      : new PrefaceMatcher(CLIENT_PREFACE);
+      ? new PrefaceMatcher(SERVER_PREFACE, describeServer, noise)
+      : new PrefaceMatcher(CLIENT_PREFACE, describeClient);
   }
 
   get text(): string {

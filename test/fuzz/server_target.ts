@@ -45,6 +45,8 @@ const LIMITS = {
   shutdownGraceMs: 20,
   // The honest client's session goes on from case to case, and so would its timer.
   keepaliveMs: Infinity,
+  // And so would that of the first command of all that is forgotten.
+  jobTtlMs: Infinity,
 };
 
 /** It costs as much as an attack: so it is there for every so many of them. */

@@ -10,7 +10,7 @@ import { ALONE, RECORDED } from "./corpus.ts";
 import type { Prng } from "./prng.ts";
 import { creditFrame, jsonFrame, type RawFrame } from "./script.ts";
 
-const { OPEN, STARTED, REFUSED, DATA, END, ABORT, STOP, SIGNAL, EXIT } =
+const { OPEN, STARTED, REFUSED, DATA, END, ABORT, STOP, SIGNAL, EXIT, DETACH } =
   FrameType;
 const { CLOSE, GOAWAY } = FrameType;
 
@@ -43,7 +43,9 @@ const WORDS = [
 const MILLISECONDS = [0, 1, 5, 1_000, 0x7fff_ffff];
 
 /** The body of an OPEN that is in order. */
-export function openBody(rng: Prng): Record<string, unknown> {
+export const JOBS = ["a", "b", "__proto__", "..", "", "x".repeat(64)];
+
+function openBody(rng: Prng): Record<string, unknown> {
   const body: Record<string, unknown> = { kind: "exec" };
   if (rng.oneIn(3)) body.line = rng.pick(WORDS);
   else {
@@ -70,7 +72,32 @@ export function openBody(rng: Prng): Record<string, unknown> {
   for (const key of ["timeoutMs", "killAfterMs", "drainMs"]) {
     if (rng.oneIn(5)) body[key] = rng.pick(MILLISECONDS);
   }
+  if (rng.oneIn(5)) body.jobId = rng.pick(JOBS);
+  if (rng.oneIn(8)) body.onDisconnect = rng.pick(["kill", "keep", "detach"]);
   return body;
+}
+
+/** What is asked of jobs that are there, or not, or not this client's. */
+function jobBody(rng: Prng): Record<string, unknown> {
+  const job = rng.pick(JOBS);
+  if (rng.oneIn(2)) {
+    const offset = () => rng.pick([0, 1, 2 ** 40, 2 ** 53 - 1]);
+    return {
+      kind: "attach",
+      job,
+      stdin: rng.oneIn(2),
+      stdoutOffset: offset(),
+      stderrOffset: offset(),
+      follow: rng.oneIn(2),
+    };
+  }
+  return {
+    kind: "jobs",
+    op: rng.pick(["list", "get", "wait", "signal", "remove", "format"]),
+    job,
+    after: job,
+    ...signalBody(rng),
+  };
 }
 
 function clientFrames(rng: Prng): RawFrame[] {
@@ -83,7 +110,7 @@ function clientFrames(rng: Prng): RawFrame[] {
       : rng.pick(opened);
     if (one === undefined) {
       channel += rng.oneIn(6) ? 2 + 2 * rng.below(5) : 2;
-      const body = openBody(rng);
+      const body = rng.oneIn(5) ? jobBody(rng) : openBody(rng);
       opened.push({ channel, sent: 0, open: body.stdin === true });
       frames.push(...inParts(jsonFrame(OPEN, body, channel), rng));
       continue;
@@ -101,6 +128,7 @@ function clientFrames(rng: Prng): RawFrame[] {
         frames.push(stop(one.channel, rng.pick([STDOUT, STDERR])));
         break;
       case 3:
+        if (rng.oneIn(6)) frames.push(jsonFrame(DETACH, {}, one.channel));
         frames.push(jsonFrame(SIGNAL, signalBody(rng), one.channel));
         break;
       case 4:
@@ -145,7 +173,8 @@ function serverFrames(rng: Prng): RawFrame[] {
       continue;
     }
     const pid = rng.pick([1, 4_711, 0]);
-    frames.push(jsonFrame(STARTED, { pid }, channel));
+    const jobId = rng.pick([undefined, "x", ...WORDS]);
+    frames.push(jsonFrame(STARTED, { pid, jobId }, channel));
     const sent = [0, 0, 0];
     for (let steps = rng.below(8); steps > 0; steps--) {
       const stream = rng.pick([STDOUT, STDERR]);

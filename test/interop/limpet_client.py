@@ -40,6 +40,7 @@ HEADER = struct.Struct(">IBBI")  # length, type, stream, channel
 HELLO, PROOF, CLOSE, PING, PONG, GOAWAY, PART = 1, 2, 3, 4, 5, 6, 9
 OPEN, STARTED, REFUSED = 16, 17, 18
 DATA, END, ABORT, CREDIT, STOP, SIGNAL, EXIT = 19, 20, 21, 22, 23, 24, 25
+DETACH, DROPPED, RESULT = 26, 27, 28
 RAW = (DATA, CREDIT, STOP, PING, PONG)  # every other payload is a JSON object
 STREAMS_OF = {"client": (0,), "server": (1, 2)}  # what each side sends
 
@@ -61,6 +62,9 @@ TYPES = {  # name, who sends it, what it belongs to
     STOP: ("STOP", "both", "reader's stream"),
     SIGNAL: ("SIGNAL", "client", "channel"),
     EXIT: ("EXIT", "server", "channel"),
+    DETACH: ("DETACH", "both", "channel"),
+    DROPPED: ("DROPPED", "server", "channel"),
+    RESULT: ("RESULT", "server", "channel"),
 }
 
 NULL = type(None)

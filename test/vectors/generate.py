@@ -22,7 +22,7 @@ PREFACES = {CLIENT: bytes.fromhex("af4c50540d0a1a43"), SERVER: bytes.fromhex("af
 NUMBERS = {
     "HELLO": 1, "PROOF": 2, "CLOSE": 3, "PING": 4, "PONG": 5, "GOAWAY": 6, "PART": 9, "OPEN": 16,
     "STARTED": 17, "REFUSED": 18, "DATA": 19, "END": 20, "ABORT": 21, "CREDIT": 22, "STOP": 23,
-    "SIGNAL": 24, "EXIT": 25,
+    "SIGNAL": 24, "EXIT": 25, "DETACH": 26, "DROPPED": 27, "RESULT": 28,
 }
 MAX_CHANNEL = 2 ** 32 - 1
 MAX_NUMBER = 2 ** 53 - 1
@@ -244,6 +244,21 @@ def frames_file():
         one(f"EXIT with the reason {reason}", SERVER, "EXIT",
             {"code": None, "signal": "SIGTERM", "reason": reason}, 1)
 
+    one("OPEN of a job", CLIENT, "OPEN",
+        {"kind": "exec", "argv": ["true"], "jobId": "build-7.a", "onDisconnect": "keep"}, 1)
+    one("OPEN to attach", CLIENT, "OPEN",
+        {"kind": "attach", "job": "build-7.a", "stdoutOffset": 2 ** 40, "follow": False}, 1)
+    one("OPEN to ask", CLIENT, "OPEN", {"kind": "jobs", "op": "wait", "job": "build-7.a"}, 1)
+    one("STARTED with a job id", SERVER, "STARTED", {"pid": 7, "jobId": "0tn4kmsj68z0"}, 1)
+    one("STARTED of a job that can be fed", SERVER, "STARTED",
+        {"pid": 7, "jobId": "x", "stdinOffset": 9}, 1)
+    one("DETACH of the client", CLIENT, "DETACH", {}, 1)
+    one("DETACH of the server", SERVER, "DETACH", {}, 1)
+    one("DETACH with a reason", SERVER, "DETACH",
+        {"code": "connection_lost", "message": "restarted"}, 1)
+    one("DROPPED", SERVER, "DROPPED", {"stream": "stdout", "from": 4, "to": 2 ** 40}, 1)
+    one("RESULT", SERVER, "RESULT", {"jobs": [], "more": False}, 1)
+
     # parts
     env = {"kind": "exec", "argv": ["env"], "env": {"A": "ä" * 900, "B": "b" * 600}}
     pieces = cut("OPEN", env, 1, 1024)
@@ -298,10 +313,11 @@ def frames_file():
         bad(f"{kind} before authentication", CLIENT, frame(kind), known=10, **before)
 
     # types, channels, streams
-    for number in (0, 7, 8, 10, 15, 26, 127):
+    for number in (0, 7, 8, 10, 15, 29, 127):
         bad(f"unknown type {number}", SERVER, frame(number, b"{}", 1), known=10)
     for kind, side in (("OPEN", CLIENT), ("STARTED", SERVER), ("REFUSED", SERVER),
-                       ("SIGNAL", CLIENT), ("EXIT", SERVER)):
+                       ("SIGNAL", CLIENT), ("EXIT", SERVER), ("DROPPED", SERVER),
+                       ("RESULT", SERVER)):
         other = SERVER if side == CLIENT else CLIENT
         bad(f"{kind} on channel 0", side, frame(kind, b"{}", 0), known=10)
         bad(f"{kind} from the {other}", other, frame(kind, b"{}", 1), known=10)

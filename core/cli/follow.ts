@@ -1,0 +1,189 @@
+/**
+ * A command that runs elsewhere, on our own streams: to its end, and to our exit
+ * status.
+ *
+ * @module
+ */
+
+import type { Session } from "../client.ts";
+import type { RemoteCommand } from "../exec/client.ts";
+import type { CommandStatus } from "../exec/exit.ts";
+import { feed } from "../exec/output.ts";
+import { JobCommand } from "../jobs/client.ts";
+import type { Translation } from "./encoding.ts";
+import { isUnknown, signalStatus, statusOf } from "./exit_status.ts";
+import { inWords } from "./go_down.ts";
+import { pumpOutput } from "./pump.ts";
+import { reasonWords } from "./reasons.ts";
+import type { Reporter } from "./report.ts";
+import type { CliRuntime, StandardOutput } from "./runtime.ts";
+import { passSignals } from "./signals.ts";
+import { Standstill, STANDSTILL_MS } from "./standstill.ts";
+
+/** The command goes on; but whoever counts on the server should know. */
+export function sayIfGoingDown(
+  session: Session,
+  command: RemoteCommand,
+  report: Reporter,
+): void {
+  let over = false;
+  command.status.catch(() => {}).finally(() => over = true);
+  session.goingAway.then(({ drainMs }) => {
+    if (over) return;
+    const time = drainMs === undefined
+      ? "some time"
+      : `up to ${inWords(drainMs)}`;
+    report.warn(`the server is going down: the command has ${time}`);
+  });
+}
+
+/** Which of our streams it has, besides stdout. */
+export interface Following {
+  readonly stdin: "piped" | "null";
+  readonly stderr: boolean;
+}
+
+/**
+ * Feeds it, shows what it writes, passes our signals on to it, and explains its
+ * end; resolves to our exit status.
+ */
+export async function follow(
+  runtime: CliRuntime,
+  session: Session,
+  command: RemoteCommand,
+  options: Following,
+  translation: Promise<Translation> | null,
+  report: Reporter,
+): Promise<number> {
+  sayWhatIsMissing(command, report);
+  const standstill = new Standstill();
+  const givenUp = new Promise<string>((resolve) => {
+    const passed = new Set<string>();
+    const stop = passSignals(runtime, command, resolve, passed);
+    command.status.then((status) => {
+      stop();
+      if (endedBy(status, passed)) standstill.watch();
+    }, stop);
+  });
+  if (options.stdin === "piped") {
+    feedStdin(runtime, command, translation).then((error) => {
+      if (error instanceof Error) {
+        report.error(`Cannot read stdin: ${error.message}`);
+      }
+    });
+  }
+  const { stdout, stderr } = runtime;
+  const written = () => standstill.progress();
+  // Settled, not all: what had arrived before a loss is still to be written.
+  const show = async (
+    get: () => ReadableStream<Uint8Array>,
+    to: StandardOutput,
+  ) => {
+    const filter = (await translation)?.output(to);
+    await pumpOutput(get(), to, filter, written);
+  };
+  const finished = Promise.allSettled([
+    show(() => command.stdout, stdout),
+    options.stderr ? show(() => command.stderr, stderr) : null,
+    command.status,
+  ]);
+  const first = await Promise.race([finished, givenUp, standstill.reached]);
+  if (first === null) {
+    report.warn("nobody takes the rest of the output: it is dropped");
+    await report.flush(STANDSTILL_MS);
+    return statusOf(await command.status);
+  }
+  if (typeof first === "string") {
+    const goesOn = command instanceof JobCommand
+      ? `job ${command.jobId} goes on`
+      : "the server ends the command";
+    report.warn(`not waiting any longer: ${goesOn} (${first} again)`);
+    // Not for ever: our stderr may well be what nobody reads.
+    await report.flush(STANDSTILL_MS);
+    return signalStatus(first);
+  }
+  const [outPump, errPump, status] = first;
+  if (status.status === "rejected") {
+    if (isUnknown(status.reason.code)) {
+      report.error(
+        session.over && command instanceof JobCommand
+          ? `what became of job ${command.jobId} is not known here: limpet wait ` +
+            "asks, limpet attach goes on"
+          : "what became of the command is unknown",
+      );
+    }
+    throw status.reason;
+  }
+  for (const output of [outPump, errPump]) {
+    if (output.status === "fulfilled") continue;
+    // Why it was ended says more than what that did to its output.
+    if (status.value.reason === null) throw output.reason;
+    report.error(output.reason.message);
+  }
+  const exitStatus = explain(command, status.value, report);
+  await report.flush();
+  return exitStatus;
+}
+
+/** Where bytes are missing of a job, which its server could not keep. */
+export function sayWhatIsMissing(
+  command: RemoteCommand,
+  report: Reporter,
+): void {
+  if (!(command instanceof JobCommand)) return;
+  command.onDropped = ({ stream, from, to }) => {
+    report.warn(
+      `${
+        to - from
+      } bytes of ${stream} are missing here, from offset ${from} to ` +
+        `${to}: the server could not keep them`,
+    );
+  };
+}
+
+/** Resolves to what broke our stdin off, if anything did. */
+async function feedStdin(
+  runtime: CliRuntime,
+  command: RemoteCommand,
+  translation: Promise<Translation> | null,
+): Promise<unknown> {
+  try {
+    const between = await translation;
+    return await feed(
+      command,
+      between?.input(runtime.stdin) ?? runtime.stdin.open(),
+    );
+  } catch {
+    // There is no session, which the command's status tells.
+    return undefined;
+  }
+}
+
+/** Whether one of these signals is what ended the command. */
+function endedBy(status: CommandStatus, signals: Set<string>): boolean {
+  const byShell = [...signals].some((name) =>
+    status.code === signalStatus(name)
+  );
+  return byShell || (status.signal !== null && signals.has(status.signal));
+}
+
+/** Says on stderr what the exit status alone does not. */
+function explain(
+  command: RemoteCommand,
+  status: CommandStatus,
+  report: Reporter,
+): number {
+  if (status.reason === "timed_out") {
+    report.error("the command was ended because its --timeout passed");
+  } else if (status.reason !== null) {
+    report.error(
+      `the command was ended by the server: ${reasonWords(status.reason)}`,
+    );
+  }
+  if (command.heldOpen) {
+    report.info(
+      "something the command left running still holds its output open",
+    );
+  }
+  return statusOf(status);
+}

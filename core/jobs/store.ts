@@ -1,0 +1,147 @@
+/**
+ * The folder of a server's jobs.
+ *
+ *     FOLDER/.lock
+ *     FOLDER/IDENTITY/JOB/record.json
+ *     FOLDER/IDENTITY/JOB/stdout.OFFSET
+ *
+ * @module
+ */
+
+import { LimpetError } from "../errors.ts";
+import type { FolderEntry, JobFiles } from "../ports.ts";
+import { printable } from "../printable.ts";
+import { takeLock } from "./lock.ts";
+import {
+  decodeRecord,
+  encodeRecord,
+  type JobRecord,
+  MAX_RECORD_BYTES,
+} from "./record.ts";
+
+/** Servers that may have the same folder named for them. */
+const MAX_NEIGHBOURS = 99;
+
+/** Longest name of a folder that all file systems take, in bytes. */
+const MAX_NAME_BYTES = 200;
+
+/** A job as it was found. */
+export interface StoredJob {
+  readonly record: JobRecord;
+  readonly entries: readonly FolderEntry[];
+}
+
+/** See the module's description. */
+export class JobStore {
+  readonly files: JobFiles;
+  readonly #folder: string;
+
+  private constructor(files: JobFiles, folder: string) {
+    this.files = files;
+    this.#folder = folder;
+  }
+
+  /**
+   * Takes the folder for this server alone. If another one has it that runs, the
+   * folder is `folder.2`, and so on. Rejects with the OS's error.
+   */
+  static async open(files: JobFiles, folder: string): Promise<JobStore> {
+    for (let i = 1; i <= MAX_NEIGHBOURS; i++) {
+      const own = i === 1 ? folder : `${folder}.${i}`;
+      await files.makeFolder(own);
+      if (await takeLock(files, `${own}/.lock`)) {
+        return new JobStore(files, own);
+      }
+    }
+    throw new LimpetError(
+      "resource_exhausted",
+      `${MAX_NEIGHBOURS} servers have their jobs in ${folder} already`,
+    );
+  }
+
+  /** What was left there. Tells `problem` of each that cannot be read. */
+  async load(problem: (message: string) => void): Promise<StoredJob[]> {
+    const { files } = this;
+    const found: StoredJob[] = [];
+    for (const identity of await files.list(this.#folder)) {
+      if (identity.bytes !== null) continue;
+      const owned = `${this.#folder}/${identity.name}`;
+      for (const { name, bytes } of await files.list(owned)) {
+        if (bytes !== null) continue;
+        const path = `${owned}/${name}`;
+        try {
+          found.push(await this.#read(path));
+        } catch (error) {
+          const why = error instanceof Error ? error.message : String(error);
+          problem(`Cannot read the job in ${printable(path)}: ${why}`);
+        }
+      }
+    }
+    return found;
+  }
+
+  /** Where a job's files are. Throws `invalid_argument` for too long a name. */
+  folderOf(identity: string, id: string): string {
+    return `${this.#folder}/${fileName(identity)}/${fileName(id)}`;
+  }
+
+  /** Writes a job's record down: all of it or nothing. */
+  async write(record: JobRecord): Promise<void> {
+    const folder = this.folderOf(record.identity, record.id);
+    await this.files.makeFolder(folder);
+    await this.files.replace(`${folder}/record.json`, encodeRecord(record));
+  }
+
+  /** Removes all there is of a job. */
+  async remove(identity: string, id: string): Promise<void> {
+    await this.files.remove(this.folderOf(identity, id));
+  }
+
+  /** Another server may have the folder from now on. */
+  async close(): Promise<void> {
+    await this.files.remove(`${this.#folder}/.lock`);
+  }
+
+  async #read(path: string): Promise<StoredJob> {
+    const entries = await this.files.list(path);
+    const file = entries.find(({ name }) => name === "record.json");
+    if ((file?.bytes ?? Infinity) > MAX_RECORD_BYTES) {
+      throw new LimpetError(
+        "invalid_argument",
+        file === undefined ? "it has no record.json" : "its record is too long",
+      );
+    }
+    const record = decodeRecord(
+      await this.files.read(`${path}/record.json`) ?? "",
+    );
+    // Moved by hand, it would be somebody else's.
+    if (this.folderOf(record.identity, record.id) !== path) {
+      throw new LimpetError(
+        "invalid_argument",
+        "its record is that of another job",
+      );
+    }
+    return { record, entries };
+  }
+}
+
+const encoder = new TextEncoder();
+
+/**
+ * A name that is the same for the same text alone, on file systems too that do
+ * not tell `A` from `a`, and that leads nowhere else.
+ */
+export function fileName(text: string): string {
+  const name = Array.from(encoder.encode(text), (byte) => {
+    const char = String.fromCharCode(byte);
+    return /[a-z0-9_-]/.test(char)
+      ? char
+      : `+${byte.toString(16).padStart(2, "0")}`;
+  }).join("");
+  if (name !== "" && name.length <= MAX_NAME_BYTES) return name;
+  throw new LimpetError(
+    "invalid_argument",
+    `${printable(JSON.stringify(text.slice(0, 80)))} cannot be the name of a ` +
+      "folder of jobs",
+  );
+}

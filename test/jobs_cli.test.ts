@@ -1,0 +1,254 @@
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { describe, expect, test } from "vitest";
+import { tableOf } from "../core/cli/ps.ts";
+import type { JobInfo } from "../core/jobs/client.ts";
+import {
+  expectOwnWords,
+  limpet,
+  type RunOptions,
+  startLimpet,
+  temporaryFolder,
+} from "./support/cli.ts";
+import { eventually } from "./support/leaks.ts";
+import { untilGone } from "./support/processes.ts";
+import { type Runtime, THIS_RUNTIME } from "./support/runtimes.ts";
+import { SERVERS, startServer, useServer } from "./support/servers.ts";
+
+const folder = temporaryFolder();
+
+/** `limpet SUBCOMMAND ADDRESS …` of one server. */
+function useJobs(runtime: Runtime) {
+  const directory = join(folder, runtime);
+  mkdirSync(directory, { recursive: true });
+  const server = useServer(runtime, ["--jobs-dir", directory]);
+  const run = (
+    words: readonly string[],
+    options: RunOptions = {},
+  ) => {
+    const [name, ...rest] = words;
+    const flags = rest.filter((word) => word.startsWith("-"));
+    const others = rest.filter((word) => !word.startsWith("-"));
+    return limpet([name, ...flags, server().address, ...others], {
+      ...options,
+      env: { LIMPET_TOKEN_FILE: server().tokenFile },
+    });
+  };
+  const exec = (flags: readonly string[], line: string, options?: RunOptions) =>
+    limpet(["exec", ...flags, server().address, "-c", line], {
+      ...options,
+      env: { LIMPET_TOKEN_FILE: server().tokenFile },
+    });
+  return { server, run, exec };
+}
+
+describe.each(SERVERS)(`jobs on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
+  const { server, run, exec } = useJobs(runtime);
+
+  test("from their start to their end", async () => {
+    const go = join(folder, `${runtime}-go`);
+    const line = `echo one; while ! [ -e ${go} ]; do sleep 0.05; done; ` +
+      "echo two >&2; exit 3";
+    const started = await exec(["-d"], line);
+    expect(started).toMatchObject({ code: 0, stderr: "" });
+    expect(started.stdout).toMatch(/^[0-9a-z]{12}\n$/);
+    const id = started.stdout.trim();
+    const listed = await run(["ps"]);
+    expect(listed.stdout).toMatch(/^JOB +COMMAND +STARTED +STATUS +OUTPUT\n/);
+    expect(listed.stdout).toContain(`${id}  echo one; while`);
+    expect(listed.stdout).toMatch(/ago +Running +4 B\n$/);
+    expect(await run(["logs", id])).toMatchObject({
+      code: 0,
+      stdout: "one\n",
+      stderr: "",
+    });
+    const refused = await run(["rm", id]);
+    expect(refused).toMatchObject({ code: 125, stdout: "" });
+    expect(refused.stderr).toContain(`Job "${id}" runs`);
+    const waiting = run(["wait", id]);
+    const following = run(["logs", "-f", "--stdout-offset=2", id]);
+    const attached = run(["attach", id]);
+    await exec([], `touch ${go}`);
+    expect(await waiting).toMatchObject({ code: 3, stdout: "", stderr: "" });
+    expect(await following).toMatchObject({
+      code: 0,
+      stdout: "e\n",
+      stderr: "two\n",
+    });
+    expect(await attached).toMatchObject({
+      code: 3,
+      stdout: "one\n",
+      stderr: "two\n",
+    });
+    expect((await run(["ps"])).stdout).not.toContain(id);
+    expect((await run(["ps", "-a"])).stdout).toContain("Exited (3)");
+    const [job] = JSON.parse((await run(["ps", "-a", "--output=json"])).stdout)
+      .filter((each: JobInfo) => each.id === id);
+    expect(job).toMatchObject({ state: "ended", status: { code: 3 } });
+    expect(await run(["rm", id])).toMatchObject({ code: 0, stdout: "" });
+    const gone = await run(["wait", id]);
+    expect(gone).toMatchObject({ code: 125, stdout: "" });
+    expect(gone.stderr).toBe(`limpet: There is no job "${id}"\n`);
+  });
+
+  test("a name starts one, and tells others apart", async () => {
+    const log = join(folder, `${runtime}-log`);
+    const line = `echo x >>${log}; echo done`;
+    const flags = ["--job-id=deploy", "--on-disconnect=detach"];
+    const all = await Promise.all(
+      Array.from({ length: 4 }, () => exec(flags, line)),
+    );
+    for (const each of all) {
+      expect(each).toMatchObject({ code: 0, stdout: "done\n", stderr: "" });
+    }
+    expect(readFileSync(log, "utf8")).toBe("x\n");
+    const other = await exec(flags, "echo other");
+    expect(other.code).toBe(125);
+    expect(other.stderr).toContain("another request: they differ in line");
+    expect(await run(["rm", "deploy"])).toMatchObject({ code: 0 });
+  });
+
+  test("stdin that was kept open is fed later; kill ends it all", async () => {
+    expect((await exec(["-di", "--job-id=cat"], "exec cat")).stdout)
+      .toBe("cat\n");
+    expect(await run(["attach", "-i", "cat"], { input: "hello" }))
+      .toMatchObject({ code: 0, stdout: "hello", stderr: "" });
+    await exec(["-d", "--job-id=deaf"], "trap '' TERM; sleep 100");
+    await exec(["-d", "--job-id=usr"], "exec sleep 100");
+    expect(await run(["kill", "--kill-after=100ms", "deaf"]))
+      .toMatchObject({ code: 0, stdout: "", stderr: "" });
+    const killed = await run(["wait", "deaf"]);
+    expect(killed.code).toBe(137);
+    expect(await run(["kill", "-susr1", "usr"])).toMatchObject({ code: 0 });
+    expect(await run(["wait", "usr"])).toMatchObject({ code: 138 });
+    expect(await exec(["-d", "--job-id=long"], "exec sleep 100"))
+      .toMatchObject({ code: 0 });
+    expect(await run(["rm", "-f", "cat", "deaf", "usr", "long"]))
+      .toMatchObject({ code: 0, stderr: "" });
+    expect((await run(["ps", "-a"])).stdout).not.toMatch(
+      /^(cat|deaf|usr|long) /m,
+    );
+  });
+
+  test("a client that is killed leaves the job, one that attaches goes on", async () => {
+    const go = join(folder, `${runtime}-go2`);
+    const line =
+      `echo one; while ! [ -e ${go} ]; do sleep 0.05; done; echo two`;
+    const client = startLimpet(
+      ["exec", "--job-id=left", "--on-disconnect=keep", server().address]
+        .concat(
+          ["-c", line],
+        ),
+      { env: { LIMPET_TOKEN_FILE: server().tokenFile } },
+    );
+    await client.says("one\n");
+    client.kill("SIGKILL");
+    await client.outcome;
+    const attached = run(["attach", "left"]);
+    await exec([], `touch ${go}`);
+    expect(await attached).toMatchObject({ code: 0, stdout: "one\ntwo\n" });
+    expect(await run(["rm", "left"])).toMatchObject({ code: 0 });
+  });
+});
+
+test("a server that was killed finds its jobs, and says what it does not know", async () => {
+  const directory = join(folder, "killed");
+  const flags = ["--jobs-dir", directory];
+  const one = await startServer(THIS_RUNTIME, flags);
+  await using session = await one.connect();
+  const env = { LIMPET_TOKEN_FILE: one.tokenFile };
+  const start = (id: string, line: string) =>
+    limpet(["exec", "-d", "--job-id", id, one.address, "-c", line], { env });
+  await start("short", "echo out; exit 4");
+  await start("long", "echo begun; exec sleep 100");
+  await limpet(["wait", one.address, "short"], { env });
+  const { stdout } = await limpet(
+    ["ps", "--output=json", one.address],
+    { env },
+  );
+  const [{ pid }] = JSON.parse(stdout);
+  await eventually(
+    () =>
+      /"endedAt":\d/.test(
+        readFileSync(
+          join(directory, "tcp_127_0_0_1_0", "default", "short", "record.json"),
+          "utf8",
+        ),
+      ),
+    () => "its end is written down",
+  );
+  process.kill(one.pid, "SIGKILL");
+  await untilGone([one.pid]);
+  await session.closed;
+  await using two = await startServer(THIS_RUNTIME, flags);
+  const again = { env: { LIMPET_TOKEN_FILE: two.tokenFile } };
+  const listed = await limpet(["ps", "-a", two.address], again);
+  expect(listed.stdout).toMatch(/short .* Exited \(4\)/);
+  expect(listed.stdout).toMatch(/long .* Unknown: server restarted/);
+  expect(await limpet(["logs", two.address, "short"], again))
+    .toMatchObject({ code: 0, stdout: "out\n" });
+  for (const name of ["wait", "attach"]) {
+    const unknown = await limpet([name, two.address, "long"], again);
+    expect(unknown).toMatchObject({
+      code: 255,
+      stdout: name === "attach" ? "begun\n" : "",
+    });
+    expectOwnWords(unknown.stderr);
+    expect(unknown.stderr).toContain("is unknown: the server restarted");
+  }
+  // Nobody ends what the killed one left: that is what is not known.
+  process.kill(-pid, "SIGKILL");
+  await one.stop();
+});
+
+test("a folder that is named and cannot be used is told at the start", async () => {
+  const starting = startServer(THIS_RUNTIME, ["--jobs-dir", "/dev/null/jobs"]);
+  await expect(starting).rejects.toThrow(/cannot use its folder of jobs/);
+  await using off = await startServer(THIS_RUNTIME, ["--jobs-dir", "off"]);
+  const refused = await limpet(["exec", "-d", off.address, "--", "true"], {
+    env: { LIMPET_TOKEN_FILE: off.tokenFile },
+  });
+  expect(refused.code).toBe(125);
+  expect(refused.stderr).toContain("keeps no jobs");
+});
+
+test("the table says what there is to say, and obeys nothing", () => {
+  const now = 1_800_000_000_000;
+  const job: JobInfo = {
+    id: "a",
+    state: "ended",
+    onDisconnect: "detach",
+    argv: ["printf", "\x1b[2J", "two words"],
+    shell: false,
+    startedAt: now - 7_200_000,
+    endedAt: now - 61_000,
+    pid: 1,
+    status: {
+      code: null,
+      signal: "SIGKILL",
+      reason: "timed_out",
+      success: false,
+    },
+    stdout: { bytes: 1_536, dropped: 0 },
+    stderr: { bytes: 512, dropped: 0 },
+    stdin: false,
+    readers: 0,
+    problem: "No space left on device",
+  };
+  const [, line] = tableOf([job], now).split("\n");
+  expect(line).toBe(
+    'a    printf "\\u001b[2J" "two words"  2 hours ago  ' +
+      "Killed (SIGKILL) 1 minute ago, timed_out (disk)  2.0 KiB",
+  );
+  const later = { ...job, startedAt: now + 5_000, state: "running" };
+  expect(
+    tableOf([{
+      ...later,
+      status: null,
+      endedAt: null,
+      stdout: null,
+      stderr: null,
+    }], now),
+  ).toMatch(/0 seconds ago +Running \(disk\) +-\n$/);
+});

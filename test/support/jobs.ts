@@ -1,0 +1,50 @@
+/**
+ * Servers that keep jobs, on the files of whichever adapter this runtime uses.
+ *
+ * @module
+ */
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Session } from "../../core/client.ts";
+import { jobs } from "../../core/jobs/client.ts";
+import type { JobFiles } from "../../core/ports.ts";
+import type { ServeOptions } from "../../core/server.ts";
+import type { ServerLimits } from "../../core/server_limits.ts";
+import { adapter } from "./adapter.ts";
+import { THIS_RUNTIME } from "./runtimes.ts";
+import { type Serving, serving } from "./serving.ts";
+
+const files: { readonly jobFiles: JobFiles } = THIS_RUNTIME === "deno"
+  ? await import("../../adapters/deno/job_files.ts")
+  : await import("../../adapters/node/job_files.ts");
+
+export const jobFiles: JobFiles = files.jobFiles;
+
+/** A folder that goes with the test. */
+export function temporaryFolder(): { readonly path: string } & Disposable {
+  const path = mkdtempSync(join(tmpdir(), "limpet-jobs-"));
+  return {
+    path,
+    [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }),
+  };
+}
+
+/** A server with a folder for its jobs. */
+export function jobServer(
+  path: string,
+  limits: Partial<ServerLimits> = {},
+  more: Partial<ServeOptions> = {},
+): Promise<Serving> {
+  const folder = { files: jobFiles, path };
+  return serving(limits, adapter.spawner, { jobs: folder, ...more });
+}
+
+/** A client that knows of jobs. */
+export function jobSession(
+  served: Serving,
+  options: Parameters<Serving["connect"]>[0] = {},
+): Promise<Session> {
+  return served.connect({ jobs, ...options });
+}
