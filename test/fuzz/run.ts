@@ -18,6 +18,7 @@ import { RawServerTarget } from "./raw_server_target.ts";
 import { describeScript, type Script } from "./script.ts";
 import { ServerTarget } from "./server_target.ts";
 import type { Target } from "./target.ts";
+import { turnClock } from "./turn_clock.ts";
 
 /** What can be attacked, by name. */
 export const TARGETS = {
@@ -82,6 +83,7 @@ const PROGRESS_EVERY = 500;
  */
 export async function fuzz(run: Run): Promise<Outcome> {
   using _ = inlineCrypto();
+  using _clock = turnClock();
   // Errors are what it makes most of, and their traces are most of an error.
   Error.stackTraceLimit = 5;
   using escapes = watchEscapes();
