@@ -58,7 +58,12 @@ async function dial(
   try {
     return labSocket(await Deno.connect({ ...to }));
   } catch (error) {
-    throw connectError(formatTarget({ kind: "tcp", ...to }), osError(error));
+    // The lab's servers are its own: there is nothing to be started.
+    throw connectError(
+      formatTarget({ kind: "tcp", ...to }),
+      osError(error),
+      "",
+    );
   }
 }
 

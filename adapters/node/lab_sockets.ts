@@ -80,7 +80,8 @@ function dial(to: LabAddress): Promise<LabSocket> {
     socket.pause();
     const failed = (error: Error): void => {
       reject(
-        connectError(formatTarget({ kind: "tcp", ...to }), osError(error)),
+        // The lab's servers are its own: there is nothing to be started.
+        connectError(formatTarget({ kind: "tcp", ...to }), osError(error), ""),
       );
     };
     socket.once("error", failed);

@@ -58,14 +58,15 @@ export function describe({ code, cause }: OsError): string {
   return cause === undefined ? "unknown error" : String(cause);
 }
 
-/** Dialling did not work. */
+/** Dialling did not work. The advice is a sentence of its own, or empty. */
 export function connectError(
   address: string,
   error: OsError,
+  advice: string = connectAdvice(error),
 ): LimpetError {
   return new LimpetError(
     "connection_failed",
-    `Cannot connect to ${address}: ${describe(error)}${connectAdvice(error)}`,
+    `Cannot connect to ${address}: ${describe(error)}${advice}`,
     { cause: error.cause },
   );
 }
