@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, expect, test } from "vitest";
@@ -17,6 +17,13 @@ import { type Runtime, THIS_RUNTIME } from "./support/runtimes.ts";
 import { SERVERS, startServer, useServer } from "./support/servers.ts";
 
 const folder = temporaryFolder();
+
+/** Waits until a server has so many bytes of a job's stdout on its disk. */
+async function untilSpooled(directory: string, id: string, bytes: number) {
+  const path = join(directory, "tcp_127_0_0_1_0", "default", id, "stdout.0");
+  const size = () => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  await eventually(() => size() >= bytes, () => `${path} has ${size()} bytes`);
+}
 
 /** `limpet SUBCOMMAND ADDRESS …` of one server. */
 function useJobs(runtime: Runtime) {
@@ -40,11 +47,11 @@ function useJobs(runtime: Runtime) {
       ...options,
       env: { LIMPET_TOKEN_FILE: server().tokenFile },
     });
-  return { server, run, exec };
+  return { server, directory, run, exec };
 }
 
 describe.each(SERVERS)(`jobs on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
-  const { server, run, exec } = useJobs(runtime);
+  const { server, directory, run, exec } = useJobs(runtime);
 
   test("from their start to their end", async () => {
     const go = join(folder, `${runtime}-go`);
@@ -54,6 +61,7 @@ describe.each(SERVERS)(`jobs on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
     expect(started).toMatchObject({ code: 0, stderr: "" });
     expect(started.stdout).toMatch(/^[0-9a-z]{12}\n$/);
     const id = started.stdout.trim();
+    await untilSpooled(directory, id, "one\n".length);
     const listed = await run(["ps"]);
     expect(listed.stdout).toMatch(/^JOB +COMMAND +STARTED +STATUS +OUTPUT\n/);
     expect(listed.stdout).toContain(`${id}  echo one; while`);
@@ -114,7 +122,8 @@ describe.each(SERVERS)(`jobs on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
       .toBe("cat\n");
     expect(await run(["attach", "-i", "cat"], { input: "hello" }))
       .toMatchObject({ code: 0, stdout: "hello", stderr: "" });
-    await exec(["-d", "--job-id=deaf"], "trap '' TERM; sleep 100");
+    await exec(["-d", "--job-id=deaf"], "trap '' TERM; echo deaf; sleep 100");
+    await untilSpooled(directory, "deaf", "deaf\n".length);
     await exec(["-d", "--job-id=usr"], "exec sleep 100");
     expect(await run(["kill", "--kill-after=100ms", "deaf"]))
       .toMatchObject({ code: 0, stdout: "", stderr: "" });
@@ -162,6 +171,7 @@ test("a server that was killed finds its jobs, and says what it does not know", 
     limpet(["exec", "-d", "--job-id", id, one.address, "-c", line], { env });
   await start("short", "echo out; exit 4");
   await start("long", "echo begun; exec sleep 100");
+  await untilSpooled(directory, "long", "begun\n".length);
   await limpet(["wait", one.address, "short"], { env });
   const { stdout } = await limpet(
     ["ps", "--output=json", one.address],

@@ -96,7 +96,8 @@ describe.runIf(process.getuid?.() === 0)("on a disk that is full", () => {
     child.detach();
     const job = session.jobs().job("kept");
     let problem: string | null = null;
-    for (let tries = 0; problem === null && tries < 2_000; tries++) {
+    const patience = performance.now() + 60_000;
+    while (problem === null && performance.now() < patience) {
       problem = (await job.info()).problem;
     }
     expect(problem).toMatch(/ENOSPC|[Nn]o space left/);

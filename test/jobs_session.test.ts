@@ -499,11 +499,13 @@ describe("identities", () => {
       () => served.server.commandCount === 1,
       () => `hers have ended: ${served.server.commandCount}`,
     );
-    expect(served.events).toContainEqual(expect.objectContaining({
-      type: "command_ended",
-      jobId: "secret",
-      status: expect.objectContaining({ reason: "revoked" }),
-    }));
+    // Told when its output has its end as well, on the disk.
+    const end = () =>
+      served.events.find((event) =>
+        event.type === "command_ended" && event.jobId === "secret"
+      );
+    await eventually(() => end() !== undefined, () => "its end is told");
+    expect(end()).toMatchObject({ status: { reason: "revoked" } });
     await bob.jobs().job("same").kill();
     expect((await his.status).signal).toBe("SIGTERM");
   });
