@@ -205,7 +205,6 @@ export interface JobFiles {
   create(path: string, text: string): Promise<boolean>;
   /** As `Files.replacePrivate`: all of the old text or all of the new one. */
   replace(path: string, text: string): Promise<void>;
-  rename(from: string, to: string): Promise<void>;
   /** Removes a file, or a folder with all that is in it, if it is there. */
   remove(path: string): Promise<void>;
   /** Opens a file to add to; made with mode 0600 if it is not there. */

@@ -185,6 +185,7 @@ describe(`exec on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
         stdoutEncoding: "utf-8",
         stderr: "e\n",
         stderrEncoding: "utf-8",
+        jobId: expect.stringMatching(/^[0-9a-z]{12}$/),
         error: null,
       });
     });

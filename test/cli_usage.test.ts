@@ -42,7 +42,6 @@ async function dry(args: readonly string[], env: Record<string, string> = {}) {
       read: never,
       create: never,
       replace: never,
-      rename: never,
       remove: never,
       append: never,
       readAt: never,

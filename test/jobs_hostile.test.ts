@@ -88,7 +88,7 @@ describe("requests that nobody should send", () => {
     // Nothing is where it does not belong.
     expect(readdirSync(folder.path)).toEqual(["jobs"]);
     expect(readdirSync(`${folder.path}/jobs`).sort())
-      .toEqual([".lock", "default"]);
+      .toEqual([".lock.1", "default"]);
   });
 
   test.each<[string, Frame]>([

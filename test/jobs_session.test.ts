@@ -565,6 +565,144 @@ test("limits of jobs: at each of them, and one past it", async () => {
   }
 });
 
+test("maxJobs: those of all identities together, and one past it", async () => {
+  using here = place();
+  const known = ["ann", "bob"].map((name) => ({
+    name,
+    token: `${name}-${TOKEN}`,
+  }));
+  const authenticator = await Identities.from(known);
+  await using served = await jobServer(here.jobs, { maxJobs: 2 }, {
+    token: undefined,
+    authenticator,
+  });
+  const open = (name: string) =>
+    served.connect({ jobs, token: `${name}-${TOKEN}` });
+  await using ann = await open("ann");
+  await using bob = await open("bob");
+  const start = (session: Session, jobId: string) =>
+    session.spawn("sleep", { args: ["100"], jobId, onDisconnect: "keep" });
+  await start(ann, "a").pid;
+  await start(ann, "b").pid;
+  const refused = {
+    code: "limit_exceeded",
+    message: expect.stringMatching(/limit maxJobs allows/),
+  };
+  await expect(start(bob, "c").pid).rejects.toMatchObject(refused);
+  // What has ended makes room for who it belongs to, and for nobody else.
+  await ann.jobs().job("a").kill();
+  await ann.jobs().job("a").wait();
+  await expect(start(bob, "c").pid).rejects.toMatchObject(refused);
+  await start(ann, "d").pid;
+  expect((await ann.jobs().list()).map(({ id }) => id)).toEqual(["b", "d"]);
+  for (const id of ["b", "d"]) await ann.jobs().job(id).kill();
+});
+
+test("maxTotalSpoolBytes: at it nothing is lost, past it the oldest go", async () => {
+  using here = place();
+  await using served = await jobServer(here.jobs, {
+    maxTotalSpoolBytes: 20_000,
+  });
+  await using session = await jobSession(served);
+  const write = async (jobId: string, bytes: number) => {
+    const child = session.spawn("head", {
+      args: ["-c", String(bytes), "/dev/zero"],
+      jobId,
+      stderr: "null",
+      onDisconnect: "detach",
+    });
+    const { bytes: read } = await receive(child.stdout);
+    return [read.byteLength, child.dropped];
+  };
+  expect(await write("a", 10_000)).toEqual([10_000, 0]);
+  expect(await write("b", 10_000)).toEqual([10_000, 0]);
+  expect((await session.jobs().list()).map(({ id }) => id)).toEqual(["a", "b"]);
+  expect(await write("c", 1)).toEqual([1, 0]);
+  expect((await session.jobs().list()).map(({ id }) => id)).toEqual(["b", "c"]);
+  // More than there is for all of them: what comes first stays.
+  const [read, dropped] = await write("d", 50_000);
+  expect(read + dropped).toBe(50_000);
+  expect(dropped).toBeGreaterThanOrEqual(30_000);
+  expect(await session.jobs().job("d").info()).toMatchObject({
+    problem: expect.stringMatching(/maxTotalSpoolBytes/),
+  });
+});
+
+test("what becomes of jobs is told, to whom it belongs, and how it ended", async () => {
+  using here = place();
+  await using served = await jobServer(here.jobs);
+  const first = await jobSession(served);
+  const child = first.spawn("exec cat", {
+    ...DETACH,
+    stdin: "piped",
+    jobId: "cat",
+  });
+  await child.pid;
+  await first.close();
+  await served.untilDisconnected(1);
+  await using second = await jobSession(served);
+  const attached = second.attach("cat", { stdin: "piped" });
+  await attached.pid;
+  attached.kill("SIGWINCH");
+  await second.jobs().job("cat").kill("SIGWINCH");
+  const writer = attached.stdin.getWriter();
+  await writer.write(new Uint8Array(3));
+  await writer.close();
+  await attached.status;
+  await textOf(attached.stdout);
+  await eventually(
+    () => served.events.some(({ type }) => type === "command_ended"),
+    () => "it has ended",
+  );
+  await second.jobs().job("cat").remove();
+  const told = served.events.filter((event) => "jobId" in event);
+  expect(told).toMatchObject([
+    { type: "command_started", session: 1, jobId: "cat", identity: "default" },
+    { type: "job_attached", session: 2, jobId: "cat", command: 1 },
+    // Whoever sent them, not who started it.
+    { type: "command_signalled", session: 2, jobId: "cat", command: 1 },
+    { type: "command_signalled", session: 2, jobId: "cat", command: 3 },
+    {
+      type: "command_ended",
+      session: 1,
+      jobId: "cat",
+      bytes: { stdin: 3, stdout: 3, stderr: 0 },
+    },
+    { type: "job_removed", session: 2, jobId: "cat" },
+  ]);
+});
+
+test("a server that drains waits for jobs without a client, then ends them", async () => {
+  using here = place();
+  await using served = await jobServer(here.jobs);
+  const session = await jobSession(served);
+  for (const id of ["short", "long"]) {
+    const line = id === "short" ? until(here.at("go")) : "exec sleep 100";
+    await session.spawn(line, { ...DETACH, jobId: id }).pid;
+  }
+  await session.close();
+  await served.untilDisconnected(1);
+  expect(served.server.commandCount).toBe(2);
+  const closing = served.server.close({ drainMs: 60_000 });
+  writeFileSync(here.at("go"), "");
+  await eventually(
+    () => served.server.commandCount === 1,
+    () => "the short one has come to its end",
+  );
+  // In more of a hurry.
+  await served.server.close({ graceMs: 0 });
+  await closing;
+  const ended = served.events.filter((event) => event.type === "command_ended");
+  expect(ended).toMatchObject([
+    { jobId: "short", status: { code: 0, reason: null } },
+    { jobId: "long", status: { reason: "shutting_down" } },
+  ]);
+  expect(JSON.parse(recordOf(here.jobs, "long"))).toMatchObject({
+    status: { reason: "shutting_down" },
+    endedAt: expect.any(Number),
+  });
+});
+
 test("a job is forgotten when its time is over", async () => {
   using here = place();
   await using served = await jobServer(here.jobs, { jobTtlMs: 200 });
@@ -632,7 +770,7 @@ describe("a server that", () => {
     );
     // As a killed server leaves it: its lock is that of a process long gone.
     cpSync(here.jobs, here.at("left"), { recursive: true });
-    writeFileSync(join(here.at("left"), ".lock"), "999999999 1");
+    writeFileSync(join(here.at("left"), ".lock.1"), "999999999 1");
     mkdirSync(join(here.at("left"), "default", "bad"));
     writeFileSync(join(here.at("left"), "default", "bad", "record.json"), "{");
     await using next = await jobServer(here.at("left"));
@@ -701,7 +839,7 @@ test("what is on disk is its owner's alone, and no value of a variable", async (
   );
   const names = readdirSync(here.jobs, { recursive: true }).map(String);
   expect(names.sort()).toEqual([
-    ".lock",
+    ".lock.1",
     "default",
     "default/+41+2eb",
     "default/+41+2eb/record.json",

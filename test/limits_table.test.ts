@@ -104,6 +104,9 @@ describe("a limit that cannot work is refused", () => {
     ["keepaliveCount", 1],
     ["earlyDropPercent", 101],
     ["earlyDropPercent", 0],
+    ["maxSpoolBytes", 65_535],
+    ["maxJobs", 0],
+    ["jobTtlMs", 0],
   ])("%s of %d", (name, value) => {
     expect(() => resolveServerLimits({ [name]: value })).toThrow(
       expect.objectContaining({
@@ -123,6 +126,8 @@ describe("a limit that cannot work is refused", () => {
       keepaliveCount: 2,
       earlyDropPercent: 100,
       keepaliveMs: Infinity,
+      maxSpoolBytes: 65_536,
+      jobTtlMs: Infinity,
     };
     expect(resolveServerLimits(limits)).toMatchObject(limits);
     expect(resolveLimits({ maxFrameBytes: 0x7fff_ffff })).toMatchObject({

@@ -20,7 +20,6 @@ export const jobFiles: JobFiles = {
   read: async (path) => (await files.read(path))?.text ?? null,
   create: files.createPrivate,
   replace: files.replacePrivate,
-  rename: (from, to) => Deno.rename(from, to),
   remove: (path) =>
     orNull(() => Deno.remove(path, { recursive: true }), undefined),
   append: files.openLog,
@@ -33,8 +32,13 @@ export const jobFiles: JobFiles = {
 async function list(path: string): Promise<FolderEntry[]> {
   const entries: FolderEntry[] = [];
   for await (const { name, isFile } of Deno.readDir(path)) {
-    const bytes = isFile ? (await Deno.lstat(`${path}/${name}`)).size : null;
-    entries.push({ name, bytes });
+    if (!isFile) {
+      entries.push({ name, bytes: null });
+      continue;
+    }
+    // What goes meanwhile was there or not, as it likes; the others were.
+    const stats = await orNull(() => Deno.lstat(`${path}/${name}`), null);
+    if (stats !== null) entries.push({ name, bytes: stats.size });
   }
   return entries;
 }

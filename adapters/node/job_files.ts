@@ -5,7 +5,7 @@
  */
 
 import { readFileSync } from "node:fs";
-import { lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { lstat, mkdir, open, readdir, rm } from "node:fs/promises";
 import process from "node:process";
 import { isRunning, markOf } from "../../core/adapter/process_mark.ts";
 import type { FolderEntry, JobFiles } from "../../core/ports.ts";
@@ -21,7 +21,6 @@ export const jobFiles: JobFiles = {
   read: async (path) => (await files.read(path))?.text ?? null,
   create: files.createPrivate,
   replace: files.replacePrivate,
-  rename,
   remove: (path) => rm(path, { recursive: true, force: true }),
   append: files.openLog,
   readAt: (path, position, length) =>
@@ -32,10 +31,14 @@ export const jobFiles: JobFiles = {
 
 async function list(path: string): Promise<FolderEntry[]> {
   const entries = await readdir(path, { withFileTypes: true });
-  return await Promise.all(entries.map(async (entry) => ({
-    name: entry.name,
-    bytes: entry.isFile() ? (await lstat(`${path}/${entry.name}`)).size : null,
-  })));
+  const found = await Promise.all(entries.map(async (entry) => {
+    const { name } = entry;
+    if (!entry.isFile()) return { name, bytes: null };
+    // What goes meanwhile was there or not, as it likes; the others were.
+    const stats = await orNull(() => lstat(`${path}/${name}`), null);
+    return stats === null ? null : { name, bytes: stats.size };
+  }));
+  return found.filter((entry) => entry !== null);
 }
 
 async function readAt(

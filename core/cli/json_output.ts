@@ -96,10 +96,11 @@ function describeOutput(
     code: output.code,
     signal: output.signal,
     reason: output.reason,
-    complete: true,
+    complete: output.dropped === 0,
     truncated: output.truncated,
     heldOpen: output.heldOpen,
     ...common(output.stdout, output.stderr, codec),
+    jobId: output.jobId,
     error: null,
   };
 }
@@ -120,6 +121,7 @@ function describeError(
     truncated: false,
     heldOpen: false,
     ...common(error.stdout, error.stderr, codec),
+    jobId: error.jobId,
     error: { code: error.code, message: wordsOf(error) },
   };
 }

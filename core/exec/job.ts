@@ -64,6 +64,13 @@ export interface JobHost {
   finished(job: Job): void;
 }
 
+/** Over what something is asked for, and who is told of it. */
+export interface Teller {
+  /** The channel's number in its session. */
+  readonly command: number;
+  report(event: ExecEvent): void;
+}
+
 /** Something to do to a process, with the time it may take to end, in ms. */
 type TreeAct = (tree: ProcessTree, graceMs: number) => void;
 
@@ -143,7 +150,8 @@ export class Job implements ChannelHandler {
     this.#refuse(new LimpetError(code, message));
   }
 
-  message(frame: Frame): void {
+  /** `by` is the session and channel that it comes over, if not its own. */
+  message(frame: Frame, by: Teller = this.#self()): void {
     if (frame.type !== FrameType.SIGNAL) {
       throw new LimpetError(
         "protocol_error",
@@ -161,7 +169,7 @@ export class Job implements ChannelHandler {
     } catch {
       throw fields.wrong("signal", "the name of a signal");
     }
-    this.signal(signal, terminate, killAfterMs);
+    this.signal(signal, terminate, killAfterMs, by);
   }
 
   /** Sends a signal; `terminate` sees to the end after `killAfterMs` at most. */
@@ -169,11 +177,12 @@ export class Job implements ChannelHandler {
     signal: string,
     terminate: boolean,
     killAfterMs: number = this.#request.killAfterMs,
+    { command, report }: Teller = this.#self(),
   ): void {
     if (this.#exited) return;
-    this.#host.report({
+    report({
       type: "command_signalled",
-      command: this.#channel.id,
+      command,
       jobId: this.#ticket?.id,
       signal,
       terminate,
@@ -189,6 +198,11 @@ export class Job implements ChannelHandler {
     for (const pump of this.#pumps.values()) pump.abandon();
     const closing = error.code === "shutting_down";
     this.terminate(closing ? "shutting_down" : "disconnected");
+  }
+
+  #self(): Teller {
+    const report = (event: ExecEvent) => this.#host.report(event);
+    return { command: this.#channel.id, report };
   }
 
   async #run(): Promise<void> {

@@ -10,6 +10,7 @@ import type { ReceiveStream } from "../channel/receive_stream.ts";
 import { CountedStream } from "../channel/counted_stream.ts";
 import { deferred } from "../deferred.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
+import type { ExecEvent } from "../exec/events.ts";
 import { READ_AHEAD_BYTES } from "../exec/output_pump.ts";
 import { brief } from "../frame/control.ts";
 import {
@@ -46,6 +47,7 @@ export interface Wish {
 export class Follower implements ChannelHandler {
   readonly #channel: Channel;
   readonly #wish: Wish;
+  readonly #report: (event: ExecEvent) => void;
   readonly #done: () => void;
   readonly #stdin: ReceiveStream | null;
   readonly #stdout: CountedStream | null;
@@ -57,9 +59,15 @@ export class Follower implements ChannelHandler {
   readonly #gone = deferred<void>();
 
   /** `done` is told once when nothing is left of it. */
-  constructor(channel: Channel, wish: Wish, done: () => void) {
+  constructor(
+    channel: Channel,
+    wish: Wish,
+    report: (event: ExecEvent) => void,
+    done: () => void,
+  ) {
     this.#channel = channel;
     this.#wish = wish;
+    this.#report = report;
     this.#done = done;
     channel.handler = this;
     this.#stdin = wish.stdin ? channel.addReceiveStream(STDIN) : null;
@@ -134,7 +142,8 @@ export class Follower implements ChannelHandler {
   }
 
   #pass(entry: JobEntry, frame: Frame): void {
-    entry.job?.message(frame);
+    const command = this.#channel.id;
+    entry.job?.message(frame, { command, report: this.#report });
   }
 
   #output(stream: number): CountedStream {

@@ -266,13 +266,14 @@ export class Jobs {
 
   #spoolOptions(
     store: JobStore,
-    { owner, id }: JobEntry,
+    entry: JobEntry,
     { stdout, stderr, merge, onDisconnect }: Pick<
       ExecRequest,
       "stdout" | "stderr" | "merge" | "onDisconnect"
     >,
     name: "stdout" | "stderr",
   ): SpoolOptions {
+    const { owner, id } = entry;
     const streams = stdout && stderr && !merge ? 2 : 1;
     const { maxSpoolBytes } = this.#options.limits;
     const room = this.#room;
@@ -285,7 +286,8 @@ export class Jobs {
       room: {
         take: (bytes) => {
           while (!room.take(bytes)) {
-            if (!this.registry.forgetOldest(owner)) return false;
+            // It may have ended, too, and what it wrote still be on its way here.
+            if (!this.registry.forgetOldest(owner, entry)) return false;
           }
           return true;
         },
@@ -308,16 +310,21 @@ export class Jobs {
     });
   }
 
-  #discard(entry: JobEntry): Promise<void> {
-    return this.#turns.take(keyOf(entry), async () => {
-      if (entry.onDisconnect === "kill") return;
+  async #discard(entry: JobEntry): Promise<void> {
+    if (entry.onDisconnect === "kill") return;
+    // At once: others may be in need of the room.
+    const tell = (error: unknown) =>
+      this.#tell(`Removing job "${entry.id}"`, error);
+    const removed = Promise.all([
+      entry.stdout?.spool.remove(),
+      entry.stderr?.spool.remove(),
+    ]).catch(tell);
+    await this.#turns.take(keyOf(entry), async () => {
       try {
-        for (const stream of [entry.stdout, entry.stderr]) {
-          await stream?.spool.remove();
-        }
+        await removed;
         await (await this.#opened()).remove(entry.owner, entry.id);
       } catch (error) {
-        this.#tell(`Removing job "${entry.id}"`, error);
+        tell(error);
       }
     });
   }

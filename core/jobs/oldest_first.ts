@@ -33,10 +33,10 @@ export class OldestFirst {
   }
 
   /** The one to go first: of what nobody asked to keep, then of all. */
-  oldest(owner: string): JobEntry | null {
+  oldest(owner: string, except: JobEntry | null = null): JobEntry | null {
     let oldest: JobEntry | null = null;
     for (const entry of this.#entries) {
-      if (entry.owner !== owner) continue;
+      if (entry.owner !== owner || entry === except) continue;
       if (!entry.isNamed && entry.onDisconnect === "kill") return entry;
       oldest ??= entry;
     }

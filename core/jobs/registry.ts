@@ -129,9 +129,12 @@ export class JobRegistry {
     this.#discard(entry);
   }
 
-  /** Forgets the oldest of an identity's that have ended; false if none has. */
-  forgetOldest(owner: string): boolean {
-    const oldest = this.#kept.oldest(owner);
+  /**
+   * Forgets the oldest of an identity's that have ended, but not `except`; false if
+   * there is none.
+   */
+  forgetOldest(owner: string, except: JobEntry | null = null): boolean {
+    const oldest = this.#kept.oldest(owner, except);
     if (oldest !== null) this.forget(oldest);
     return oldest !== null;
   }

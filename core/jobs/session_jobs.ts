@@ -185,7 +185,10 @@ export class SessionJobs {
         if (entry.isOver || entry.job === null) {
           throw new LimpetError("refused", `Job "${entry.id}" has ended`);
         }
-        entry.job.signal(signal, terminate, killAfterMs);
+        entry.job.signal(signal, terminate, killAfterMs, {
+          command,
+          report: this.#report,
+        });
         return {};
       }
     }
@@ -209,7 +212,7 @@ export class SessionJobs {
     done: () => void,
     find: () => Promise<JobEntry>,
   ): void {
-    const follower = new Follower(channel, wish, done);
+    const follower = new Follower(channel, wish, this.#report, done);
     find().then((entry) => follower.follow(entry)).catch((thrown) => {
       follower.refuse(asLimpetError(thrown, "refused", "Job"));
     });

@@ -69,6 +69,7 @@ export class Spool {
   /** Whatever comes has to go somewhere: nobody will be asked to wait. */
   #unbounded = false;
   #closed = false;
+  #removed = false;
   #problem: string | null = null;
   #changed = deferred<void>();
   #madeRoom = deferred<void>();
@@ -218,18 +219,20 @@ export class Spool {
     this.#madeRoom.resolve();
   }
 
-  /** Removes all of it. */
+  /** Removes all of it. What it took of the room is free at once. */
   async remove(): Promise<void> {
+    this.#removed = true;
     this.close();
-    await this.#endSegment();
     this.#options.room.give(this.heldBytes);
     const paths = this.#segments.map((segment) => this.#path(segment));
     this.#segments = [];
+    await this.#endSegment();
     for (const path of paths) await this.#options.files.remove(path);
   }
 
   /** How many of the bytes have been written; 0 if there is no room for any. */
   async #write(bytes: Uint8Array): Promise<number> {
+    if (this.#removed) return 0;
     const segment = await this.#current();
     if (segment === null) return 0;
     const { room } = this.#options;
@@ -248,11 +251,13 @@ export class Spool {
     try {
       this.#open ??= await this.#options.files.append(this.#path(segment));
       written = await this.#open.write(piece);
-      this.#problem = null;
+      // What was dropped because of it stays so.
+      if (this.#options.whenFull === "wait") this.#problem = null;
     } catch (error) {
       this.#problem = wordsOf(error);
     }
-    room.give(piece.byteLength - written);
+    // Removed meanwhile, it has given back what it had.
+    room.give(piece.byteLength - (this.#removed ? 0 : written));
     segment.bytes += written;
     if (written > 0 || !await this.#makeWay(segment)) return written;
     return await this.#write(bytes);

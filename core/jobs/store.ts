@@ -1,7 +1,7 @@
 /**
  * The folder of a server's jobs.
  *
- *     FOLDER/.lock
+ *     FOLDER/.lock.1
  *     FOLDER/IDENTITY/JOB/record.json
  *     FOLDER/IDENTITY/JOB/stdout.OFFSET
  *
@@ -35,10 +35,12 @@ export interface StoredJob {
 export class JobStore {
   readonly files: JobFiles;
   readonly #folder: string;
+  readonly #lock: string;
 
-  private constructor(files: JobFiles, folder: string) {
+  private constructor(files: JobFiles, folder: string, lock: string) {
     this.files = files;
     this.#folder = folder;
+    this.#lock = lock;
   }
 
   /**
@@ -49,9 +51,8 @@ export class JobStore {
     for (let i = 1; i <= MAX_NEIGHBOURS; i++) {
       const own = i === 1 ? folder : `${folder}.${i}`;
       await files.makeFolder(own);
-      if (await takeLock(files, `${own}/.lock`)) {
-        return new JobStore(files, own);
-      }
+      const lock = await takeLock(files, own);
+      if (lock !== null) return new JobStore(files, own, lock);
     }
     throw new LimpetError(
       "resource_exhausted",
@@ -99,7 +100,7 @@ export class JobStore {
 
   /** Another server may have the folder from now on. */
   async close(): Promise<void> {
-    await this.files.remove(`${this.#folder}/.lock`);
+    await this.files.remove(this.#lock);
   }
 
   async #read(path: string): Promise<StoredJob> {
