@@ -37,6 +37,7 @@ import { clientHandshake, turnAway } from "./session/handshake.ts";
 import { Mux } from "./session/mux.ts";
 import type { OutputOptions, SpawnOptions } from "./options.ts";
 import { printable } from "./printable.ts";
+import type { Resumption } from "./resumption.ts";
 import { type ShellCommand, shellTag } from "./shell.ts";
 import { codecNamed, type Encodings, type TextCodec } from "./text/mod.ts";
 
@@ -71,6 +72,11 @@ export interface ConnectOptions {
    * before. `session.ready` tells. Default false.
    */
   readonly early?: boolean;
+  /**
+   * Survive lost connections: `resumable()`. Needs a dialler. Default: the session
+   * ends with its connection.
+   */
+  readonly resume?: Resumption;
 }
 
 /**
@@ -95,19 +101,27 @@ export async function connect(
     })
     : to;
   const link = new PlainLink(duplex);
+  const { noise, resume } = options;
+  const lasting = resume?.(link, { to, credential, limits, noise });
   const deadline = {
     ms: limits.handshakeTimeoutMs,
     signal: options.signal,
     doing: `Handshake with ${link.peer}`,
   };
-  const shaking = clientHandshake(link, credential, limits, options.noise);
+  const shaking = clientHandshake(
+    link,
+    credential,
+    limits,
+    noise,
+    lasting?.offer,
+  );
   const handshake = await within(shaking, deadline).catch(async (thrown) => {
     const error = asLimpetError(thrown, "protocol_error", "Handshake");
     await turnAway(link, error);
     throw error;
   });
   const { peerLimits, proof } = handshake;
-  const mux = new Mux({ link, limits, peerLimits, proof });
+  const mux = new Mux({ link: lasting ?? link, limits, peerLimits, proof });
   const ready = within(handshake.verify(), deadline);
   const session = new Session(mux, ready, options);
   if (!options.early) await session.ready;

@@ -10,6 +10,7 @@ import { LimpetError } from "./errors.ts";
 import { jobs } from "./jobs/client.ts";
 import type { Machine } from "./machine.ts";
 import type { Dialler, Duplex, Platform } from "./ports.ts";
+import { resumable } from "./resume.ts";
 import { type CloseOptions, type ServeOptions, Server } from "./server.ts";
 import {
   formatTarget,
@@ -28,9 +29,15 @@ export { JobCommand } from "./jobs/client.ts";
 export const MAX_NOISE_BYTES = 65_536;
 
 /** How to connect by address. */
-export interface ConnectToOptions extends Omit<ConnectOptions, "token"> {
+export interface ConnectToOptions
+  extends Omit<ConnectOptions, "token" | "resume"> {
   /** Default: found as the command line finds it, see `limpet help token`. */
   readonly token?: string;
+  /**
+   * Survive lost connections. Default: `resumable()` for an address of a socket;
+   * `false` to end with the first one.
+   */
+  readonly resume?: ConnectOptions["resume"] | false;
   /** For `tls://`. Default: who may sign a certificate is the system's choice. */
   readonly tls?: TlsClientOptions;
 }
@@ -108,10 +115,12 @@ export async function connectTo(
     options.credential === undefined
       ? options.token ?? (await findToken(machine)).token
       : undefined;
+  const { resume } = options;
   if (typeof to !== "string") {
     return await connect(to, {
       jobs,
       ...options,
+      resume: resume || undefined,
       encodings,
       token: await findOurs(),
     });
@@ -123,6 +132,8 @@ export async function connectTo(
   return await connect(dial, {
     jobs,
     ...options,
+    // A program that is started again is another server, with other sessions.
+    resume: (resume ?? (target.kind !== "command" && resumable())) || undefined,
     encodings,
     token,
     noise: target.kind === "command" ? noise : undefined,

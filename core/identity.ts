@@ -8,4 +8,9 @@
 export interface Identity {
   /** As the server's configuration calls it; `default` where there is one token. */
   readonly name: string;
+  /**
+   * How long a session of theirs waits for another connection after it has lost
+   * one, in ms; 0 for not at all. Default: the server's limit `graceMs`.
+   */
+  readonly graceMs?: number;
 }

@@ -85,6 +85,9 @@ export type { PolicyFacts } from "./policy/decide.ts";
 export type { Policy } from "./policy/policy.ts";
 export { findAccount } from "./policy/run_as.ts";
 export type { Account } from "./policy/run_as.ts";
+export { resumable } from "./resume.ts";
+export type { ResumeEvent, ResumeOptions } from "./resume.ts";
+export type { Resumption } from "./resumption.ts";
 export { Server } from "./server.ts";
 export type {
   CloseOptions,

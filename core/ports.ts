@@ -124,7 +124,10 @@ export interface ProcessHandle {
   readonly pid: number;
   /** Null unless it was asked for as `piped`. Closing it is the process's EOF. */
   readonly stdin: WritableStream<Uint8Array> | null;
-  /** Null unless piped. Cancelling closes our end: the next write gets SIGPIPE. */
+  /**
+   * Null unless piped. Cancelling closes our end: the next write gets SIGPIPE. A
+   * chunk belongs to core, as those of a `Duplex` do; of `stderr` too.
+   */
   readonly stdout: ReadableStream<Uint8Array> | null;
   readonly stderr: ReadableStream<Uint8Array> | null;
   /** Settles when the process ends, whoever still holds its pipes. Never rejects. */

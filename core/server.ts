@@ -19,12 +19,15 @@ import { Memory } from "./memory.ts";
 import type { Duplex, Listener } from "./ports.ts";
 import { Authorization } from "./server/authorization.ts";
 import { Connection } from "./server/connection.ts";
+import type { Host } from "./server/host.ts";
 import {
   type JobsFolder,
   report,
   type ServeOptions,
 } from "./server/options.ts";
-import { resolveServerLimits, type ServerLimits } from "./server_limits.ts";
+import { revoked } from "./server/session.ts";
+import { Sessions } from "./server/sessions.ts";
+import { resolveServerLimits } from "./server_limits.ts";
 
 export type { ServerEvent } from "./server/event.ts";
 export type { JobsFolder, ServeOptions };
@@ -42,14 +45,10 @@ export interface CloseOptions {
 
 /** Serves connections from a listener, or handed over one by one. */
 export class Server implements AsyncDisposable {
-  readonly #options: ServeOptions;
-  readonly #limits: ServerLimits;
-  readonly #admission: Admission;
-  readonly #memory: Memory;
+  readonly #host: Host;
+  readonly #sessions = new Sessions();
   readonly #refusals: Refusals<Refused>;
   #authenticator: Promise<Authenticator>;
-  readonly #authorization: Authorization;
-  readonly #jobs: Jobs;
   readonly #connections = new Set<Connection>();
   readonly #listeners = new Set<Listener>();
   #count = 0;
@@ -59,11 +58,28 @@ export class Server implements AsyncDisposable {
 
   /** Use {@linkcode serve}, or this one for connections of another origin. */
   constructor(options: ServeOptions) {
-    this.#options = options;
-    this.#limits = resolveServerLimits(options.limits);
-    this.#admission = new Admission(this.#limits);
-    const { maxTotalBufferedBytes } = this.#limits;
-    this.#memory = new Memory("maxTotalBufferedBytes", maxTotalBufferedBytes);
+    const limits = resolveServerLimits(options.limits);
+    const { maxTotalBufferedBytes } = limits;
+    this.#host = {
+      options,
+      limits,
+      admission: new Admission(limits),
+      memory: new Memory("maxTotalBufferedBytes", maxTotalBufferedBytes),
+      authorization: new Authorization(options, limits),
+      jobs: new Jobs({
+        folder: options.jobs,
+        limits,
+        problem: (message) =>
+          report(options, {
+            type: "jobs_problem",
+            time: Date.now(),
+            session: 0,
+            peer: "server",
+            identity: null,
+            message,
+          }),
+      }),
+    };
     this.#refusals = new Refusals((last, count) =>
       report(options, {
         type: "refused",
@@ -73,20 +89,6 @@ export class Server implements AsyncDisposable {
         count,
       })
     );
-    this.#authorization = new Authorization(options, this.#limits);
-    this.#jobs = new Jobs({
-      folder: options.jobs,
-      limits: this.#limits,
-      problem: (message) =>
-        report(options, {
-          type: "jobs_problem",
-          time: Date.now(),
-          session: 0,
-          peer: "server",
-          identity: null,
-          message,
-        }),
-    });
     this.#authenticator = authenticatorOf(options);
     this.#authenticator.catch(() => {});
   }
@@ -97,7 +99,8 @@ export class Server implements AsyncDisposable {
    */
   async ready(): Promise<void> {
     await this.#authenticator;
-    if (this.#options.jobs?.eager) await this.#jobs.ready();
+    const { options, jobs } = this.#host;
+    if (options.jobs?.eager) await jobs.ready();
   }
 
   /** Decides on who connects from now on. Sessions that are open stay. */
@@ -110,9 +113,7 @@ export class Server implements AsyncDisposable {
    * without one.
    */
   get commandCount(): number {
-    let count = this.#jobs.runningCount;
-    for (const each of this.#connections) count += each.commandCount;
-    return count;
+    return this.#host.jobs.runningCount + this.#sessions.commandCount;
   }
 
   /** Connections that are open, authenticated or not. */
@@ -132,7 +133,7 @@ export class Server implements AsyncDisposable {
   async accept(duplex: Duplex): Promise<void> {
     const session = ++this.#count;
     const peer = duplex.peer ?? "peer";
-    const visit = this.#admission.admit(peer);
+    const visit = this.#host.admission.admit(peer);
     if ("reason" in visit) {
       duplex.readable.cancel().catch(() => {});
       duplex.writable.abort().catch(() => {});
@@ -141,18 +142,12 @@ export class Server implements AsyncDisposable {
     const connection = new Connection(
       duplex,
       session,
-      this.#options,
-      this.#limits,
-      {
-        admission: this.#admission,
-        visit,
-        memory: this.#memory,
-        jobs: this.#jobs,
-      },
-      this.#authorization,
+      visit,
+      this.#host,
+      this.#sessions,
     );
     this.#connections.add(connection);
-    if (this.#closing !== null) connection.close(Promise.resolve());
+    if (this.#closing !== null) connection.turn(goingDown());
     await connection.run(this.#authenticator);
     this.#connections.delete(connection);
   }
@@ -171,8 +166,8 @@ export class Server implements AsyncDisposable {
       timer = setTimeout(resolve, drainMs);
     });
     const drained = [
-      this.#jobs.drain(),
-      ...[...this.#connections].map((each) => each.drain(drainMs)),
+      this.#host.jobs.drain(),
+      this.#sessions.drain(drainMs),
     ];
     await Promise.race([Promise.all(drained), timeout, this.#ending.promise]);
     clearTimeout(timer);
@@ -191,12 +186,12 @@ export class Server implements AsyncDisposable {
     if (drainMs > 0) await this.drain(drainMs);
     await this.#stopListening();
     this.#ending.resolve();
-    const jobsEnded = this.#jobs.shutdown("shutting_down", graceMs);
-    await Promise.all([
-      jobsEnded,
-      ...[...this.#connections].map((each) => each.close(jobsEnded, graceMs)),
-    ]);
-    await this.#jobs.close();
+    for (const each of this.#connections) each.turn(goingDown());
+    const { jobs } = this.#host;
+    const jobsEnded = jobs.shutdown("shutting_down", graceMs);
+    await Promise.all([jobsEnded, this.#sessions.close(jobsEnded, graceMs)]);
+    await Promise.all([...this.#connections].map(({ over }) => over));
+    await jobs.close();
     this.#refusals.close();
   }
 
@@ -210,13 +205,10 @@ export class Server implements AsyncDisposable {
    * over.
    */
   async endSessions(gone: (identity: Identity) => boolean): Promise<void> {
-    const connections = [...this.#connections].filter(({ identity }) =>
-      identity !== null && gone(identity)
-    );
-    await Promise.all([
-      this.#jobs.revoke(gone),
-      ...connections.map((each) => each.revoke()),
-    ]);
+    for (const each of this.#connections) {
+      if (each.newcomer !== null && gone(each.newcomer)) each.turn(revoked());
+    }
+    await Promise.all([this.#host.jobs.revoke(gone), this.#sessions.end(gone)]);
   }
 
   #stopListening(): Promise<void> {
@@ -228,9 +220,8 @@ export class Server implements AsyncDisposable {
   }
 }
 
-interface Refused extends Refusal {
-  readonly session: number;
-  readonly peer: string;
+function goingDown(): LimpetError {
+  return new LimpetError("shutting_down", "Server is going down");
 }
 
 interface Refused extends Refusal {

@@ -61,6 +61,18 @@ export interface ServerLimits extends Limits {
    */
   readonly idleTimeoutMs: number;
   /**
+   * What was sent and not acknowledged, in bytes of memory, on a session that can
+   * be resumed: it is sent again over the next connection. At the limit a session
+   * waits. Default 4 MiB.
+   */
+  readonly maxReplayBytes: number;
+  /**
+   * How long a session whose client can resume waits for another connection after
+   * it has lost one, in milliseconds; its commands go on meanwhile. 0: not at all.
+   * Default 60,000.
+   */
+  readonly graceMs: number;
+  /**
    * From SIGTERM to SIGKILL for what still runs when its session or the server
    * ends, in milliseconds, if the command itself did not ask for less. Default
    * 10,000.
@@ -124,6 +136,8 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   maxBufferedBytes: 512 * 1024 * 1024,
   maxTotalBufferedBytes: 2 * 1024 * 1024 * 1024,
   idleTimeoutMs: Infinity,
+  maxReplayBytes: 4 * 1024 * 1024,
+  graceMs: 60_000,
   shutdownGraceMs: 10_000,
   maxJobs: 4_096,
   maxJobsPerIdentity: 1_024,
@@ -145,7 +159,10 @@ export const MIN_SPOOL_BYTES = 65_536;
 export function resolveServerLimits(
   given: Partial<ServerLimits> = {},
 ): ServerLimits {
-  const limits = resolveLimits(given, DEFAULT_SERVER_LIMITS);
+  const { graceMs = DEFAULT_SERVER_LIMITS.graceMs, ...others } = given;
+  const resolved = resolveLimits(others, DEFAULT_SERVER_LIMITS);
+  const limits = { ...resolved, graceMs };
+  checkLimit(limits, "graceMs", 0, Infinity);
   checkLimit(limits, "earlyDropPercent", 1, 100);
   checkLimit(limits, "maxSpoolBytes", MIN_SPOOL_BYTES, Infinity);
   return limits;

@@ -3,12 +3,13 @@ import { expect, test } from "vitest";
 import type { FrameSource } from "../core/channel/frame_sink.ts";
 import { type Deferred, deferred } from "../core/deferred.ts";
 import type { LimpetError } from "../core/errors.ts";
-import { type Frame, FrameType } from "../core/frame/frame.ts";
-import type { Link } from "../core/link/link.ts";
 import {
-  FrameWriter,
-  QUEUED_FRAME_BYTES,
-} from "../core/session/frame_writer.ts";
+  type Frame,
+  FrameType,
+  KEPT_FRAME_BYTES,
+} from "../core/frame/frame.ts";
+import type { Link } from "../core/link/link.ts";
+import { FrameWriter } from "../core/session/frame_writer.ts";
 import { PartAssembler } from "../core/session/parts.ts";
 import { eventually } from "./support/leaks.ts";
 
@@ -195,11 +196,11 @@ test("control that a peer does not read is bounded, and then an error", async ()
   let queued = 0;
   while (errors.length === 0 && queued < 1_000_000) {
     writer.raw(control(3, 90));
-    queued += 90 + QUEUED_FRAME_BYTES;
+    queued += 90 + KEPT_FRAME_BYTES;
   }
   expect(errors[0]).toMatchObject({ code: "limit_exceeded" });
   expect(queued).toBeGreaterThan(9_000);
-  expect(queued).toBeLessThanOrEqual(10_000 + 90 + QUEUED_FRAME_BYTES);
+  expect(queued).toBeLessThanOrEqual(10_000 + 90 + KEPT_FRAME_BYTES);
   // What had been queued is let go, and nothing more is taken.
   writer.raw(control(5));
   await link.take();

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, expect, test } from "vitest";
-import { seqBytes } from "./support/bytes.ts";
+import { digest, seq, seqBytes } from "./support/bytes.ts";
 import { expectOwnWords, limpet, startLimpet } from "./support/cli.ts";
 import { temporaryFolder } from "./support/cli.ts";
 import { untilGone } from "./support/processes.ts";
@@ -81,9 +81,8 @@ describe.each(RUNTIMES)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
   test("a connection that is cut is 255, stdout only what came", async () => {
     await using proxy = await cuttingProxy(server().address, 3_000_000);
     const command = ["--", "seq", "1", "2000000"];
-    const text = await limpet(["exec", proxy.address, ...command], {
-      env: env(),
-    });
+    const alone = ["exec", "--resume-timeout=0", proxy.address, ...command];
+    const text = await limpet(alone, { env: env() });
     expect(text.code).toBe(255);
     expect(text.bytes.byteLength).toBeGreaterThan(2_800_000);
     expect(text.bytes.byteLength).toBeLessThan(3_000_000);
@@ -94,7 +93,7 @@ describe.each(RUNTIMES)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
     );
     expectOwnWords(text.stderr);
     const json = await limpet(
-      ["exec", "--output=json", proxy.address, ...command],
+      ["exec", "--output=json", ...alone.slice(1)],
       { env: env() },
     );
     expect(json.code).toBe(255);
@@ -115,6 +114,18 @@ describe.each(RUNTIMES)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
     );
     expect(object.stdout.length).toBeGreaterThan(2_800_000);
   });
+
+  test("connections that are cut again and again are one that is not", async () => {
+    await using proxy = await cuttingProxy(server().address, 3_000_000);
+    const args = ["exec", "-v", proxy.address, "--", "seq", "1", "2000000"];
+    const { code, bytes, stderr } = await limpet(args, { env: env() });
+    expect(code).toBe(0);
+    expect(await digest([bytes])).toEqual(await digest(seq(2_000_000)));
+    const back = stderr.match(/^limpet: the connection to tcp:.* is back/gm);
+    expect(back!.length).toBeGreaterThanOrEqual(4);
+    // So short that nobody would have noticed, and so nothing is said without -v.
+    expect(stderr).not.toContain("trying to get it back");
+  });
 });
 
 describe(`exec on ${THIS_RUNTIME}`, () => {
@@ -124,14 +135,15 @@ describe(`exec on ${THIS_RUNTIME}`, () => {
     try {
       const env = { LIMPET_TOKEN_FILE: server.tokenFile };
       const line = "echo pid $$; exec sleep 1000";
-      const running = startLimpet(["exec", server.address, "-c", line], {
+      const soon = ["--resume-timeout=500ms", server.address];
+      const running = startLimpet(["exec", ...soon, "-c", line], {
         env,
       });
-      const waiting = startLimpet(["shell", server.address], {
+      const waiting = startLimpet(["shell", ...soon], {
         env,
         input: "pipe",
       });
-      const busy = startLimpet(["shell", server.address], {
+      const busy = startLimpet(["shell", ...soon], {
         env,
         input: `${line}\necho never\n`,
       });

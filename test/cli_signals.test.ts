@@ -91,7 +91,9 @@ describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
   });
 
   test("a client killed with -9 leaves no tree behind", async () => {
-    const running = start(STUBBORN, "--kill-after=300ms");
+    // Its server need not wait for it to come back.
+    const flags = ["--kill-after=300ms", "--resume-timeout=0"];
+    const running = start(STUBBORN, ...flags);
     await running.says("ready");
     const tree = pids(running.stdout());
     expect(tree.map(isAlive)).toEqual([true, true, true]);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { makeKeyPair } from "../core/auth/key_pair.ts";
 import { KeyPair } from "../core/auth/key_pair.ts";
+import { clientMessage } from "../core/auth/proof.ts";
 import { TokenKey } from "../core/auth/token.ts";
 import { Accounts } from "../core/cli/policies.ts";
 import { LiveIdentities } from "../core/config/live.ts";
@@ -45,7 +46,7 @@ test("a configuration that is not taken over changes nobody's end", async () => 
   const transcript = new Uint8Array(32);
   const { identity } = await live.authenticate({
     key: await key.id(),
-    proof: await key.clientProof(transcript),
+    proof: await key.sign(clientMessage(transcript)),
     transcript,
     peer: "unix",
   }) as { identity: Identity };

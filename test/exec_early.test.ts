@@ -10,6 +10,7 @@ import { pair } from "./support/pair.ts";
 import { untilGone } from "./support/processes.ts";
 import { jsonFrame, RawPeer, serverProofFrame } from "./support/raw_peer.ts";
 import { readProof } from "../core/session/hello.ts";
+import { serverMessage } from "../core/auth/proof.ts";
 import { TokenKey } from "../core/auth/token.ts";
 import { decodeControl } from "../core/frame/control.ts";
 import { serving, TOKEN } from "./support/serving.ts";
@@ -128,7 +129,7 @@ test("and flows once the proof is there", async () => {
   const theirs = readProof(decodeControl(proof.payload, "PROOF"));
   const key = await TokenKey.from(TOKEN);
   await peer.write(
-    serverProofFrame(await key.serverProof(transcript, theirs)),
+    serverProofFrame(await key.sign(serverMessage(transcript, theirs))),
   );
   const chunks: Uint8Array[] = [];
   let frame = await peer.next();

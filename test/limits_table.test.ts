@@ -58,7 +58,8 @@ describe("the page of limits", () => {
       .map((flag) => flag.slice(3, -1)).sort();
     const served = SERVE_FLAGS.map(({ name }) => name)
       .filter((name) =>
-        /^max-|-timeout$|^keepalive$/.test(name) && name !== "connect-timeout"
+        /^max-|-timeout$|^keepalive$|^grace$/.test(name) &&
+        name !== "connect-timeout"
       );
     expect(told).toEqual(served.sort());
     for (const flags of [EXEC_FLAGS, SHELL_FLAGS]) {

@@ -7,7 +7,7 @@ import { CLIENT_PREFACE } from "../core/frame/preface.ts";
 import { DEFAULT_LIMITS } from "../core/limits.ts";
 import { readProof } from "../core/session/hello.ts";
 import { toBase64Url } from "../core/auth/base64url.ts";
-import { makeNonce } from "../core/auth/proof.ts";
+import { makeNonce, serverMessage } from "../core/auth/proof.ts";
 import { TokenKey } from "../core/auth/token.ts";
 import { Server } from "../core/server.ts";
 import { pair, recorded, type Recording } from "./support/faults.ts";
@@ -162,7 +162,7 @@ test("a proof that leaves the client's out proves nothing", async () => {
     const { transcript } = await peer.greetClient();
     await peer.expect(FrameType.PROOF);
     const key = await TokenKey.from(TOKEN);
-    const ours = await key.serverProof(transcript, new Uint8Array(0));
+    const ours = await key.sign(serverMessage(transcript, new Uint8Array(0)));
     await peer.write(serverProofFrame(ours));
   });
   await expect(connecting).rejects.toMatchObject({ code: "unauthenticated" });

@@ -17,14 +17,18 @@ const { PING, PONG, STARTED } = FrameType;
 useFakeTime();
 
 describe("the keepalive by itself", () => {
-  function watching(limits: Partial<Limits> = {}) {
+  /** `ends`: as a session does whose only connection that was. */
+  function watching(limits: Partial<Limits> = {}, ends = true) {
     const watched = { peer: "box:8090", heardAt: performance.now() };
     const since = performance.now();
     const pings: number[] = [];
     const losses: LimpetError[] = [];
     const stop = keepAlive(watched, { ...DEFAULT_LIMITS, ...limits }, {
       ping: () => pings.push(performance.now() - since),
-      lost: (error) => losses.push(error),
+      lost: (error) => {
+        losses.push(error);
+        if (ends) stop();
+      },
     });
     const hear = () => watched.heardAt = performance.now();
     return { watched, pings, losses, stop, hear };
@@ -80,6 +84,19 @@ describe("the keepalive by itself", () => {
     expect([pings.length, losses.length]).toEqual([2, 0]);
     vi.advanceTimersByTime(15 * SECOND);
     expect([pings.length, losses.length]).toEqual([2, 1]);
+  });
+
+  test("goes on with the next connection after a loss", () => {
+    const { pings, losses, hear, stop } = watching({}, false);
+    vi.advanceTimersByTime(45 * SECOND);
+    expect(losses).toHaveLength(1);
+    hear();
+    vi.advanceTimersByTime(15 * SECOND);
+    expect([pings.length, losses.length]).toEqual([3, 1]);
+    vi.advanceTimersByTime(30 * SECOND);
+    expect([pings.length, losses.length]).toEqual([4, 2]);
+    stop();
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   test.each([Infinity, 0x8000_0000])("with %d it never asks", (keepaliveMs) => {

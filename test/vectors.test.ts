@@ -18,7 +18,11 @@ import { PartAssembler } from "../core/session/parts.ts";
 import { Identities } from "../core/auth/identities.ts";
 import { KeyCredential } from "../core/auth/key_credential.ts";
 import { KeyPair } from "../core/auth/key_pair.ts";
-import { transcriptOf } from "../core/auth/proof.ts";
+import {
+  clientMessage,
+  serverMessage,
+  transcriptOf,
+} from "../core/auth/proof.ts";
 import { TokenKey } from "../core/auth/token.ts";
 import {
   bytesOf,
@@ -127,13 +131,18 @@ test.each(handshakeVectors.cases)("handshake: $name", async (vector) => {
   }
   const theirs = bytes(vector.clientProof);
   const ours = bytes(vector.serverProof ?? "");
-  const clientFits = await key.verifyClient(theirs, transcript);
+  const clientFits = await key.verify(theirs, clientMessage(transcript));
   expect(clientFits).toBe(vector.wrong !== "client");
   if (clientFits) {
-    expect(toHex(await key.clientProof(transcript))).toBe(vector.clientProof);
-    const serverFits = await key.verifyServer(ours, transcript, theirs);
+    expect(toHex(await key.sign(clientMessage(transcript)))).toBe(
+      vector.clientProof,
+    );
+    const serverFits = await key.verify(
+      ours,
+      serverMessage(transcript, theirs),
+    );
     expect(serverFits).toBe(vector.verifies);
-    const right = toHex(await key.serverProof(transcript, theirs));
+    const right = toHex(await key.sign(serverMessage(transcript, theirs)));
     expect(right === vector.serverProof).toBe(vector.verifies);
   }
   for (
@@ -216,7 +225,7 @@ function messageOf({ type, stream, channel, payload }: Frame): Message {
     const view = new DataView(payload.buffer, payload.byteOffset);
     return { ...common, credit: view.getUint32(0) };
   }
-  if (["DATA", "STOP", "PING", "PONG"].includes(name)) {
+  if (["DATA", "STOP", "PING", "PONG", "ACK"].includes(name)) {
     return { ...common, payload: toHex(payload) };
   }
   decodeControl(payload, name);

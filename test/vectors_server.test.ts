@@ -6,7 +6,7 @@ import { CLIENT_PREFACE } from "../core/frame/preface.ts";
 import type { Spawner } from "../core/ports.ts";
 import { Server } from "../core/server.ts";
 import { splitControl } from "../core/session/parts.ts";
-import { transcriptOf } from "../core/auth/proof.ts";
+import { clientMessage, transcriptOf } from "../core/auth/proof.ts";
 import { TokenKey } from "../core/auth/token.ts";
 import { fakeSpawner } from "./support/fake_process.ts";
 import { pair } from "./support/faults.ts";
@@ -132,7 +132,7 @@ async function begin(vector: SessionCase) {
   const answer = await peer.expect(FrameType.HELLO);
   const transcript = await transcriptOf(hello, encodeFrame(answer));
   const key = await TokenKey.from(vector.clientToken ?? vector.token);
-  const proof = proofFrame(await key.clientProof(transcript));
+  const proof = proofFrame(await key.sign(clientMessage(transcript)));
   return { peer, proof, rest, over, spawned: () => spawned };
 }
 

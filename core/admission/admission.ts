@@ -66,11 +66,15 @@ export class Admission {
 
   /** It is known who it is. Throws `limit_exceeded` if they have too many. */
   prove(visit: Visit, identity: string): void {
-    // Too late: the deadline has passed meanwhile, and it has left.
+    this.proveAgain(visit, identity);
+    visit.session = this.#sessions.take(identity);
+  }
+
+  /** The same for one whose session has its place already. */
+  proveAgain(visit: Visit, identity: string): void {
     if (visit.proved) return;
     this.#proved(visit);
     visit.connection = this.#connections.take(identity);
-    visit.session = this.#sessions.take(identity);
   }
 
   /** Its handshake has failed, for this reason. */

@@ -6,6 +6,7 @@
 
 import type { Identity } from "../identity.ts";
 import type { Bytes } from "./base64url.ts";
+import { clientMessage, serverMessage } from "./proof.ts";
 import { TokenKey } from "./token.ts";
 
 /** What a client says of itself, and what it has to be true of. */
@@ -50,12 +51,12 @@ export async function tokenAuthenticator(
   const key = await TokenKey.from(token);
   return {
     async authenticate({ proof, transcript }) {
-      if (!(await key.verifyClient(proof, transcript))) {
+      if (!(await key.verify(proof, clientMessage(transcript)))) {
         return { denied: "the proof of the token is wrong" };
       }
       return {
         identity: { name: "default" },
-        proof: await key.serverProof(transcript, proof),
+        proof: await key.sign(serverMessage(transcript, proof)),
       };
     },
   };

@@ -92,19 +92,20 @@ export class Identities implements Authenticator {
       return { denied: "it does not say whose proof it is" };
     }
     const entry = this.#entries.get(key);
+    const signed = clientMessage(transcript);
     // A public key checks its own signature, whether it is known or not.
     const right = key.startsWith("ed25519:")
-      ? await verifySignature(key, proof, clientMessage(transcript))
-      : await (entry?.token ?? this.#nobody).verifyClient(proof, transcript);
+      ? await verifySignature(key, proof, signed)
+      : await (entry?.token ?? this.#nobody).verify(proof, signed);
     if (entry === undefined) return { denied: `nobody here has ${key}` };
     const { identity, token } = entry;
     const denied = right
       ? identity.refuse?.(peer) ?? null
       : "the proof is wrong";
     if (denied !== null) return { denied: `as "${identity.name}": ${denied}` };
-    const ours = token === null
-      ? await this.#host?.sign(serverMessage(transcript, proof))
-      : await token.serverProof(transcript, proof);
+    const ours = await (token ?? this.#host)?.sign(
+      serverMessage(transcript, proof),
+    );
     if (ours === undefined) return { denied: "the server has no host key" };
     return { identity, proof: ours };
   }

@@ -45,45 +45,28 @@ export class TokenKey implements Credential {
 
   /** Tells a server with several tokens which it is, and nobody what it is. */
   async id(): Promise<string> {
-    const digest = await this.#sign(message("token id"));
+    const digest = await this.sign(message("token id"));
     return `token:${toBase64Url(digest.subarray(0, ID_BYTES))}`;
   }
 
   async prove(transcript: Bytes): Promise<ClientProof> {
-    const proof = await this.clientProof(transcript);
+    const proof = await this.sign(clientMessage(transcript));
+    const expected = serverMessage(transcript, proof);
     return {
       key: await this.id(),
       proof,
-      verifyServer: (theirs) => this.verifyServer(theirs, transcript, proof),
+      verifyServer: (theirs) => this.verify(theirs, expected),
     };
   }
 
-  clientProof(transcript: Bytes): Promise<Bytes> {
-    return this.#sign(clientMessage(transcript));
-  }
-
-  serverProof(transcript: Bytes, clientProof: Bytes): Promise<Bytes> {
-    return this.#sign(serverMessage(transcript, clientProof));
-  }
-
-  // WebCrypto's HMAC verify compares in constant time.
-
-  verifyClient(proof: Bytes, transcript: Bytes): Promise<boolean> {
-    const signed = clientMessage(transcript);
-    return crypto.subtle.verify("HMAC", this.#key, proof, signed);
-  }
-
-  verifyServer(
-    proof: Bytes,
-    transcript: Bytes,
-    clientProof: Bytes,
-  ): Promise<boolean> {
-    const signed = serverMessage(transcript, clientProof);
-    return crypto.subtle.verify("HMAC", this.#key, proof, signed);
-  }
-
-  async #sign(bytes: Bytes): Promise<Bytes> {
+  /** A proof of the token over these bytes. */
+  async sign(bytes: Bytes): Promise<Bytes> {
     return new Uint8Array(await crypto.subtle.sign("HMAC", this.#key, bytes));
+  }
+
+  /** Whether it is that. WebCrypto's HMAC compares in constant time. */
+  verify(proof: Bytes, bytes: Bytes): Promise<boolean> {
+    return crypto.subtle.verify("HMAC", this.#key, proof, bytes);
   }
 }
 

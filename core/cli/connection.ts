@@ -11,11 +11,13 @@ import { LimpetError } from "../errors.ts";
 import { jobs } from "../jobs/client.ts";
 import type { Dialler } from "../ports.ts";
 import { DEFAULT_DRAIN_MS, DEFAULT_KILL_AFTER_MS } from "../exec/request.ts";
+import { resumable } from "../resume.ts";
 import { formatTarget, isLocal, parseTarget, type Target } from "../target.ts";
 import { findToken } from "../token_file.ts";
 import { type Arguments, parseDuration, usageError } from "./args.ts";
+import { AwayNotice } from "./away.ts";
 import { loadCodec, loadEncodings } from "./codecs.ts";
-import { clientLimits } from "./limits.ts";
+import { clientLimits, resumeTimeout } from "./limits.ts";
 import { type Reporter, wordsOf } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 
@@ -70,7 +72,7 @@ async function openSession(
     );
   }
   const timeout = args.value("connect-timeout") ?? "10s";
-  const timeoutMs = parseDuration(timeout, "--connect-timeout");
+  const patienceMs = parseDuration(timeout, "--connect-timeout");
   const noise = {
     maxBytes: MAX_NOISE_BYTES,
     show: (bytes: Uint8Array) => {
@@ -82,7 +84,7 @@ async function openSession(
   const encodings = args.has("encoding") ? await loadEncodings() : undefined;
   let connected = false;
   const patience = new AbortController();
-  const begin = () => setTimeout(() => patience.abort(), timeoutMs);
+  const begin = () => setTimeout(() => patience.abort(), patienceMs);
   let timer = begin();
   /** Time in which the user thinks does not count. */
   const withoutHurry = async <T>(wait: () => Promise<T>): Promise<T> => {
@@ -103,15 +105,24 @@ async function openSession(
       connected = true;
       return duplex;
     };
+    const away = new AwayNotice(report, formatTarget(target));
+    const { onEvent } = away;
+    const timeoutMs = resumeTimeout(args);
+    // The program behind cmd: has our session, and ends with its stdio: started
+    // again it would be another server.
+    const resumes = target.kind !== "command" && timeoutMs !== 0;
     const session = await connect(dialled, {
       ...proving,
+      resume: resumes ? resumable({ timeoutMs, onEvent }) : undefined,
+
       encodings,
       jobs,
       early: true,
-      limits: { handshakeTimeoutMs: timeoutMs, ...clientLimits(args) },
+      limits: { handshakeTimeoutMs: patienceMs, ...clientLimits(args) },
       signal: patience.signal,
       noise: target.kind === "command" ? noise : undefined,
     });
+    session.closed.then(() => away.stop());
     report.debug(`connected to ${formatTarget(target)}`);
     return session;
   } catch (error) {

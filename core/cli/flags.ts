@@ -70,6 +70,11 @@ const CLIENT: readonly Flag[] = [
   },
   KEEPALIVE,
   {
+    name: "resume-timeout",
+    value: "TIME",
+    help: "Get a lost connection back within TIME, 0: never",
+  },
+  {
     name: "insecure",
     help: "Do not warn that nothing is encrypted",
   },
@@ -177,6 +182,11 @@ export const SERVE_FLAGS: readonly Flag[] = [
     name: "drain",
     value: "TIME",
     help: "Let commands finish before we end (default 30s)",
+  },
+  {
+    name: "grace",
+    value: "TIME",
+    help: "Keep sessions without a connection (60s), 0: end",
   },
   {
     name: "idle-timeout",

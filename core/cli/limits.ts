@@ -15,6 +15,7 @@ export function serverLimits(args: Arguments): Partial<ServerLimits> {
     maxSessions: read(args, "max-sessions", parseCount),
     maxCommands: read(args, "max-commands", parseCount),
     handshakeTimeoutMs: read(args, "handshake-timeout", parseDuration),
+    graceMs: read(args, "grace", parseTimeOrNone),
     idleTimeoutMs: read(args, "idle-timeout", parseTimeOrNever),
     ...clientLimits(args),
   });
@@ -27,6 +28,14 @@ export function clientLimits(args: Arguments): Partial<Limits> {
   });
 }
 
+/**
+ * How long to look for another connection: undefined for as long as the server
+ * waits, 0 for not at all.
+ */
+export function resumeTimeout(args: Arguments): number | undefined {
+  return read(args, "resume-timeout", parseTimeOrNone);
+}
+
 function read(
   args: Arguments,
   name: string,
@@ -34,6 +43,11 @@ function read(
 ): number | undefined {
   const text = args.value(name);
   return text === undefined ? undefined : parse(text, `--${name}`);
+}
+
+/** A time; `0` is none at all. */
+function parseTimeOrNone(text: string, flag: string): number {
+  return text === "0" ? 0 : parseDuration(text, flag);
 }
 
 /** A time; `0` and `off` are never. */

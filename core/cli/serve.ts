@@ -202,6 +202,8 @@ async function serveStdio(
     spawner: runtime.spawner,
     environment: () => runtime.environment(),
     ...options,
+    // There is no other connection that a client could come back on.
+    limits: { ...options.limits, graceMs: 0 },
   });
   await server.ready();
   const over = server.accept(runtime.stdio());
@@ -277,6 +279,16 @@ export function describeEvent(
       return { text: `${who} ${event.peer} connected`, important: false };
     case "authenticated":
       return { text: `${who} is ${event.identity}`, important: false };
+    case "suspended":
+      return {
+        text: `${who} lost its connection and waits: ${event.message}`,
+        important: false,
+      };
+    case "resumed":
+      return {
+        text: `${who} goes on from ${event.peer}, after ${event.awayMs} ms`,
+        important: false,
+      };
     case "disconnected":
       return event.authenticated
         ? { text: `${who} ended: ${event.message}`, important: false }

@@ -13,8 +13,8 @@ import { readSource } from "./source.ts";
 export const FORMATS: Readonly<Record<string, (text: string) => boolean>> = {
   "date-time": (text) => readTime(text) !== null,
   "time-span": (text) => (readDuration(text) ?? 0) > 0,
-  "time-span-or-none": (text) => readDuration(text) !== null,
   "time-span-or-off": (text) => text === "off" || (readDuration(text) ?? 0) > 0,
+  "time-span-or-none": (text) => readDuration(text) !== null,
   "ed25519-public-key": (text) => readPublicKey(text) !== null,
   "source": (text) => readSource(text) !== null,
   "policy-variable": (text) => entryProblem(text) === null,

@@ -37,6 +37,10 @@ export class Known implements KnownIdentity {
     return this.#entry.publicKey;
   }
 
+  get graceMs(): number | undefined {
+    return this.#entry.graceMs;
+  }
+
   get isOver(): boolean {
     const { expires } = this.#entry;
     return expires !== undefined && Date.now() >= (readTime(expires) ?? 0);

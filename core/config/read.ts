@@ -57,8 +57,9 @@ interface Written {
   readonly drain?: string;
 }
 
-type WrittenIdentity = Omit<IdentityEntry, "policy"> & {
+type WrittenIdentity = Omit<IdentityEntry, "policy" | "graceMs"> & {
   readonly policy?: WrittenPolicy;
+  readonly grace?: string;
 };
 
 function configOf(
@@ -66,14 +67,22 @@ function configOf(
 ): ServerConfig {
   const drainMs = drain === undefined ? null : readDuration(drain);
   return {
-    identities: identities && identities.map(({ policy, ...identity }) => ({
-      ...identity,
-      ...(policy === undefined ? {} : { policy: policyOf(policy) }),
-    })),
+    identities: identities && identities.map(identityOf),
     limits: limitsOf(limits),
     ...(audit === undefined ? {} : { audit }),
     ...(tls === undefined ? {} : { tls }),
     ...(drainMs === null ? {} : { drainMs }),
+  };
+}
+
+function identityOf(
+  { policy, grace, ...identity }: WrittenIdentity,
+): IdentityEntry {
+  const graceMs = grace === undefined ? null : readDuration(grace);
+  return {
+    ...identity,
+    ...(policy === undefined ? {} : { policy: policyOf(policy) }),
+    ...(graceMs === null ? {} : { graceMs }),
   };
 }
 

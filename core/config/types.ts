@@ -19,6 +19,11 @@ export interface IdentityEntry {
   readonly expires?: string;
   /** Ranges as `10.0.0.0/8`, `unix`, `stdio`. Default: from everywhere. */
   readonly from?: readonly string[];
+  /**
+   * How long their sessions wait for another connection, in ms. Default: the
+   * limit `graceMs`.
+   */
+  readonly graceMs?: number;
   /** Default: they may run anything that the server's user may. */
   readonly policy?: Policy;
 }

@@ -32,10 +32,10 @@ export interface CommandStatus extends ExitStatus {
 
 /** Reads EXIT. Throws `protocol_error`. */
 export function readExit(fields: Fields): CommandStatus {
-  const code = fields.isNull("code")
+  const code = fields.get("code") === null
     ? null
     : fields.integer("code", { max: 0xffff_ffff });
-  const signal = fields.isNull("signal")
+  const signal = fields.get("signal") === null
     ? null
     : printable(fields.text("signal", 20));
   if ((code === null) === (signal === null)) {

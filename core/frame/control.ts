@@ -78,11 +78,6 @@ export class Fields {
     return this.get(key) !== undefined;
   }
 
-  /** Whether the field is there and null. */
-  isNull(key: string): boolean {
-    return this.get(key) === null;
-  }
-
   text(key: string, maxLength: number = Infinity): string {
     const value = this.get(key);
     if (typeof value !== "string" || value.length > maxLength) {

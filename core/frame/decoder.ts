@@ -78,15 +78,17 @@ export class Decoder {
     return this.#gather(taken);
   }
 
+  /** Whether the frame that `next` gave out last came to its end. */
+  get whole(): boolean {
+    return this.#missing === 0;
+  }
+
   /** Call it at the end of the input: throws `connection_lost` inside a frame. */
   end(): void {
     if (this.#headerBytes === 0) return;
     throw new LimpetError(
       "connection_lost",
-      this.#headerBytes < HEADER_BYTES
-        ? `Connection ended ${this.#headerBytes} bytes into a frame header`
-        : `Connection ended in a ${frameName(this.#header[4])} frame, ` +
-          `${this.#missing} bytes before its end`,
+      "Connection ended in the middle of a frame",
     );
   }
 

@@ -8,6 +8,12 @@
 /** Bytes of a frame's header. */
 export const HEADER_BYTES = 10;
 
+/**
+ * What a frame that is kept costs besides its payload: a few objects. Counted so
+ * that bounds are of memory: an empty PONG would hardly count otherwise.
+ */
+export const KEPT_FRAME_BYTES = 256;
+
 /** Frame types. Those from 128 up are ignored by whoever does not know them. */
 export const FrameType = {
   HELLO: 1,
@@ -16,6 +22,7 @@ export const FrameType = {
   PING: 4,
   PONG: 5,
   GOAWAY: 6,
+  ACK: 7,
   PART: 9,
   OPEN: 16,
   STARTED: 17,

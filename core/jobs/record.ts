@@ -72,7 +72,7 @@ export function decodeRecord(text: string): JobRecord {
     throw new LimpetError("unsupported", "It was written by another version");
   }
   const or = <T>(key: string, read: () => T) =>
-    fields.isNull(key) ? null : read();
+    fields.get(key) === null ? null : read();
   const onDisconnect = fields.text("onDisconnect");
   if (onDisconnect !== "keep" && onDisconnect !== "detach") {
     throw fields.wrong("onDisconnect", "keep or detach");

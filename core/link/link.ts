@@ -5,23 +5,39 @@
  * @module
  */
 
-import type { LimpetError } from "../errors.ts";
+import { LimpetError } from "../errors.ts";
 import type { Frame } from "../frame/frame.ts";
 
 /** Who gets what a link receives. Neither method is called after `ended`. */
 export interface LinkReceiver {
-  /** One frame, in order. What it throws ends the link with that error. */
-  frame(frame: Frame): void;
+  /**
+   * One frame, or a piece of one of which `whole` is the last; in order. What it
+   * throws ends the link with that error.
+   */
+  frame(frame: Frame, whole: boolean): void;
   /** The link is over: null after the peer's clean end, else what went wrong. */
   ended(error: LimpetError | null): void;
+}
+
+/** The error for a peer that ended the connection between two frames. */
+export function endedEarly(peer: string): LimpetError {
+  return new LimpetError(
+    "connection_lost",
+    `Connection to ${peer} was lost: it ended without a goodbye`,
+  );
 }
 
 /** Frames both ways, in order, each exactly once, until it ends. */
 export interface Link {
   /** Where the peer is, for messages. */
   readonly peer: string;
-  /** When bytes last came from it, as `performance.now()` has it. */
+  /**
+   * When bytes last came from it, as `performance.now()` has it; just now while
+   * there is no connection that could be silent.
+   */
   readonly heardAt: number;
+  /** Whether it waits for another connection, so that nobody hears anything. */
+  readonly suspended?: boolean;
   /** The peer has said CLOSE: there is nothing to answer. Set by the session. */
   dismissed: boolean;
   /** Begins to deliver frames. To be called once. */
@@ -31,6 +47,11 @@ export interface Link {
    * views of their payloads. At most one call under way.
    */
   send(frames: readonly Frame[]): Promise<void>;
+  /**
+   * Nothing comes over the connection any more. True if the link takes care of
+   * that itself.
+   */
+  lost?(error: LimpetError): true;
   /**
    * Ends our side, waits a second at most for the peer to end its own, and
    * gives the transport up. Never rejects.

@@ -127,7 +127,9 @@ export class PlainLink implements Link {
       do {
         let frame: Frame | undefined;
         while ((frame = this.#decoder.next()) !== undefined) {
-          if (this.#closing === null) receiver.frame(frame);
+          if (this.#closing === null) {
+            receiver.frame(frame, this.#decoder.whole);
+          }
         }
       } while (await this.#fill());
     } catch (thrown) {

@@ -13,7 +13,10 @@ export type ServerEvent =
   & {
     /** When, in milliseconds since 1970, as `Date.now()` has it. */
     readonly time: number;
-    /** Numbers the server's connections. */
+    /**
+     * Numbers the server's connections; a session has the number of its first one
+     * for as long as it lasts.
+     */
     readonly session: number;
     /**
      * Where the client is: `127.0.0.1:40312`, `unix`, `stdio`; `unknown` if it had
@@ -41,7 +44,26 @@ export type ServerEvent =
     | { readonly type: "connected" }
     /** The client is known, as `identity` from here on. */
     | { readonly type: "authenticated" }
-    /** The connection is over; `closed` is the ordinary end. */
+    /**
+     * The session has lost its connection and waits for another one. Its commands
+     * go on.
+     */
+    | {
+      readonly type: "suspended";
+      /** Why the connection was lost. */
+      readonly code: ErrorCode;
+      readonly message: string;
+      /** For how long, in milliseconds. */
+      readonly graceMs: number;
+    }
+    /** The session goes on over another connection, whose number that is. */
+    | {
+      readonly type: "resumed";
+      readonly connection: number;
+      /** For how long it had none, in milliseconds. */
+      readonly awayMs: number;
+    }
+    /** The session is over, or the connection without one; `closed` is the ordinary end. */
     | {
       readonly type: "disconnected";
       readonly code: ErrorCode;
@@ -49,7 +71,7 @@ export type ServerEvent =
       readonly message: string;
       /** Whether it had been authenticated. */
       readonly authenticated: boolean;
-      /** From the connection's begin to its end, in milliseconds. */
+      /** From the first connection's begin to the end, in milliseconds. */
       readonly durationMs: number;
     }
     | ExecEvent

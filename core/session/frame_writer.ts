@@ -8,7 +8,7 @@
 import type { FrameSink, FrameSource } from "../channel/frame_sink.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import { encodeControl } from "../frame/control.ts";
-import { type Frame, FrameType } from "../frame/frame.ts";
+import { type Frame, FrameType, KEPT_FRAME_BYTES } from "../frame/frame.ts";
 import type { Link } from "../link/link.ts";
 import type { Hold } from "../memory.ts";
 import { splitControl } from "./parts.ts";
@@ -19,12 +19,6 @@ import { splitControl } from "./parts.ts";
  * moment later does not wait long.
  */
 const BATCH_BYTES = 262_144;
-
-/**
- * What a queued frame costs besides its payload: a few objects. Counted so that
- * the bound is one of memory: an empty PONG would hardly count otherwise.
- */
-export const QUEUED_FRAME_BYTES = 256;
 
 /** The bounds that a writer keeps. */
 export interface WriterLimits {
@@ -66,11 +60,11 @@ export class FrameWriter implements FrameSink {
   control(type: number, stream: number, channel: number, body: object): void {
     const payload = encodeControl(body);
     const { frameBytes, controlBytes } = this.#limits;
-    if (payload.byteLength > Math.max(frameBytes, controlBytes)) {
+    const most = Math.max(frameBytes, controlBytes);
+    if (payload.byteLength > most) {
       const error = new LimpetError(
         "limit_exceeded",
-        `Message of ${payload.byteLength} bytes is larger than the ` +
-          `${Math.max(frameBytes, controlBytes)} that the peer takes`,
+        `Message of ${payload.byteLength} bytes is over the peer's ${most}`,
       );
       // A request is the caller's to shorten; for an answer there is no other.
       if (type === FrameType.OPEN) throw error;
@@ -86,7 +80,7 @@ export class FrameWriter implements FrameSink {
     const counts = frame.type !== FrameType.OPEN;
     const frames = splitControl(frame, this.#limits.frameBytes);
     for (const each of frames) {
-      const bytes = counts ? each.payload.byteLength + QUEUED_FRAME_BYTES : 0;
+      const bytes = counts ? each.payload.byteLength + KEPT_FRAME_BYTES : 0;
       this.#controls.push({ frame: each, bytes });
       this.#controlBytes += bytes;
     }

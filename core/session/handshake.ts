@@ -39,6 +39,8 @@ import {
   readKey,
   readPlatform,
   readProof,
+  readResume,
+  type ResumeRequest,
   sessionFrame,
   VERSION,
 } from "./hello.ts";
@@ -55,18 +57,31 @@ export interface ClientHandshake {
   readonly proof: Frame;
 }
 
+/** What a client that can resume adds to its handshake. */
+export interface ResumeOffer {
+  /** For HELLO, features of the credential included. */
+  readonly hello: {
+    readonly features: readonly string[];
+    /** The session to go on with; absent for a new one. */
+    readonly resume?: ResumeRequest;
+  };
+  /** Gets what the server's PROOF says, once that is verified. */
+  granted(proof: Fields): void;
+}
+
 /** Runs the client's side up to the server's HELLO. */
 export async function clientHandshake(
   link: PlainLink,
   credential: Credential,
   limits: Limits,
   noise?: Noise,
+  offer?: ResumeOffer,
 ): Promise<ClientHandshake> {
   const { peer, tls } = link;
   const bindings = offeredBindings(tls);
   const features = credential.features ?? [];
   const hello = helloFrame(
-    { min: VERSION, max: VERSION, features, bindings },
+    { min: VERSION, max: VERSION, features, bindings, ...offer?.hello },
     makeNonce(),
     limits,
   );
@@ -105,6 +120,7 @@ export async function clientHandshake(
         );
       }
       link.maxPayload = limits.maxFrameBytes;
+      offer?.granted(fields);
       return readPlatform(fields);
     },
   };
@@ -114,9 +130,15 @@ export async function clientHandshake(
 export interface KnownClient {
   readonly identity: Identity;
   readonly peerLimits: PeerLimits;
+  /** Whether it can resume a session that it begins now. */
+  readonly resumes: boolean;
+  /** Which one it goes on with, if it does not begin one. */
+  readonly resume: ResumeRequest | null;
+  /** Sends our PROOF with these fields, and what else is to go with it. */
+  welcome(fields: object, ...more: Frame[]): Promise<void>;
 }
 
-/** Runs the server's side to its end; afterwards the client is known. */
+/** Runs the server's side until the client is known; our PROOF is not sent yet. */
 export async function serverHandshake(
   link: PlainLink,
   authenticator: Authenticator,
@@ -129,10 +151,13 @@ export async function serverHandshake(
   const fields = decodeControl(clientHello.payload, "HELLO");
   const version = chooseVersion(fields);
   const peerLimits = readHello(fields);
-  const signs = textsIn(fields, "features").includes("ed25519");
+  const resume = readResume(fields);
+  const features = textsIn(fields, "features");
   const offered = fields.has("bindings") ? textsIn(fields, "bindings") : [];
   const binding = chooseBinding(link.tls, offered);
-  const hostKey = signs ? authenticator.hostKey : undefined;
+  const hostKey = features.includes("ed25519")
+    ? authenticator.hostKey
+    : undefined;
   const hello = helloFrame({ version, hostKey, binding }, makeNonce(), limits);
   await link.send([hello]);
   const transcript = await transcriptOf(
@@ -157,21 +182,29 @@ export async function serverHandshake(
   }
   link.maxPayload = limits.maxFrameBytes;
   const { identity, proof } = admission;
-  await link.send([proofFrame({ proof: toBase64Url(proof), platform })]);
-  return { identity, peerLimits };
+  const resumes = features.includes("resume");
+  const ours = { proof: toBase64Url(proof), platform };
+  return {
+    identity,
+    peerLimits,
+    resumes,
+    resume,
+    welcome: (own, ...more) =>
+      link.send([proofFrame({ ...ours, ...own }), ...more]),
+  };
 }
 
 /** All that a client learns, whatever the reason was. */
 const AUTHENTICATION_FAILED = "Authentication failed";
 
-/** Codes of a failed handshake that are for the peer to know. */
-const TOLD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+/** Codes with which we tell the peer that it is at fault. */
+export const FAULTS: readonly ErrorCode[] = [
   "unauthenticated",
   "version_mismatch",
   "protocol_error",
   "limit_exceeded",
   "timed_out",
-]);
+];
 
 /**
  * Hangs up after a failed handshake. Says why, but only to a peer that has shown
@@ -181,9 +214,8 @@ export async function turnAway(
   link: PlainLink,
   error: LimpetError,
 ): Promise<void> {
-  if (link.greeted && !link.dismissed && TOLD.has(error.code)) {
-    const { code, message } = error;
-    const goodbye = sessionFrame(FrameType.CLOSE, { code, message });
+  if (link.greeted && !link.dismissed && FAULTS.includes(error.code)) {
+    const goodbye = closeFrame(error.code, error.message);
     const told = link.send([goodbye]).then(() => link.close());
     await within(told, { ms: 2_000, doing: "Closing" }).catch(() => {});
   }
@@ -191,18 +223,10 @@ export async function turnAway(
 }
 
 /** How a session can end: no peer can make us believe anything else. */
-const CLOSE_CODES = [
-  "closed",
-  "shutting_down",
-  "unauthenticated",
-  "version_mismatch",
-  "protocol_error",
-  "limit_exceeded",
-  "timed_out",
-] as const satisfies readonly ErrorCode[];
+const CLOSE_CODES = ["closed", "shutting_down", ...FAULTS];
 
-function isCloseCode(code: string): code is (typeof CLOSE_CODES)[number] {
-  return (CLOSE_CODES as readonly string[]).includes(code);
+function isCloseCode(code: string): code is ErrorCode {
+  return CLOSE_CODES.includes(code);
 }
 
 /** The error that a peer's CLOSE stands for. */
@@ -250,6 +274,11 @@ async function expectFrame(link: PlainLink, type: number): Promise<Frame> {
 /** Whether it is a frame of this type in its right place. */
 export function isSessionFrame(frame: Frame, type: number): boolean {
   return frame.type === type && frame.channel === 0 && frame.stream === 0;
+}
+
+/** CLOSE, the last words of a side. */
+export function closeFrame(code: string, message: string): Frame {
+  return sessionFrame(FrameType.CLOSE, { code, message });
 }
 
 function proofFrame(fields: object): Frame {

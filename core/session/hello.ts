@@ -40,6 +40,14 @@ export function sessionFrame(type: number, fields: object): Frame {
   return { type, stream: 0, channel: 0, payload: encodeControl(fields) };
 }
 
+/** Which session a client goes on with, from HELLO. */
+export interface ResumeRequest {
+  /** What the server's PROOF called it. */
+  readonly session: string;
+  /** How many frames have come to the client. */
+  readonly received: number;
+}
+
 /** What only one side's HELLO has. */
 export type HelloFields =
   | {
@@ -47,6 +55,7 @@ export type HelloFields =
     readonly max: number;
     readonly features: readonly string[];
     readonly bindings: readonly string[];
+    readonly resume?: ResumeRequest;
   }
   | {
     readonly version: number;
@@ -85,6 +94,16 @@ export function readHello(hello: Fields): PeerLimits {
     frameBytes: limits.integer("frame", { min: MIN_FRAME_BYTES }),
     controlBytes: limits.integer("control"),
     windowBytes: limits.integer("window", { max: 0x7fff_ffff }),
+  };
+}
+
+/** Which session a client's HELLO asks for, if it is not a new one. */
+export function readResume(hello: Fields): ResumeRequest | null {
+  if (!hello.has("resume")) return null;
+  const resume = hello.object("resume");
+  return {
+    session: resume.text("session", MAX_KEY_TEXT),
+    received: resume.integer("received"),
   };
 }
 

@@ -19,7 +19,7 @@ export interface Watched {
 export interface KeepaliveActions {
   /** Asks for a sign of life. */
   ping(): void;
-  /** There was none: `connection_lost`. Called once. */
+  /** There was none: `connection_lost`. */
   lost(error: LimpetError): void;
 }
 
@@ -27,7 +27,8 @@ export interface KeepaliveActions {
  * Asks for a sign of life after each `keepaliveMs` without a byte, and gives the
  * peer up after `keepaliveCount` times that. A peer from which bytes come is
  * never asked. Time in which this program itself stood still counts once at
- * most: the peer has its chance to answer afterwards. Returns how to end it.
+ * most: the peer has its chance to answer afterwards. Goes on after a loss, for
+ * there may be another connection. Returns how to end it.
  */
 export function keepAlive(
   watched: Watched,
@@ -42,19 +43,18 @@ export function keepAlive(
     const silentMs = performance.now() - heardAt;
     if (heardAt !== seen) silences = 0;
     seen = heardAt;
-    let waitMs = keepaliveMs;
-    if (silences === 0 && silentMs < waitMs) waitMs -= silentMs;
-    else if (++silences < keepaliveCount) ping();
-    else {
-      return lost(
-        new LimpetError(
-          "connection_lost",
-          `Connection to ${peer} was lost: it has been silent for ` +
-            `${Math.round(silentMs)} ms`,
-        ),
-      );
-    }
-    timer = setTimeout(look, waitMs);
+    const asked = silences > 0 || silentMs >= keepaliveMs;
+    timer = setTimeout(look, asked ? keepaliveMs : keepaliveMs - silentMs);
+    if (!asked) return;
+    if (++silences < keepaliveCount) return ping();
+    silences = 0;
+    lost(
+      new LimpetError(
+        "connection_lost",
+        `Connection to ${peer} was lost: it has been silent for ` +
+          `${Math.round(silentMs)} ms`,
+      ),
+    );
   };
   // What no timer can be set for is never.
   if (keepaliveMs <= 0x7fff_ffff) look();

@@ -14,22 +14,14 @@ import {
   FrameType,
 } from "../frame/frame.ts";
 import type { Limits } from "../limits.ts";
-import type { Link, LinkReceiver } from "../link/link.ts";
+import { endedEarly, type Link, type LinkReceiver } from "../link/link.ts";
 import type { Hold } from "../memory.ts";
 import { FrameWriter } from "./frame_writer.ts";
 import { type GoingAway, readGoAway } from "./go_away.ts";
-import { isSessionFrame, readClose } from "./handshake.ts";
-import { type PeerLimits, sessionFrame } from "./hello.ts";
+import { closeFrame, FAULTS, isSessionFrame, readClose } from "./handshake.ts";
+import type { PeerLimits } from "./hello.ts";
 import { keepAlive } from "./keepalive.ts";
 import { PartAssembler } from "./parts.ts";
-
-/** Codes with which we tell the peer that it is at fault. */
-const FAULTS: ReadonlySet<string> = new Set([
-  "protocol_error",
-  "limit_exceeded",
-  "unauthenticated",
-  "timed_out",
-]);
 
 /**
  * Takes OPEN of a peer that has opened `last`, the latest of its channels, and has
@@ -115,7 +107,7 @@ export class Mux implements LinkReceiver {
     this.#link.start(this);
     this.#stopAsking = keepAlive(this.#link, this.#limits, {
       ping: () => this.#writer.raw(sign(FrameType.PING)),
-      lost: (error) => this.fail(error),
+      lost: (error) => this.#link.lost?.(error) || this.fail(error),
     });
   }
 
@@ -181,17 +173,12 @@ export class Mux implements LinkReceiver {
   }
 
   ended(error: LimpetError | null): void {
-    this.fail(
-      error ?? new LimpetError(
-        "connection_lost",
-        `Connection to ${this.#link.peer} was lost: it ended without a goodbye`,
-      ),
-    );
+    this.fail(error ?? endedEarly(this.#link.peer));
   }
 
   /** Ends the session because of an error; tells the peer if it is at fault. */
   fail(error: LimpetError): void {
-    const tell = FAULTS.has(error.code) && !this.#link.dismissed;
+    const tell = FAULTS.includes(error.code) && !this.#link.dismissed;
     this.#finish(error, tell ? closeFrame(error.code, error.message) : null);
   }
 
@@ -228,7 +215,7 @@ export class Mux implements LinkReceiver {
     // A peer that does not read must not keep us: the last words have a second.
     let timer: ReturnType<typeof setTimeout> | undefined;
     const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, 1_000);
+      timer = setTimeout(resolve, this.#link.suspended ? 0 : 1_000);
     });
     await Promise.race([this.#writer.finish(last), patience]);
     clearTimeout(timer);
@@ -274,8 +261,4 @@ export class Mux implements LinkReceiver {
 /** PING or PONG. */
 function sign(type: number): Frame {
   return { type, stream: 0, channel: 0, payload: new Uint8Array(0) };
-}
-
-function closeFrame(code: string, message: string): Frame {
-  return sessionFrame(FrameType.CLOSE, { code, message });
 }

@@ -71,7 +71,7 @@ export class PartAssembler {
     if (needed > this.#buffer.byteLength) {
       const bytes = Math.max(needed, this.#bytes * 2);
       if (this.#hold?.(bytes) === false) {
-        throw tooLong(this.#bytes, ", and there is no memory for more");
+        throw tooLong(this.#bytes, ": there is no memory");
       }
       const grown = new Uint8Array(bytes);
       grown.set(this.#buffer.subarray(0, this.#bytes));

@@ -175,7 +175,7 @@ export class Player {
       const isPair = item.of === "pair";
       const proof = isPair
         ? await pair.sign(clientMessage(transcript))
-        : await token.clientProof(transcript);
+        : await token.sign(clientMessage(transcript));
       const key = isPair ? pair.publicKey : await token.id();
       const body = { proof: toBase64Url(proof), ...item.named && { key } };
       return rawBytes(jsonFrame(FrameType.PROOF, body));
@@ -186,7 +186,7 @@ export class Player {
     const pair = await (item.secret ? pairs.host : pairs.other)();
     const proof = key?.startsWith("ed25519:")
       ? await pair.sign(serverMessage(transcript, clientProof))
-      : await token.serverProof(transcript, clientProof);
+      : await token.sign(serverMessage(transcript, clientProof));
     const body = {
       proof: toBase64Url(proof),
       platform: platform(this.#seed),

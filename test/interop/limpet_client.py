@@ -37,11 +37,11 @@ FRAME_LIMIT_BEFORE_PROOF = 16384
 HANDSHAKE_SECONDS = 10
 ALIVE_SECONDS = 10  # while we cannot read, and so not answer a PING either
 HEADER = struct.Struct(">IBBI")  # length, type, stream, channel
-HELLO, PROOF, CLOSE, PING, PONG, GOAWAY, PART = 1, 2, 3, 4, 5, 6, 9
+HELLO, PROOF, CLOSE, PING, PONG, GOAWAY, ACK, PART = 1, 2, 3, 4, 5, 6, 7, 9
 OPEN, STARTED, REFUSED = 16, 17, 18
 DATA, END, ABORT, CREDIT, STOP, SIGNAL, EXIT = 19, 20, 21, 22, 23, 24, 25
 DETACH, DROPPED, RESULT = 26, 27, 28
-RAW = (DATA, CREDIT, STOP, PING, PONG)  # every other payload is a JSON object
+RAW = (DATA, CREDIT, STOP, PING, PONG, ACK)  # every other payload is a JSON object
 STREAMS_OF = {"client": (0,), "server": (1, 2)}  # what each side sends
 
 TYPES = {  # name, who sends it, what it belongs to
@@ -51,6 +51,7 @@ TYPES = {  # name, who sends it, what it belongs to
     PING: ("PING", "both", "session"),
     PONG: ("PONG", "both", "session"),
     GOAWAY: ("GOAWAY", "server", "session"),
+    ACK: ("ACK", "both", "session"),
     PART: ("PART", "both", "anything"),
     OPEN: ("OPEN", "client", "channel"),
     STARTED: ("STARTED", "server", "channel"),
@@ -72,7 +73,7 @@ REASON = {"code": str, "message": str}
 FIELDS = {  # what the server's messages must hold; "?" marks what may be missing
     HELLO: {"version": int, "nonce": str, "features": list, "software": str,
             "limits": {"frame": int, "control": int, "window": int}},
-    PROOF: {"proof": str},
+    PROOF: {"proof": str, "session?": {"id": str, "graceMs": int}, "resumed?": {"received": int}},
     CLOSE: REASON,
     GOAWAY: {**REASON, "drainMs?": int},
     STARTED: {"pid": int},
@@ -122,6 +123,7 @@ class FrameReader:
         self.buffer = bytearray()
         self.frame_limit = FRAME_LIMIT_BEFORE_PROOF
         self.control_limit = 0  # no PART before authentication
+        self.resumable = False  # no ACK unless the session outlives its connections
         self.parts = bytearray()
         self.parts_of = None  # the channel whose control payload is being put together
 
@@ -170,7 +172,7 @@ class FrameReader:
             raise ProtocolError(f"frame of type {type_} between the parts of another one")
         if type_ >= 128:
             return
-        if type_ not in TYPES:
+        if type_ not in TYPES or type_ == ACK and not self.resumable:
             raise ProtocolError(f"frame of unknown type {type_}")
         name, sender, scope = TYPES[type_]
         if sender not in ("both", self.peer):
@@ -182,7 +184,7 @@ class FrameReader:
                 raise ProtocolError(f"{name} from the {self.peer} on stream {stream}")
             if (scope == "session") != (channel == 0):
                 raise ProtocolError(f"{name} on channel {channel}")
-        if (type_ == CREDIT and length != 4) or (
+        if (type_ == CREDIT and length != 4) or (type_ == ACK and length != 8) or (
                 type_ in (STOP, PING, PONG) and length != 0):
             raise ProtocolError(f"{name} with a payload of {length} bytes")
         if type_ in (PART, PING, PONG) and not self.control_limit:

@@ -31,7 +31,7 @@ EVERY_SPLIT_UP_TO = 4096  # longer ones are split near their ends and at random
 NUMBERS = {"frame": int, "control": int, "window": int}
 FROM_CLIENT = {  # what a server would check; the client itself never reads these
     limpet.HELLO: {"min": int, "max": int, "nonce": str, "features": list, "software": str,
-                   "limits": NUMBERS},
+                   "limits": NUMBERS, "resume?": {"session": str, "received": int}},
     limpet.PROOF: {"proof": str},
     limpet.CLOSE: limpet.REASON,
     limpet.OPEN: {"kind": str},
@@ -50,6 +50,7 @@ def reader_for(case):
     reader.feed(limpet.PREFACE[case["from"]])
     if case["authenticated"]:
         reader.authenticated(case["limits"])
+        reader.resumable = case.get("resumable", False)
     return reader
 
 
@@ -78,6 +79,8 @@ def parse(message, sender):
     value = limpet.parse(message, limpet.FIELDS if sender == "server" else FROM_CLIENT)
     if message.type == limpet.HELLO:  # the client checks these where it uses them
         limpet.from_base64(value["nonce"])
+        if len(value.get("resume", {"session": ""})["session"]) > 64:
+            raise limpet.ProtocolError("session of HELLO is too long")
         if value["limits"]["frame"] < 1024:
             raise limpet.ProtocolError("frame limit")
     if message.type == limpet.PROOF:

@@ -19,7 +19,12 @@ export function useFakeTime(): void {
 
 /** Lets what is on its way in memory arrive; no time passes. */
 export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 10; turn++) {
+  await turns(10);
+}
+
+/** So many turns of the event loop. */
+export async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) {
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }

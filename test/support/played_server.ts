@@ -7,7 +7,7 @@
 import { encodeFrame, type Frame, FrameType } from "../../core/frame/frame.ts";
 import { SERVER_PREFACE } from "../../core/frame/preface.ts";
 import type { Duplex } from "../../core/ports.ts";
-import { transcriptOf } from "../../core/auth/proof.ts";
+import { serverMessage, transcriptOf } from "../../core/auth/proof.ts";
 import { TokenKey } from "../../core/auth/token.ts";
 import { splitControl } from "../../core/session/parts.ts";
 import { decode, fromHex } from "./frames.ts";
@@ -93,7 +93,7 @@ export async function playServer(
     for (const message of messages) {
       if (message.type === PROOF && hasToken(vector)) {
         const transcript = await transcriptOf(clientHello, serverHello);
-        const proof = await key.serverProof(transcript, clientProof);
+        const proof = await key.sign(serverMessage(transcript, clientProof));
         await peer.write(serverProofFrame(proof));
       } else {
         await peer.write(...cut(frameOf(message)));

@@ -12,7 +12,12 @@ import { DEFAULT_LIMITS, type Limits } from "../../core/limits.ts";
 import type { Duplex, Platform } from "../../core/ports.ts";
 import { helloFrame, readProof } from "../../core/session/hello.ts";
 import { toBase64Url } from "../../core/auth/base64url.ts";
-import { makeNonce, transcriptOf } from "../../core/auth/proof.ts";
+import {
+  clientMessage,
+  makeNonce,
+  serverMessage,
+  transcriptOf,
+} from "../../core/auth/proof.ts";
 import { TokenKey } from "../../core/auth/token.ts";
 import { join } from "./frames.ts";
 import { PLATFORM, TOKEN } from "./serving.ts";
@@ -161,7 +166,7 @@ export class RawPeer {
     const proof = await this.expect(FrameType.PROOF);
     const theirs = readProof(decodeControl(proof.payload, "PROOF"));
     const key = await TokenKey.from(TOKEN);
-    const ours = await key.serverProof(transcript, theirs);
+    const ours = await key.sign(serverMessage(transcript, theirs));
     await this.write(serverProofFrame(ours, platform));
   }
 
@@ -172,7 +177,10 @@ export class RawPeer {
   ): Promise<Handshake> {
     const transcript = await transcriptOf(clientHello, serverHello);
     const key = await TokenKey.from(token);
-    return { transcript, clientProof: await key.clientProof(transcript) };
+    return {
+      transcript,
+      clientProof: await key.sign(clientMessage(transcript)),
+    };
   }
 }
 

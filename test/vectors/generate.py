@@ -20,8 +20,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 CLIENT, SERVER = "client", "server"
 PREFACES = {CLIENT: bytes.fromhex("af4c50540d0a1a43"), SERVER: bytes.fromhex("af4c50540d0a1a53")}
 NUMBERS = {
-    "HELLO": 1, "PROOF": 2, "CLOSE": 3, "PING": 4, "PONG": 5, "GOAWAY": 6, "PART": 9, "OPEN": 16,
-    "STARTED": 17, "REFUSED": 18, "DATA": 19, "END": 20, "ABORT": 21, "CREDIT": 22, "STOP": 23,
+    "HELLO": 1, "PROOF": 2, "CLOSE": 3, "PING": 4, "PONG": 5, "GOAWAY": 6, "ACK": 7, "PART": 9,
+    "OPEN": 16, "STARTED": 17, "REFUSED": 18, "DATA": 19, "END": 20, "ABORT": 21, "CREDIT": 22, "STOP": 23,
     "SIGNAL": 24, "EXIT": 25, "DETACH": 26, "DROPPED": 27, "RESULT": 28,
 }
 MAX_CHANNEL = 2 ** 32 - 1
@@ -179,6 +179,16 @@ def frames_file():
             {"code": "protocol_error", "message": "HELLO is not JSON"}, **before)
     one("PROOF of the client", CLIENT, "PROOF", proof, **before)
     one("PROOF of the server", SERVER, "PROOF", {**proof, "platform": platform}, **before)
+    kept = {"id": b64(bytes(range(16))), "graceMs": 60000}
+    one("HELLO of a client that can resume", CLIENT, "HELLO",
+        hello(CLIENT, nonce(CLIENT), features=["resume"]), **before)
+    one("PROOF of a server that keeps the session", SERVER, "PROOF",
+        {**proof, "platform": platform, "session": kept}, **before)
+    one("HELLO of a client that resumes", CLIENT, "HELLO",
+        hello(CLIENT, nonce(CLIENT), features=["resume"],
+              resume={"session": kept["id"], "received": 7}), **before)
+    one("PROOF of a server that resumes", SERVER, "PROOF",
+        {**proof, "platform": platform, "resumed": {"received": 5}}, **before)
     one("CLOSE with a code of a later version", SERVER, "CLOSE",
         {"code": "unheard_of", "message": "…"})
     one("CLOSE whose message holds control characters", SERVER, "CLOSE",
@@ -234,6 +244,8 @@ def frames_file():
     for side in (CLIENT, SERVER):
         one(f"PING of the {side}", side, "PING", b"")
         one(f"PONG of the {side}", side, "PONG", b"")
+        one(f"ACK of the {side}", side, "ACK", struct.pack(">Q", 3), resumable=True)
+    one("ACK of more than 32 bits", SERVER, "ACK", struct.pack(">Q", 2 ** 32 + 5), resumable=True)
     one("SIGNAL", CLIENT, "SIGNAL", {"signal": "SIGINT"}, 1)
     one("SIGNAL to terminate", CLIENT, "SIGNAL", {"signal": "SIGTERM", "terminate": True}, 1)
     one("EXIT with code 0", SERVER, "EXIT", {"code": 0, "signal": None}, 1)
@@ -313,8 +325,9 @@ def frames_file():
         bad(f"{kind} before authentication", CLIENT, frame(kind), known=10, **before)
 
     # types, channels, streams
-    for number in (0, 7, 8, 10, 15, 29, 127):
+    for number in (0, 8, 10, 15, 29, 127):
         bad(f"unknown type {number}", SERVER, frame(number, b"{}", 1), known=10)
+    bad("ACK in a session that cannot be resumed", SERVER, frame("ACK", bytes(8)), known=10)
     for kind, side in (("OPEN", CLIENT), ("STARTED", SERVER), ("REFUSED", SERVER),
                        ("SIGNAL", CLIENT), ("EXIT", SERVER), ("DROPPED", SERVER),
                        ("RESULT", SERVER)):
@@ -401,7 +414,7 @@ def frames_file():
                 bad(f"{kind} of the {side}: {field} is {compact(value).decode()}", side,
                     frame(kind, changed, channel, stream), "message", **more)
         for field in [key for key in wrong if "." not in key and key in right]:
-            if field not in ("heldOpen", "terminate", "reason", "drainMs"):
+            if field not in ("heldOpen", "terminate", "reason", "drainMs", "resume"):
                 changed = {key: value for key, value in right.items() if key != field}
                 bad(f"{kind} of the {side}: {field} is missing", side,
                     frame(kind, changed, channel, stream), "message", **more)
@@ -415,6 +428,10 @@ def frames_file():
               "features": ["", {}, 1], "software": [1, {}]}
     types("HELLO", CLIENT, hello(CLIENT, nonce(CLIENT)),
           {"min": number, "max": number, **shared}, **before)
+    types("HELLO", CLIENT, hello(CLIENT, nonce(CLIENT), features=["resume"],
+                                 resume={"session": kept["id"], "received": 0}),
+          {"resume": [None, [], kept["id"]], "resume.session": [1, None, "A" * 65],
+           "resume.received": number}, **before)
     types("HELLO", SERVER, hello(SERVER, nonce(SERVER)), {"version": number, **shared}, **before)
     wrong_proof = [1, None, "", b64(bytes(31)), b64(bytes(33)), b64(bytes(32)) + "=", "!" * 43]
     types("PROOF", CLIENT, proof, {"proof": wrong_proof}, **before)

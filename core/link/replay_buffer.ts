@@ -1,0 +1,116 @@
+/**
+ * What was sent and may have to be sent again.
+ *
+ * @module
+ */
+
+import { LimpetError } from "../errors.ts";
+import { type Frame, KEPT_FRAME_BYTES } from "../frame/frame.ts";
+import type { Hold } from "../memory.ts";
+
+/** How much a link keeps, and of what. */
+export interface ReplayOptions {
+  /** For what was sent and not acknowledged, in bytes of memory. */
+  readonly maxReplayBytes: number;
+  /** For the memory of it. */
+  readonly hold?: Hold;
+  /**
+   * Payloads that are given to be sent are nobody else's to write to, ever. Those
+   * that fill their memory are then kept as they are. Default: copies are kept.
+   */
+  readonly owned?: boolean;
+}
+
+/**
+ * Numbers the frames from 0 and keeps each until the peer has it, within a bound. One frame is always taken, however large, so that a frame
+ * above the bound holds up a link and does not end it.
+ */
+export class ReplayBuffer {
+  readonly #options: ReplayOptions;
+  readonly #frames: Frame[] = [];
+  /** Where in `#frames` the first one is that the peer does not have. */
+  #head = 0;
+  #acknowledged = 0;
+  #bytes = 0;
+
+  constructor(options: ReplayOptions) {
+    this.#options = options;
+  }
+
+  /** How many frames were ever pushed: the number of the next one. */
+  get pushed(): number {
+    return this.#acknowledged + this.#frames.length - this.#head;
+  }
+
+  /** How many the peer has: the number of the first one that is kept. */
+  get acknowledged(): number {
+    return this.#acknowledged;
+  }
+
+  /** What is kept, in bytes of memory. */
+  get byteLength(): number {
+    return this.#bytes;
+  }
+
+  /** Takes a frame. False, and not taken: no room yet. */
+  push(frame: Frame): boolean {
+    const bytes = this.#bytes + costOf(frame);
+    const first = this.#bytes === 0;
+    const { maxReplayBytes, hold } = this.#options;
+    if (bytes > maxReplayBytes && !first) return false;
+    if (hold?.(bytes) === false && !first) return false;
+    this.#frames.push(this.#kept(frame));
+    this.#bytes = bytes;
+    return true;
+  }
+
+  /** The frame of that number; undefined if it was never pushed. */
+  at(number: number): Frame | undefined {
+    return this.#frames[this.#head + number - this.#acknowledged];
+  }
+
+  /**
+   * Throws `protocol_error` if the peer cannot have so many in all, having been
+   * sent `sent`, or has said before that it has more.
+   */
+  check(count: number, sent: number): void {
+    if (count <= sent && count >= this.#acknowledged) return;
+    throw new LimpetError(
+      "protocol_error",
+      `Peer says that it has received ${count} frames, after ` +
+        `${this.#acknowledged}, and was sent ${sent}`,
+    );
+  }
+
+  /** The peer has so many in all; throws as `check` does. */
+  acknowledge(count: number, sent: number): void {
+    this.check(count, sent);
+    for (; this.#acknowledged < count; this.#acknowledged++) {
+      this.#bytes -= costOf(this.#frames[this.#head++]);
+    }
+    if (this.#head * 2 >= this.#frames.length) {
+      this.#frames.splice(0, this.#head);
+      this.#head = 0;
+    }
+    this.#options.hold?.(this.#bytes);
+  }
+
+  /** Keeps nothing any more. */
+  clear(): void {
+    this.#frames.length = 0;
+    this.#head = 0;
+    this.#bytes = 0;
+    this.#options.hold?.(0);
+  }
+
+  #kept(frame: Frame): Frame {
+    const { payload } = frame;
+    const dense = payload.byteLength * 2 >= payload.buffer.byteLength;
+    if (this.#options.owned && dense) return frame;
+    return { ...frame, payload: payload.slice() };
+  }
+}
+
+function costOf({ payload }: Frame): number {
+  return payload.byteLength + KEPT_FRAME_BYTES;
+}

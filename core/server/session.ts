@@ -1,0 +1,311 @@
+/**
+ * One session of a server: what a client has it do, over one connection or, if
+ * the client can resume, over one after another.
+ *
+ * @module
+ */
+
+import type { Visit } from "../admission/admission.ts";
+import { toBase64Url } from "../auth/base64url.ts";
+import { type ErrorCode, LimpetError } from "../errors.ts";
+import type { ExecEvent } from "../exec/events.ts";
+import { ExecServer } from "../exec/server.ts";
+import { FrameType } from "../frame/frame.ts";
+import type { Identity } from "../identity.ts";
+import { SessionJobs } from "../jobs/session_jobs.ts";
+import type { Link } from "../link/link.ts";
+import { ResumableLink } from "../link/resumable_link.ts";
+import { Memory, Share } from "../memory.ts";
+import { acceptor } from "../session/accept.ts";
+import { within } from "../session/deadline.ts";
+import { type PeerLimits, sessionFrame } from "../session/hello.ts";
+import { IdleTimer } from "../session/idle.ts";
+import { Mux } from "../session/mux.ts";
+import type { Carrier } from "./carrier.ts";
+import type { ServerEventBody } from "./event.ts";
+import type { Host } from "./host.ts";
+import { report } from "./options.ts";
+
+/**
+ * How long clients may take to leave once they have nothing more here, in ms:
+ * what they sent before they heard of it still gets its answer.
+ */
+const LEAVE_MS = 1_000;
+
+/**
+ * Of messages of its own, such as answers that wait, a session may have so much
+ * each way whatever the others have; of what it may have to send again, too.
+ */
+const FREE_CONTROL_BYTES = 65_536;
+
+/** Bytes of a session's key. */
+const KEY_BYTES = 16;
+
+/** What a session begins with. */
+export interface Beginning {
+  /** Of its first connection. */
+  readonly id: number;
+  readonly identity: Identity;
+  readonly carrier: Carrier;
+  readonly visit: Visit;
+  readonly peerLimits: PeerLimits;
+  /** What the client was told to name to resume it; null if it cannot. */
+  readonly key: string | null;
+  /** How long it then waits for another connection, in ms. */
+  readonly graceMs: number;
+}
+
+/** See the module's description. */
+export class Session {
+  /** What its client has to name to resume it; null if it cannot. */
+  readonly key: string | null;
+  readonly identity: Identity;
+  /** Settles when it is over, and all that it started is gone. */
+  readonly over: Promise<void>;
+  readonly #id: number;
+  readonly #host: Host;
+  readonly #visit: Visit;
+  readonly #graceMs: number;
+  readonly #link: Link;
+  readonly #exec: ExecServer;
+  readonly #mux: Mux;
+  readonly #idle: IdleTimer;
+  readonly #shares: readonly Share[];
+  readonly #since = performance.now();
+  #lostAt = 0;
+  #grace: ReturnType<typeof setTimeout> | undefined;
+  /** The connection that is to be the session's. */
+  #claimant: Carrier;
+
+  constructor(host: Host, beginning: Beginning) {
+    const { id, identity, carrier, peerLimits } = beginning;
+    const { limits, memory } = host;
+    const [queue, parts, replay] = Array.from(
+      { length: 3 },
+      () => new Share(memory, FREE_CONTROL_BYTES),
+    );
+    this.#host = host;
+    this.#id = id;
+    this.identity = identity;
+    this.key = beginning.key;
+    this.#visit = beginning.visit;
+    this.#graceMs = beginning.graceMs;
+    this.#claimant = carrier;
+    this.#shares = [queue, parts, replay];
+    this.#link = this.key === null ? carrier : this.#resumable(carrier, replay);
+    this.#exec = this.#makeExec();
+    this.#idle = new IdleTimer(
+      limits.idleTimeoutMs,
+      () => this.#mux.fail(idleError(limits.idleTimeoutMs)),
+    );
+    this.#mux = new Mux({
+      link: this.#link,
+      limits,
+      peerLimits,
+      hold: { queue: queue.hold, parts: parts.hold },
+      accept: acceptor(limits.maxChannels, (channel, payload, full) => {
+        this.#idle.stop();
+        this.#exec.open(channel, payload, full);
+      }),
+      onIdle: () => this.#idle.begin(),
+    });
+    this.over = this.#end();
+  }
+
+  /** Begins to listen to the client. */
+  start(): void {
+    this.report({ type: "authenticated" });
+    this.#idle.begin();
+    this.#mux.start();
+  }
+
+  get isOver(): boolean {
+    return this.#mux.error !== null;
+  }
+
+  get commandCount(): number {
+    return this.#exec.jobCount;
+  }
+
+  /**
+   * The client is back: the connection that it had before, if it was still
+   * there, is its no longer. Resolves to how many frames have come from it. Throws
+   * `protocol_error`, and changes nothing, for a client that cannot have received
+   * so many.
+   */
+  async claim(carrier: Carrier, received: number): Promise<number> {
+    const link = this.#link as ResumableLink;
+    link.checkReceived(received);
+    const reason = new LimpetError(
+      "connection_lost",
+      `Connection to ${link.peer} was lost: ${carrier.peer} took its place`,
+    );
+    const before = this.#claimant;
+    this.#claimant = carrier;
+    link.lost(reason);
+    before.abort(reason);
+    // Its place is free then.
+    await before.gone;
+    this.#checkClaim(carrier);
+    return link.received;
+  }
+
+  /**
+   * Goes on over a connection that has claimed it. Throws `connection_lost` if
+   * there is a newer one, or if it is over.
+   */
+  resume(carrier: Carrier, received: number, connection: number): void {
+    this.#checkClaim(carrier);
+    clearTimeout(this.#grace);
+    const awayMs = Math.round(performance.now() - this.#lostAt);
+    (this.#link as ResumableLink).attach(carrier, received);
+    this.report({ type: "resumed", connection, awayMs });
+  }
+
+  /** Settles when nothing runs and the client has gone, or has had time to. */
+  async drain(drainMs: number): Promise<void> {
+    const time = drainMs < 1_000
+      ? `${drainMs} ms`
+      : `${Math.round(drainMs / 1_000)} s`;
+    this.#mux.send(sessionFrame(FrameType.GOAWAY, {
+      code: "shutting_down",
+      message: `The server is going down; what runs has up to ${time}`,
+      drainMs,
+    }));
+    await this.#exec.drain();
+    // Whoever hears of it late, or will not go, is not waited for.
+    const leaving = { ms: LEAVE_MS, doing: "Leaving" };
+    await within(this.over, leaving).catch(() => {});
+  }
+
+  /**
+   * Ends it, and what runs after `graceMs`. `jobsEnded`: what its client may still
+   * read of jobs that end now.
+   */
+  async close(jobsEnded: Promise<void>, graceMs?: number): Promise<void> {
+    await this.#exec.shutdown("shutting_down", graceMs);
+    await jobsEnded;
+    await this.#mux.close("shutting_down");
+    await this.over;
+  }
+
+  /** Its identity is no longer let in. */
+  async revoke(): Promise<void> {
+    this.#mux.fail(revoked());
+    await this.over;
+  }
+
+  /** Tells of something, as of this session. */
+  report(event: ExecEvent | Exclude<ServerEventBody, ExecEvent>): void {
+    report(this.#host.options, {
+      time: Date.now(),
+      session: this.#id,
+      peer: this.#link.peer,
+      identity: this.identity.name,
+      ...event,
+    });
+  }
+
+  async #end(): Promise<void> {
+    const error = await this.#mux.over;
+    clearTimeout(this.#grace);
+    this.#idle.stop();
+    await Promise.all([
+      this.#exec.shutdown("disconnected"),
+      this.#mux.close("closed"),
+    ]);
+    for (const share of this.#shares) share.hold(0);
+    this.#host.admission.end(this.#visit);
+    this.report(disconnected(error.code, error.message, true, this.#since));
+  }
+
+  #checkClaim(carrier: Carrier): void {
+    if (!this.isOver && this.#claimant === carrier) return;
+    throw new LimpetError(
+      "connection_lost",
+      "Session is over meanwhile, or another connection has taken it",
+    );
+  }
+
+  #resumable(carrier: Carrier, { hold }: Share): ResumableLink {
+    const { maxReplayBytes } = this.#host.limits;
+    const link = new ResumableLink(carrier, {
+      maxReplayBytes,
+      hold,
+      // What commands write, and what is encoded here.
+      owned: true,
+      onLost: (error) => this.#suspend(error),
+      onOver: () => {},
+    });
+    link.keep(true);
+    return link;
+  }
+
+  /** The client has so long to come back. Its commands go on meanwhile. */
+  #suspend({ code, message }: LimpetError): void {
+    this.#lostAt = performance.now();
+    const graceMs = this.#graceMs;
+    this.report({ type: "suspended", code, message, graceMs });
+    // What no timer can be set for is never.
+    if (graceMs > 0x7fff_ffff) return;
+    const text = `${message}; nobody came back within ${graceMs} ms`;
+    this.#grace = setTimeout(
+      () => this.#mux.fail(new LimpetError("connection_lost", text)),
+      graceMs,
+    );
+  }
+
+  #makeExec(): ExecServer {
+    const { options, limits, memory, authorization } = this.#host;
+    const { identity } = this;
+    return new ExecServer({
+      spawner: options.spawner,
+      environment: options.environment,
+      console: { ...options.platform, encodings: options.encodings },
+      maxCommands: limits.maxCommands,
+      shutdownGraceMs: limits.shutdownGraceMs,
+      authorize: (request) => {
+        const asker = { identity, session: this.#id, peer: this.#link.peer };
+        return authorization.decide(asker, request);
+      },
+      ended: () => authorization.ended(identity),
+      report: (event) => this.report(event),
+      jobs: new SessionJobs(
+        this.#host.jobs,
+        () => identity,
+        (event) => this.report(event),
+      ),
+      memory: new Memory("maxBufferedBytes", limits.maxBufferedBytes, memory),
+      windowBytes: limits.windowBytes,
+    });
+  }
+}
+
+/** The event for the end of a session, or of a connection that became none. */
+export function disconnected(
+  code: ErrorCode,
+  message: string,
+  authenticated: boolean,
+  since: number,
+): Extract<ServerEventBody, { type: "disconnected" }> {
+  const durationMs = Math.round(performance.now() - since);
+  return { type: "disconnected", code, message, authenticated, durationMs };
+}
+
+/** Why a session ends whose client may not come any more. */
+export function revoked(): LimpetError {
+  return new LimpetError("unauthenticated", "Identity was revoked");
+}
+
+/** A key for a session: nobody guesses one. */
+export function makeKey(): string {
+  return toBase64Url(crypto.getRandomValues(new Uint8Array(KEY_BYTES)));
+}
+
+function idleError(idleTimeoutMs: number): LimpetError {
+  return new LimpetError(
+    "timed_out",
+    `Session has been idle for ${idleTimeoutMs} ms, as long as the limit ` +
+      "idleTimeoutMs allows",
+  );
+}

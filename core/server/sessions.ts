@@ -1,0 +1,60 @@
+/**
+ * The sessions of a server, with a connection or waiting for one.
+ *
+ * @module
+ */
+
+import type { Identity } from "../identity.ts";
+import type { Session } from "./session.ts";
+
+/** See the module's description. */
+export class Sessions {
+  readonly #all = new Set<Session>();
+  readonly #byKey = new Map<string, Session>();
+  /** How long what runs has, once the server is going down. */
+  #drainMs: number | null = null;
+
+  /** Commands that run, or whose output is still being sent, on all of them. */
+  get commandCount(): number {
+    let count = 0;
+    for (const each of this.#all) count += each.commandCount;
+    return count;
+  }
+
+  /** One has begun. */
+  add(session: Session): void {
+    this.#all.add(session);
+    if (session.key !== null) this.#byKey.set(session.key, session);
+    session.over.then(() => {
+      this.#all.delete(session);
+      if (session.key !== null) this.#byKey.delete(session.key);
+    });
+    if (this.#drainMs !== null) session.drain(this.#drainMs);
+  }
+
+  /** The one with that key, if it is theirs and not over. */
+  find(key: string, { name }: Identity): Session | null {
+    const session = this.#byKey.get(key);
+    const theirs = session?.identity.name === name && !session.isOver;
+    return theirs ? session : null;
+  }
+
+  /** As `Server.drain`. Those that begin later are told as well. */
+  async drain(drainMs: number): Promise<void> {
+    this.#drainMs = drainMs;
+    await Promise.all([...this.#all].map((each) => each.drain(drainMs)));
+  }
+
+  /** As `Server.close`. `jobsEnded`: see `Session.close`. */
+  async close(jobsEnded: Promise<void>, graceMs?: number): Promise<void> {
+    await Promise.all(
+      [...this.#all].map((each) => each.close(jobsEnded, graceMs)),
+    );
+  }
+
+  /** As `Server.endSessions`. */
+  async end(gone: (identity: Identity) => boolean): Promise<void> {
+    const ended = [...this.#all].filter(({ identity }) => gone(identity));
+    await Promise.all(ended.map((each) => each.revoke()));
+  }
+}

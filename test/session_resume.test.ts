@@ -1,0 +1,349 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { Identities } from "../core/auth/identities.ts";
+import { connect } from "../core/client.ts";
+import type { LimpetError } from "../core/errors.ts";
+import {
+  resumable,
+  type ResumeEvent,
+  type ResumeOptions,
+} from "../core/resume.ts";
+import type { ServeOptions, ServerEvent } from "../core/server.ts";
+import type { ServerLimits } from "../core/server_limits.ts";
+import { textOf } from "./support/bytes.ts";
+import { temporaryFolder } from "./support/cli.ts";
+import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { type Break, proxyTo } from "./support/proxy.ts";
+import { serving, TOKEN, warmUp } from "./support/serving.ts";
+
+const folder = temporaryFolder();
+let noLeaks: LeakCheck;
+beforeAll(async () => {
+  await warmUp();
+  noLeaks = checkLeaks();
+});
+afterEach(() => noLeaks());
+
+/** A server behind a proxy, and a session that resumes. */
+async function resuming(
+  limits: Partial<ServerLimits> = {},
+  options: ResumeOptions = {},
+  more: Partial<ServeOptions> = {},
+) {
+  const served = await serving(limits, undefined, more);
+  const proxy = await proxyTo(served.target.port);
+  const events: ResumeEvent[] = [];
+  const session = await connect(proxy.dial, {
+    token: TOKEN,
+    limits: { keepaliveMs: 300, keepaliveCount: 2 },
+    resume: resumable({ ...options, onEvent: (event) => events.push(event) }),
+  });
+  const of = <T extends ServerEvent["type"]>(type: T) =>
+    served.events.filter((event): event is Extract<ServerEvent, { type: T }> =>
+      event.type === type
+    );
+  return {
+    served,
+    proxy,
+    session,
+    events,
+    /** The server's events of one type. */
+    of,
+    untilSuspended: (count = 1) =>
+      eventually(
+        () => of("suspended").length >= count,
+        () => "the server has noticed",
+      ),
+    /** What became of the session: client's error, and the server's code. */
+    ends: async () => {
+      const error = await session.closed;
+      await eventually(
+        () => of("disconnected").some(({ session }) => session === 1),
+        () => `the server's session is over: ${JSON.stringify(served.events)}`,
+      );
+      const ended = of("disconnected").find(({ session }) => session === 1);
+      return [error.code, ended?.code];
+    },
+    [Symbol.asyncDispose]: async () => {
+      await session.close();
+      await proxy[Symbol.asyncDispose]();
+      await served[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const outcome = (promise: Promise<unknown>): Promise<LimpetError> =>
+  promise.then((value) => {
+    throw new Error(`It came to ${JSON.stringify(value)}`);
+  }, (error) => error);
+
+describe("a command goes on", () => {
+  test.each<Break>(["reset", "close", "stall"])(
+    "when its connection is lost by %s",
+    async (how) => {
+      await using all = await resuming();
+      const { session, proxy, events, of } = all;
+      const child = session.spawn("cat", { stdin: "piped" });
+      const writer = child.stdin.getWriter();
+      const reader = child.stdout.getReader();
+      const echo = async (text: string) => {
+        await writer.write(new TextEncoder().encode(text));
+        const { value } = await reader.read();
+        expect(new TextDecoder().decode(value)).toBe(text);
+      };
+      await echo("before");
+      proxy.cut(how);
+      await echo("after");
+      await writer.close();
+      expect(await child.status).toMatchObject({ code: 0 });
+      expect(events.map(({ type }) => type))
+        .toEqual(["disconnected", "resumed"]);
+      expect(events[1]).toMatchObject({ attempt: 1 });
+      expect(of("suspended")).toMatchObject([
+        { session: 1, code: "connection_lost", graceMs: 60_000 },
+      ]);
+      expect(of("resumed")).toMatchObject([
+        { session: 1, connection: 2, identity: "default" },
+      ]);
+      expect(of("authenticated")).toHaveLength(1);
+    },
+  );
+
+  test("while nobody can connect: it writes, ends, and all of it is there", async () => {
+    await using all = await resuming();
+    const { session, proxy, events } = all;
+    const go = join(folder, "go");
+    const child = session.spawn(
+      `until test -e ${go}; do sleep 0.02; done; echo one; echo two >&2; exit 7`,
+      { shell: true },
+    );
+    await child.pid;
+    proxy.refusing = true;
+    proxy.cut("reset");
+    await all.untilSuspended();
+    const other = await all.served.connect();
+    await other.output("touch", { args: [go] });
+    await other.close();
+    await eventually(
+      () => all.of("command_ended").length > 0 && proxy.count > 3,
+      () => "the command has ended, and the client has tried more than once",
+    );
+    proxy.refusing = false;
+    expect(await textOf(child.stdout)).toBe("one\n");
+    expect(await textOf(child.stderr)).toBe("two\n");
+    expect(await child.status).toMatchObject({ code: 7 });
+    const back = events.at(-1);
+    expect(back?.type).toBe("resumed");
+    if (back?.type === "resumed") expect(back.attempt).toBeGreaterThan(2);
+  });
+
+  test("its deadline counts while there is no connection", async () => {
+    await using all = await resuming();
+    const { session, proxy } = all;
+    const child = session.spawn("sleep", { args: ["100"], timeoutMs: 700 });
+    await child.pid;
+    proxy.refusing = true;
+    proxy.cut("reset");
+    await eventually(
+      () => all.of("command_ended").length > 0,
+      () => "it was ended",
+    );
+    expect(all.of("resumed")).toEqual([]);
+    proxy.refusing = false;
+    expect(await child.status).toMatchObject({ reason: "timed_out" });
+  });
+
+  test("a signal given meanwhile reaches it, and a command is started once", async () => {
+    await using all = await resuming();
+    const { session, proxy } = all;
+    const child = session.spawn("sleep", { args: ["100"] });
+    await child.pid;
+    proxy.refusing = true;
+    proxy.cut("reset");
+    await all.untilSuspended();
+    const file = join(folder, "starts");
+    const second = session.spawn(`echo started >> ${file}`, { shell: true });
+    child.kill("SIGTERM");
+    proxy.refusing = false;
+    expect(await child.status).toMatchObject({ signal: "SIGTERM" });
+    expect(await second.status).toMatchObject({ code: 0 });
+    expect(readFileSync(file, "utf8")).toBe("started\n");
+  });
+});
+
+describe("the session is over", () => {
+  test("when the client stays away: at the grace, and not before", async () => {
+    await using all = await resuming({ graceMs: 400 }, { timeoutMs: 0 });
+    const { session, proxy } = all;
+    const child = session.spawn("sleep", { args: ["100"] });
+    await child.pid;
+    proxy.refusing = true;
+    proxy.cut("reset");
+    const error = await outcome(child.status);
+    expect(error).toMatchObject({ code: "connection_lost" });
+    expect(error.message).toMatch(/It was tried to go on over another one: /);
+    expect(await all.ends()).toEqual(["connection_lost", "connection_lost"]);
+    const [suspended] = all.of("suspended");
+    const [ended] = all.of("disconnected");
+    const [command] = all.of("command_ended");
+    expect(ended.time - suspended.time).toBeGreaterThanOrEqual(395);
+    expect(command.time - suspended.time).toBeGreaterThanOrEqual(395);
+    expect(command.status).toMatchObject({ reason: "disconnected" });
+    expect(ended.message).toMatch(/nobody came back within 400 ms$/);
+  });
+
+  test("when the client comes back to a server that knows it no more", async () => {
+    await using all = await resuming({ graceMs: 1 }, { timeoutMs: 60_000 });
+    const { session, proxy } = all;
+    const child = session.spawn("sleep", { args: ["100"] });
+    await child.pid;
+    proxy.refusing = true;
+    proxy.cut("reset");
+    await eventually(
+      () => all.of("disconnected").length > 0,
+      () => "the server has given it up",
+    );
+    proxy.refusing = false;
+    const error = await outcome(child.status);
+    expect(error).toMatchObject({ code: "connection_lost" });
+    expect(error.message).toMatch(/the server has no such session$/);
+  });
+
+  test("at once when it is closed without a connection", async () => {
+    await using all = await resuming();
+    const { session, proxy } = all;
+    const child = session.spawn("sleep", { args: ["100"] });
+    await child.pid;
+    proxy.refusing = true;
+    proxy.cut("reset");
+    await all.untilSuspended();
+    await session.close();
+    expect(await outcome(child.status)).toMatchObject({ code: "closed" });
+    const { count } = proxy;
+    await all.served.server.close(0);
+    // But one that was on its way.
+    expect(proxy.count).toBeLessThanOrEqual(count + 1);
+    expect(await all.ends()).toEqual(["closed", "shutting_down"]);
+  });
+
+  test("when the server closes", async () => {
+    await using all = await resuming();
+    const { session, proxy } = all;
+    const child = session.spawn("sleep", { args: ["100"] });
+    await child.pid;
+    await all.served.server.close(0);
+    expect(await all.ends()).toEqual(["shutting_down", "shutting_down"]);
+    expect(all.of("suspended")).toEqual([]);
+    expect(proxy.count).toBe(1);
+    expect(await child.status).toMatchObject({ reason: "shutting_down" });
+  });
+
+  test("when its identity is revoked meanwhile", async () => {
+    const identities = await Identities.from([{ name: "ann", token: TOKEN }]);
+    await using all = await resuming({}, {}, {
+      token: undefined,
+      authenticator: identities,
+    });
+    const { session, proxy } = all;
+    const child = session.spawn("sleep", { args: ["100"] });
+    await child.pid;
+    proxy.refusing = true;
+    proxy.cut("reset");
+    await all.untilSuspended();
+    const { server } = all.served;
+    server.replaceAuthenticator(await Identities.from([]));
+    await server.endSessions(({ name }) => name === "ann");
+    expect(all.of("disconnected")).toMatchObject([{ code: "unauthenticated" }]);
+    proxy.refusing = false;
+    const error = await outcome(child.status);
+    expect(error).toMatchObject({ code: "connection_lost" });
+    expect(error.message).toMatch(/did not accept our proof/);
+    // Final: it is not tried again.
+    expect(proxy.count).toBeLessThan(20);
+    expect(await session.closed).toMatchObject({ code: "connection_lost" });
+  });
+
+  test("with its connection, if the server keeps no sessions", async () => {
+    await using all = await resuming({ graceMs: 0 });
+    const { session, proxy, events } = all;
+    const child = session.spawn("sleep", { args: ["100"] });
+    await child.pid;
+    proxy.cut("reset");
+    expect(await outcome(child.status)).toMatchObject({
+      code: "connection_lost",
+    });
+    expect(await all.ends()).toEqual(["connection_lost", "connection_lost"]);
+    expect([events, all.of("suspended"), proxy.count]).toEqual([[], [], 1]);
+  });
+
+  test("with its connection, if its identity's sessions are not kept", async () => {
+    const authenticator = await Identities.from([
+      { name: "ann", token: TOKEN, graceMs: 0 },
+    ]);
+    await using all = await resuming({}, {}, {
+      token: undefined,
+      authenticator,
+    });
+    all.proxy.cut("reset");
+    expect(await all.ends()).toEqual(["connection_lost", "connection_lost"]);
+    expect(all.of("suspended")).toEqual([]);
+  });
+});
+
+test("a session without a connection counts among the sessions, and its client has its place", async () => {
+  await using all = await resuming({
+    maxSessions: 1,
+    maxConnectionsPerIdentity: 1,
+  });
+  const { proxy, session, served } = all;
+  proxy.refusing = true;
+  proxy.cut("reset");
+  await all.untilSuspended();
+  expect(await outcome(served.connect())).toMatchObject({
+    code: "limit_exceeded",
+    message: expect.stringContaining("maxSessions"),
+  });
+  proxy.refusing = false;
+  const echo = async (text: string) =>
+    new TextDecoder().decode(
+      (await session.output("echo", { args: [text] })).stdout,
+    );
+  expect(await echo("here")).toBe("here\n");
+  // The connection that was stalled still has a place, until the newer takes it.
+  proxy.cut("stall");
+  expect(await echo("on")).toBe("on\n");
+  await session.close();
+  await eventually(
+    () => all.of("disconnected").some(({ session }) => session === 1),
+    () => "it is over",
+  );
+  await (await served.connect()).close();
+});
+
+test("the server goes down: what runs without a client comes to its end", async () => {
+  await using all = await resuming();
+  const { session, proxy, served } = all;
+  const file = join(folder, "drained");
+  const child = session.spawn(`sleep 0.5; echo done > ${file}`, {
+    shell: true,
+  });
+  await child.pid;
+  proxy.refusing = true;
+  proxy.cut("reset");
+  await all.untilSuspended();
+  await served.server.close({ drainMs: 20_000 });
+  expect(readFileSync(file, "utf8")).toBe("done\n");
+  expect(all.of("disconnected")).toMatchObject([{ code: "shutting_down" }]);
+  await session.close();
+});
+
+test("a byte stream that is there already cannot be dialled again", async () => {
+  await using served = await serving();
+  const duplex = await served.dial();
+  const options = { token: TOKEN, resume: resumable() };
+  expect(await outcome(connect(duplex, options))).toMatchObject({
+    code: "invalid_argument",
+    message: expect.stringContaining("give connect() a function"),
+  });
+});

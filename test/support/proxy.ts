@@ -1,0 +1,111 @@
+/**
+ * A TCP proxy in front of a server, whose connections a test can break.
+ *
+ * @module
+ */
+
+import { connect as dialTcp, createServer, type Socket } from "node:net";
+import { adapter } from "./adapter.ts";
+import type { Duplex } from "../../core/ports.ts";
+
+/** How a connection is broken. */
+export type Break =
+  /** Both sides see a reset. */
+  | "reset"
+  /** Both sides see a clean end. */
+  | "close"
+  /** Nothing passes any more, and nobody is told. */
+  | "stall";
+
+/** See the module's description. */
+export interface Proxy extends AsyncDisposable {
+  readonly port: number;
+  /** Connections that came, whether or not any got through. */
+  readonly count: number;
+  /** Bytes that went through, both ways. */
+  readonly bytes: number;
+  /** While it is true, new connections are closed as soon as they come. */
+  refusing: boolean;
+  /** Breaks all connections that there are. */
+  cut(how: Break): void;
+  /** A client's way through it. */
+  dial(signal?: AbortSignal): Promise<Duplex>;
+}
+
+interface Pair {
+  readonly client: Socket;
+  readonly server: Socket;
+  stalled: boolean;
+}
+
+/** Starts one in front of that port of the loopback interface. */
+export async function proxyTo(port: number): Promise<Proxy> {
+  const pairs = new Set<Pair>();
+  let count = 0;
+  let bytes = 0;
+  const listener = createServer({ allowHalfOpen: true }, (client) => {
+    count++;
+    client.on("error", () => {});
+    if (proxy.refusing) return client.destroy();
+    const server = dialTcp({ port, host: "127.0.0.1", allowHalfOpen: true });
+    const pair: Pair = { client, server, stalled: false };
+    pairs.add(pair);
+    const join = (from: Socket, to: Socket) => {
+      from.on("data", (chunk: Uint8Array) => {
+        if (pair.stalled) return;
+        bytes += chunk.byteLength;
+        if (to.write(chunk)) return;
+        from.pause();
+        to.once("drain", () => from.resume());
+      });
+      from.on("end", () => pair.stalled || to.end());
+      from.on("error", () => to.destroy());
+      from.on("close", () => {
+        pairs.delete(pair);
+        to.destroySoon();
+      });
+    };
+    join(client, server);
+    join(server, client);
+  });
+  await new Promise<void>((done) => listener.listen(0, "127.0.0.1", done));
+  const address = listener.address();
+  if (address === null || typeof address === "string") {
+    throw new Error("No port");
+  }
+  const proxy: Proxy = {
+    port: address.port,
+    refusing: false,
+    get count() {
+      return count;
+    },
+    get bytes() {
+      return bytes;
+    },
+    cut(how) {
+      for (const pair of pairs) {
+        const { client, server } = pair;
+        pair.stalled = true;
+        if (how === "stall") continue;
+        for (const socket of [client, server]) {
+          if (how === "reset") socket.resetAndDestroy();
+          else socket.end(() => socket.destroy());
+        }
+        pairs.delete(pair);
+      }
+    },
+    dial: (signal) =>
+      adapter.dial(
+        { kind: "tcp", hostname: "127.0.0.1", port: proxy.port },
+        signal,
+      ),
+    [Symbol.asyncDispose]: async () => {
+      for (const { client, server } of pairs) {
+        client.destroy();
+        server.destroy();
+      }
+      await new Promise<void>((done) => listener.close(() => done()));
+    },
+  };
+  return proxy;
+}
