@@ -10,7 +10,11 @@ import { encodeFrame, type Frame, FrameType } from "../../core/frame/frame.ts";
 import { CLIENT_PREFACE, SERVER_PREFACE } from "../../core/frame/preface.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../core/limits.ts";
 import type { Duplex, Platform } from "../../core/ports.ts";
-import { helloFrame, readProof } from "../../core/session/hello.ts";
+import {
+  helloFrame,
+  readProof,
+  type ResumeRequest,
+} from "../../core/session/hello.ts";
 import { toBase64Url } from "../../core/auth/base64url.ts";
 import {
   clientMessage,
@@ -110,9 +114,13 @@ export class RawPeer {
   }
 
   /** The client's handshake up to the server's HELLO: what PROOF is made of. */
-  async greetServer(limits: Partial<Limits> = {}, token: string = TOKEN) {
+  async greetServer(
+    limits: Partial<Limits> = {},
+    token: string = TOKEN,
+    offers: { features?: string[]; resume?: ResumeRequest } = {},
+  ) {
     const hello = helloFrame(
-      { min: 1, max: 1, features: [], bindings: [] },
+      { min: 1, max: 1, features: [], bindings: [], ...offers },
       makeNonce(),
       {
         ...DEFAULT_LIMITS,
