@@ -7,6 +7,7 @@ import { digest, seq, seqBytes } from "./support/bytes.ts";
 import { expectOwnWords, limpet, startLimpet } from "./support/cli.ts";
 import { temporaryFolder } from "./support/cli.ts";
 import { untilGone } from "./support/processes.ts";
+import { proxyTo } from "./support/proxy.ts";
 import { RUNTIMES, THIS_RUNTIME } from "./support/runtimes.ts";
 import { serverFor, startServer, useServer } from "./support/servers.ts";
 
@@ -169,6 +170,37 @@ describe(`exec on ${THIS_RUNTIME}`, () => {
       await server.stop();
     }
     await untilGone(left);
+  });
+
+  test("an absence of over a second is told, with one line each way, and -q says nothing", async () => {
+    await using server = await startServer(serverFor(1));
+    await using proxy = await proxyTo(Number(new URL(server.address).port));
+    const env = { LIMPET_TOKEN_FILE: server.tokenFile };
+    const target = `127.0.0.1:${proxy.port}`;
+    const go = join(folder, "go");
+    const line = `echo begun; until test -e ${go}; do sleep 0.05; done; exit 3`;
+    const loud = startLimpet(["exec", target, "-c", line], { env });
+    const quiet = startLimpet(["exec", "-q", target, "-c", line], { env });
+    await loud.says("begun");
+    await quiet.says("begun");
+    proxy.refusing = true;
+    proxy.cut("reset");
+    await loud.complains("trying to get it back\n");
+    proxy.refusing = false;
+    await loud.complains("is back after ");
+    writeFileSync(go, "");
+    const told = await loud.outcome;
+    expect(told.code).toBe(3);
+    const name = `tcp://${target}`;
+    const [away, back, ...more] = told.stderr.trimEnd().split("\n");
+    expect(away).toBe(
+      `limpet: no connection to ${name}: trying to get it back`,
+    );
+    expect(back).toMatch(
+      new RegExp(`^limpet: the connection to ${name} is back after [\\d.]+ s$`),
+    );
+    expect(more).toEqual([]);
+    expect(await quiet.outcome).toMatchObject({ code: 3, stderr: "" });
   });
 
   test("nobody there", async () => {
