@@ -1,6 +1,7 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import type { Claim } from "../core/auth/authenticator.ts";
 import { makeKeyPair } from "../core/auth/key_pair.ts";
 import { KeyPair } from "../core/auth/key_pair.ts";
 import { clientMessage } from "../core/auth/proof.ts";
@@ -9,8 +10,13 @@ import { Accounts } from "../core/cli/policies.ts";
 import { LiveIdentities } from "../core/config/live.ts";
 import type { IdentityEntry } from "../core/config/types.ts";
 import type { Identity } from "../core/identity.ts";
+import { findAccount } from "../core/policy/run_as.ts";
+import type { Command } from "../core/ports.ts";
 import { temporaryFolder } from "./support/cli.ts";
 import { cliRuntime } from "./support/cli_in_process.ts";
+import { fakeSpawner } from "./support/fake_process.ts";
+import { pass } from "./support/fake_time.ts";
+import { eventually } from "./support/leaks.ts";
 import { machine } from "./support/machine.ts";
 
 const folder = temporaryFolder();
@@ -23,6 +29,17 @@ function place(name: string) {
   const write = (identities: readonly IdentityEntry[]) =>
     writeFileSync(path, JSON.stringify({ identities }), { mode: 0o600 });
   return { path, write };
+}
+
+async function claim(token: string): Promise<Claim> {
+  const key = await TokenKey.from(token);
+  const transcript = new Uint8Array(32);
+  return {
+    key: await key.id(),
+    proof: await key.sign(clientMessage(transcript)),
+    transcript,
+    peer: "unix",
+  };
 }
 
 test("a configuration that is not taken over changes nobody's end", async () => {
@@ -42,14 +59,9 @@ test("a configuration that is not taken over changes nobody's end", async () => 
     examine: () => Promise.resolve({ problems: [], warnings: [] }),
     used: () => {},
   });
-  const key = await TokenKey.from(TOKEN);
-  const transcript = new Uint8Array(32);
-  const { identity } = await live.authenticate({
-    key: await key.id(),
-    proof: await key.sign(clientMessage(transcript)),
-    transcript,
-    peer: "unix",
-  }) as { identity: Identity };
+  const { identity } = await live.authenticate(await claim(TOKEN)) as {
+    identity: Identity;
+  };
   const end = () => live.entryOf(identity)?.expires;
   expect(end()).toBe(soon);
   const later = "2100-01-01T00:00:00Z";
@@ -67,21 +79,26 @@ test("a configuration that is not taken over changes nobody's end", async () => 
   expect(said).toEqual([]);
 });
 
-test("users are looked up anew whenever the configuration is read", async () => {
-  const { path, write } = place("users");
-  const bin = join(folder, "bin");
+/** Programs that answer for the system's own, which look in `bin`. */
+function fakeUsers(bin: string, getent: string) {
   mkdirSync(bin);
   const script = (name: string, text: string) =>
     writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
-  const passwd = (line: string) =>
-    writeFileSync(join(bin, "passwd"), `${line}\n`);
-  script("getent", `grep "^$2:" ${bin}/passwd`);
+  script("getent", getent);
   // As if it were root's: the user that it is to be is told by its arguments.
   script("setpriv", 'echo "${1#--reuid=}"');
+  const { runtime } = cliRuntime([], { PATH: `${bin}:/usr/bin:/bin` });
+  return new Accounts(runtime);
+}
+
+test("users are looked up anew whenever the configuration is read", async () => {
+  const { path, write } = place("users");
+  const bin = join(folder, "bin");
+  const passwd = (line: string) =>
+    writeFileSync(join(bin, "passwd"), `${line}\n`);
+  const accounts = fakeUsers(bin, `grep "^$2:" ${bin}/passwd`);
   passwd("deploy:x:1001:1001::/home/deploy:/bin/bash");
   write([{ name: "a", token: TOKEN, policy: { runAs: "deploy" } }]);
-  const { runtime } = cliRuntime([], { PATH: `${bin}:/usr/bin:/bin` });
-  const accounts = new Accounts(runtime);
   const warned: string[] = [];
   const open = () =>
     LiveIdentities.open({
@@ -109,7 +126,76 @@ test("users are looked up anew whenever the configuration is read", async () => 
   const message = `${path}:1:78: identities[0].policy.runAs: Cannot run ` +
     "commands as gone: there is no such user";
   expect(await live.reload()).toContain("1 identity");
+  await eventually(() => warned.length > 0, () => "nothing was warned of");
   expect(warned).toEqual([message]);
   await expect(accounts.of("gone")).rejects.toThrow("there is no such user");
   await expect(open()).rejects.toThrow(message);
+});
+
+test("a lookup that does not end keeps nobody from being revoked or let in", async () => {
+  const { path, write } = place("slow");
+  const bin = join(folder, "slow-bin");
+  const held = join(folder, "held");
+  const accounts = fakeUsers(
+    bin,
+    `while [ -e ${held} ]; do sleep 0.1; done; echo "$2:x:1001:1001::/:"`,
+  );
+  const a = { name: "a", token: TOKEN, policy: { runAs: "deploy" } };
+  const other = "the-token-of-another";
+  write([a, { name: "b", token: other }]);
+  const live = await LiveIdentities.open({
+    place: machine,
+    path,
+    token: () => Promise.reject(new Error("not in this test")),
+    hostKey: () => Promise.reject(new Error("not in this test")),
+    tell: () => {},
+    warn: () => {},
+    examine: (loaded) => accounts.examine(loaded),
+    used: () => {},
+  });
+  const comes = async (token: string) =>
+    await live.authenticate(await claim(token));
+  const { identity } = await comes(other) as { identity: Identity };
+  writeFileSync(held, "");
+  try {
+    write([a]);
+    expect(await comes(other)).toHaveProperty("denied");
+    expect(await comes(TOKEN)).toHaveProperty("identity");
+    expect(live.isGone(identity)).toBe(true);
+    expect(await live.reload()).toContain("1 identity");
+  } finally {
+    rmSync(held);
+  }
+  // Commands of that user were to wait.
+  expect(await accounts.of("deploy")).toMatchObject({ uid: "1001" });
+});
+
+test("who is asked for a user and does not answer is ended", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    const killed: string[] = [];
+    const spawner = async (command: Command) => {
+      const handle = await fakeSpawner({ exit: null })(command);
+      return {
+        ...handle,
+        kill(signal: string) {
+          killed.push(signal);
+          return handle.kill(signal);
+        },
+      };
+    };
+    const found = expect(findAccount("deploy", spawner, {})).rejects;
+    const refused = found.toMatchObject({
+      code: "unsupported",
+      message: "Cannot run commands as deploy: getent has not answered for " +
+        "10 seconds",
+    });
+    await pass(9_000);
+    expect(killed).toEqual([]);
+    await pass(2_000);
+    await refused;
+    expect(killed).toEqual(["SIGKILL"]);
+  } finally {
+    vi.useRealTimers();
+  }
 });

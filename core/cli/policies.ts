@@ -28,14 +28,15 @@ export class Accounts {
 
   /** Rejects with `unsupported` for one as whom commands cannot be run. */
   of(user: string): Promise<Account> {
-    const known = this.#found.get(user);
+    const all = this.#found;
+    const known = all.get(user);
     if (known !== undefined) return known;
     const { spawner } = this.#runtime;
     const environment = inherited(this.#runtime.environment());
     const found = findAccount(user, spawner, environment);
-    this.#found.set(user, found);
+    all.set(user, found);
     // Whoever asks next may have more luck.
-    found.catch(() => this.#found.delete(user));
+    found.catch(() => all.delete(user));
     return found;
   }
 

@@ -14,7 +14,7 @@ import {
 } from "../auth/authenticator.ts";
 import { Identities } from "../auth/identities.ts";
 import type { KeyPair } from "../auth/key_pair.ts";
-import { LimpetError } from "../errors.ts";
+import { asLimpetError, LimpetError } from "../errors.ts";
 import type { Identity } from "../identity.ts";
 import type { Machine } from "../machine.ts";
 import type { FoundToken } from "../token_file.ts";
@@ -37,7 +37,10 @@ export interface LiveOptions {
   readonly tell: (message: string) => void;
   /** Told of what in the file is hardly meant. */
   readonly warn: (message: string) => void;
-  /** Looks at what the file names outside of itself, before it counts. */
+  /**
+   * Looks at what the file names outside of itself: before it counts at the
+   * start, and later on once it does, with nobody waiting for it.
+   */
   readonly examine: (loaded: Loaded) => Promise<Findings>;
   /** Told of everybody who was let in, with their peer address. */
   readonly used: (name: string, peer: string) => void;
@@ -128,11 +131,9 @@ export class LiveIdentities implements Authenticator {
       throw new LimpetError("invalid_argument", `${path} is gone`);
     }
     refuseAll(loaded?.problems ?? [], path);
-    const found = loaded === null ? null : await examine(loaded);
     const isFirst = this.#authenticator === null;
-    // Later on, a user who has vanished must not keep others from being revoked:
-    // commands that would be theirs are refused.
-    if (isFirst) refuseAll(found?.problems ?? [], path);
+    const found = loaded !== null && isFirst ? await examine(loaded) : null;
+    refuseAll(found?.problems ?? [], path);
     const config = loaded?.config ?? null;
     const entries = config?.identities ?? null;
     const words = entries === null
@@ -142,8 +143,29 @@ export class LiveIdentities implements Authenticator {
     this.#config = config;
     for (const each of loaded?.warnings ?? []) warn(each);
     for (const each of found?.warnings ?? []) warn(each);
-    if (!isFirst) { for (const each of found?.problems ?? []) warn(each); }
+    if (loaded !== null && !isFirst) this.#examineAdopted(loaded);
     return words + laterWords(this.#started, config);
+  }
+
+  /**
+   * A user who has vanished, or takes long to be looked up, must not keep others
+   * from being revoked or let in: commands that would be theirs are refused, or
+   * wait.
+   */
+  #examineAdopted(loaded: Loaded): void {
+    const { examine, path, warn } = this.#options;
+    const tell = (lines: readonly string[]) => {
+      // What a later one says counts more.
+      if (this.#config !== loaded.config) return;
+      for (const each of lines) warn(each);
+    };
+    examine(loaded).then(
+      ({ warnings, problems }) => tell([...warnings, ...problems]),
+      (error) => {
+        const what = `Looking at what ${path} names`;
+        tell([asLimpetError(error, "refused", what).message]);
+      },
+    );
   }
 
   /** Another token is for new sessions: those of the old one stay. */

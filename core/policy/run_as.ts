@@ -9,7 +9,7 @@
 
 import { LimpetError } from "../errors.ts";
 import type { Authorized } from "../exec/authorized.ts";
-import type { Spawner } from "../ports.ts";
+import type { ProcessHandle, Spawner } from "../ports.ts";
 
 /** A user of this machine. */
 export interface User {
@@ -34,8 +34,14 @@ export interface Lookup {
 }
 
 /**
+ * How long one program may take to look somebody up, in ms: a directory service
+ * that is asked over a network and does not answer must hold up nobody for good.
+ */
+const LOOKUP_MS = 10_000;
+
+/**
  * Looks a user up, by name or number. Throws `unsupported` if there is none, or
- * if nobody can be asked.
+ * if nobody can be asked or answers within 10 seconds.
  */
 export async function findUser(user: string, lookup: Lookup): Promise<User> {
   const entry = await run(user, ["getent", "passwd", user], lookup);
@@ -48,7 +54,8 @@ export async function findUser(user: string, lookup: Lookup): Promise<User> {
 
 /**
  * Looks a user up, by name or number, and sees whether commands can be run as
- * them. Throws `unsupported` if not, saying why.
+ * them. Throws `unsupported` if not, saying why; neither step may take more than
+ * 10 seconds.
  */
 export async function findAccount(
   user: string,
@@ -81,8 +88,9 @@ async function run(
   argv: readonly string[],
   { spawner, environment }: Lookup,
 ): Promise<{ text: string; code: number | null }> {
+  let handle: ProcessHandle;
   try {
-    const handle = await spawner({
+    handle = await spawner({
       argv,
       cwd: "/",
       env: environment,
@@ -90,11 +98,6 @@ async function run(
       stdout: "piped",
       stderr: "stdout",
     });
-    const [text, { code }] = await Promise.all([
-      new Response(handle.stdout).text(),
-      handle.status,
-    ]);
-    return { text: text.trim(), code };
   } catch (cause) {
     throw fail(
       user,
@@ -102,6 +105,23 @@ async function run(
         (cause instanceof Error ? `: ${cause.message}` : ""),
     );
   }
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const patience = new Promise<null>((resolve) => {
+    timer = setTimeout(resolve, LOOKUP_MS, null);
+  });
+  const answer = Promise.all([
+    new Response(handle.stdout).text(),
+    handle.status,
+  ]);
+  const outcome = await Promise.race([answer, patience]);
+  clearTimeout(timer);
+  if (outcome === null) {
+    handle.kill("SIGKILL");
+    const seconds = LOOKUP_MS / 1_000;
+    throw fail(user, `${argv[0]} has not answered for ${seconds} seconds`);
+  }
+  const [text, { code }] = outcome;
+  return { text: text.trim(), code };
 }
 
 function fail(user: string, why: string): LimpetError {
