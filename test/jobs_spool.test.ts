@@ -1,7 +1,11 @@
 import fc from "fast-check";
 import { readdirSync, rmSync } from "node:fs";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { Spool, type SpoolOptions } from "../core/jobs/spool.ts";
+import {
+  MAX_LATE_BYTES,
+  Spool,
+  type SpoolOptions,
+} from "../core/jobs/spool.ts";
 import { SpoolRoom } from "../core/jobs/spool_room.ts";
 import { SpoolWriter } from "../core/jobs/spool_writer.ts";
 import { jobFiles, temporaryFolder } from "./support/jobs.ts";
@@ -237,6 +241,31 @@ describe("a spool that waits", () => {
     await finished;
     expect((await readFrom(spool, 0, 100)).offsets).toHaveLength(200);
     expect(writer.outcome).toEqual({ heldOpen: false });
+  });
+
+  test("keeps little more of others who write when its command has ended", async () => {
+    using folder = temporaryFolder();
+    const room = new SpoolRoom(200_000);
+    const maxBytes = 80_000;
+    const spool = spoolIn(folder.path, { whenFull: "wait", maxBytes, room });
+    spool.unbound();
+    const most = maxBytes + MAX_LATE_BYTES;
+    let total = 0;
+    for (; total < most + 100_000; total += 65_536) {
+      await spool.append(bytesFrom(total, 65_536));
+      expect(spool.heldBytes).toBeLessThanOrEqual(most);
+    }
+    expect(spool.total).toBe(total);
+    expect(spool.heldBytes).toBeGreaterThanOrEqual(MAX_LATE_BYTES);
+    const held = spool.heldBytes;
+    expect(spool.dropped).toEqual([{ from: held, to: total }]);
+    // Whoever reads makes room for what comes then.
+    spool.taken(total);
+    await spool.append(bytesFrom(total, 10));
+    const { offsets } = await readFrom(spool, total, 10);
+    expect(offsets).toHaveLength(10);
+    await spool.remove();
+    expect(room.held).toBe(0);
   });
 
   test("ends with its server, and what it could not write is told", async () => {

@@ -150,6 +150,15 @@ export class Job implements ChannelHandler {
     this.#refuse(new LimpetError(code, message));
   }
 
+  /**
+   * Once the command has ended: what it wrote itself is still read, and whatever
+   * holds its streams open is not waited for.
+   */
+  endOutput(): void {
+    if (!this.#exited) return;
+    for (const pump of this.#pumps.values()) pump.commandEnded(0);
+  }
+
   /** `by` is the session and channel that it comes over, if not its own. */
   message(frame: Frame, by: Teller = this.#self()): void {
     if (frame.type !== FrameType.SIGNAL) {

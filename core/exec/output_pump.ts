@@ -15,7 +15,7 @@ export const READ_AHEAD_BYTES = 131_072;
  * What a pipe can hold at most. Whatever the command wrote before it ended is
  * within this many bytes after its end; what comes later was written by others.
  */
-const MAX_PIPE_BYTES = 1_048_576;
+export const MAX_PIPE_BYTES = 1_048_576;
 
 /**
  * A busy event loop may run a timer before it looks at a pipe that has bytes.

@@ -50,7 +50,9 @@ export class JobEntry {
   readonly ended: Promise<void>;
   /** Clients that read or feed it. */
   readers = 0;
+  /** Null once it has ended: its request and its client's session go with it. */
   job: Job | null = null;
+  /** Null of what has no spools, and once all it wrote is in them. */
   channel: SpooledChannel | null = null;
   stdout: JobStream | null = null;
   stderr: JobStream | null = null;
@@ -128,7 +130,15 @@ export class JobEntry {
     this.status = status;
     this.state = "ended";
     this.endedAt = Date.now();
+    this.job = null;
     this.#ended.resolve();
+  }
+
+  /** All it wrote is in its spools: those stay, and what filled them goes. */
+  wrote(): void {
+    this.channel = null;
+    this.stdout = settled(this.stdout);
+    this.stderr = settled(this.stderr);
   }
 
   /** Ends it if it runs; settles when nothing is left of it. */
@@ -175,6 +185,12 @@ function streamRecord(stream: JobStream | null): StreamRecord | null {
   return { bytes: stream.spool.total, ...outcome };
 }
 
+function settled(stream: JobStream | null): JobStream | null {
+  if (stream === null) return null;
+  const outcome = stream.outcome();
+  return { spool: stream.spool, outcome: () => outcome };
+}
+
 /** The words of a command, as far as there is room in a list. */
 function brief(argv: readonly string[]): string[] {
   const kept: string[] = [];
@@ -184,13 +200,16 @@ function brief(argv: readonly string[]): string[] {
       kept.push("…");
       break;
     }
-    // Not in the middle of a surrogate pair.
-    kept.push(
-      word.length <= room
-        ? word
-        : `${word.slice(0, room).replace(/[\ud800-\udbff]$/, "")}…`,
-    );
+    kept.push(word.length <= room ? word : `${beginningOf(word, room)}…`);
     room -= word.length + 1;
   }
   return kept;
+}
+
+/** Without the middle of a surrogate pair; a slice would hold the whole text. */
+function beginningOf(text: string, length: number): string {
+  const bytes = new TextEncoder().encode(
+    text.slice(0, length).replace(/[\ud800-\udbff]$/, ""),
+  );
+  return new TextDecoder().decode(bytes);
 }

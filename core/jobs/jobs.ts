@@ -51,7 +51,7 @@ export class Jobs {
   readonly #leftovers = new Map<Identity, Leftovers>();
   #store: Promise<JobStore> | null = null;
   /** Jobs whose commands, or what they write, have not come to their end. */
-  readonly #open = new Set<Promise<unknown>>();
+  readonly #open = new Map<JobEntry, { job: Job; over: Promise<unknown> }>();
   readonly #turns = new Turns();
   #closing = false;
 
@@ -145,6 +145,7 @@ export class Jobs {
       this.#leftovers.delete(identity);
       await leftovers.end("revoked", shutdownGraceMs);
     }
+    this.#hurry(isGone);
   }
 
   /** Ends everything that runs; settles when nothing of it is left. */
@@ -162,16 +163,18 @@ export class Jobs {
       [...this.#leftovers.values()].map((each) => each.end(reason, graceMs)),
     );
     this.#leftovers.clear();
+    this.#hurry(() => true);
   }
 
   /** After `shutdown`: writes down what is to be written, and lets go. */
   async close(): Promise<void> {
     this.registry.close();
-    for (const { channel } of this.registry.all()) {
-      channel?.stdout?.spool.close();
-      channel?.stderr?.spool.close();
+    const open = [...this.#open];
+    for (const [{ stdout, stderr }] of open) {
+      stdout?.spool.close();
+      stderr?.spool.close();
     }
-    await Promise.all([...this.#open]);
+    await Promise.all(open.map(([, { over }]) => over));
     await this.#turns.over();
     const store = await this.#store?.catch(() => null);
     this.#store = null;
@@ -187,6 +190,13 @@ export class Jobs {
       );
     }
     this.registry.forget(entry);
+  }
+
+  /** What holds the output of ended ones open is waited for no longer. */
+  #hurry(which: (entry: JobEntry) => boolean): void {
+    for (const [entry, { job }] of this.#open) {
+      if (which(entry)) job.endOutput();
+    }
   }
 
   #keptRunning(): JobEntry[] {
@@ -219,7 +229,7 @@ export class Jobs {
       (name) => new Spool(this.#spoolOptions(store, entry, request, name)),
     );
     entry.channel = channel;
-    entry.job = new Job(channel, request, {
+    const job = new Job(channel, request, {
       authorize: (request) => host.authorize(request),
       enter: async () => {
         // Before it starts: a server that ends now must not run it again.
@@ -249,6 +259,7 @@ export class Jobs {
       },
       finished: (job) => host.finished(job),
     });
+    entry.job = job;
     entry.stdout = streamOf(channel.stdout);
     entry.stderr = streamOf(channel.stderr);
     channel.answered.then(({ started }) => {
@@ -258,22 +269,23 @@ export class Jobs {
       this.registry.forget(entry);
     });
     const over = channel.over.then(() => {
-      this.#open.delete(over);
+      this.#open.delete(entry);
+      // Of one that was refused the channel alone knows why.
+      if (entry.status !== null) entry.wrote();
       return this.#writeDown(entry);
     });
-    this.#open.add(over);
+    this.#open.set(entry, { job, over });
   }
 
   #spoolOptions(
     store: JobStore,
-    entry: JobEntry,
+    { owner, id }: JobEntry,
     { stdout, stderr, merge, onDisconnect }: Pick<
       ExecRequest,
       "stdout" | "stderr" | "merge" | "onDisconnect"
     >,
     name: "stdout" | "stderr",
   ): SpoolOptions {
-    const { owner, id } = entry;
     const streams = stdout && stderr && !merge ? 2 : 1;
     const { maxSpoolBytes } = this.#options.limits;
     const room = this.#room;
@@ -286,8 +298,7 @@ export class Jobs {
       room: {
         take: (bytes) => {
           while (!room.take(bytes)) {
-            // It may have ended, too, and what it wrote still be on its way here.
-            if (!this.registry.forgetOldest(owner, entry)) return false;
+            if (!this.registry.forgetOldest(owner)) return false;
           }
           return true;
         },
@@ -312,6 +323,7 @@ export class Jobs {
 
   async #discard(entry: JobEntry): Promise<void> {
     if (entry.onDisconnect === "kill") return;
+    this.#hurry((each) => each === entry);
     // At once: others may be in need of the room.
     const tell = (error: unknown) =>
       this.#tell(`Removing job "${entry.id}"`, error);

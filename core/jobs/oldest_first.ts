@@ -32,11 +32,14 @@ export class OldestFirst {
     if (this.#entries.size === 0) clearTimeout(this.#timer);
   }
 
-  /** The one to go first: of what nobody asked to keep, then of all. */
-  oldest(owner: string, except: JobEntry | null = null): JobEntry | null {
+  /**
+   * The one to go first: of what nobody asked to keep, then of all. One whose
+   * output is still held open is not among them.
+   */
+  oldest(owner: string): JobEntry | null {
     let oldest: JobEntry | null = null;
     for (const entry of this.#entries) {
-      if (entry.owner !== owner || entry === except) continue;
+      if (entry.owner !== owner || entry.channel !== null) continue;
       if (!entry.isNamed && entry.onDisconnect === "kill") return entry;
       oldest ??= entry;
     }

@@ -130,11 +130,11 @@ export class JobRegistry {
   }
 
   /**
-   * Forgets the oldest of an identity's that have ended, but not `except`; false if
-   * there is none.
+   * Forgets the oldest of an identity's that have ended, their output included;
+   * false if there is none.
    */
-  forgetOldest(owner: string, except: JobEntry | null = null): boolean {
-    const oldest = this.#kept.oldest(owner, except);
+  forgetOldest(owner: string): boolean {
+    const oldest = this.#kept.oldest(owner);
     if (oldest !== null) this.forget(oldest);
     return oldest !== null;
   }

@@ -9,6 +9,7 @@
  */
 
 import { deferred } from "../deferred.ts";
+import { MAX_PIPE_BYTES, READ_AHEAD_BYTES } from "../exec/output_pump.ts";
 import type { JobFiles, LogFile } from "../ports.ts";
 import type { Room } from "./spool_room.ts";
 
@@ -20,6 +21,12 @@ const HEAD_SEGMENTS = 4;
 
 /** After so long a disk that was full is tried again, in milliseconds. */
 const RETRY_MS = 1_000;
+
+/**
+ * What may still be on its way here when a command has ended: what its pipe holds,
+ * what has been read from it, and the piece that was being read.
+ */
+export const MAX_LATE_BYTES: number = MAX_PIPE_BYTES + 2 * READ_AHEAD_BYTES;
 
 /** What is there from an offset on. */
 export type Piece =
@@ -66,8 +73,8 @@ export class Spool {
   #total = 0;
   #taken = 0;
   #ended = false;
-  /** Whatever comes has to go somewhere: nobody will be asked to wait. */
-  #unbounded = false;
+  /** Bytes that may go beyond the bounds; null before the command has ended. */
+  #lateRoom: number | null = null;
   #closed = false;
   #removed = false;
   #problem: string | null = null;
@@ -158,7 +165,7 @@ export class Spool {
       this.#total += written;
       this.#notify();
       if (written > 0) continue;
-      if (this.#closed || this.#options.whenFull === "drop") {
+      if (this.#drops) {
         await this.#endSegment();
         this.#total += rest.byteLength;
         return this.#notify();
@@ -205,11 +212,12 @@ export class Spool {
   }
 
   /**
-   * The command has ended, and what it still wrote is little: from now on a spool
-   * that waits keeps it beyond its bounds rather than waiting for anybody.
+   * The command has ended: a spool that waits waits for nobody any more. It keeps
+   * what the command still wrote, beyond its bounds if it must; of what others write
+   * who hold the stream open, it drops what has no room.
    */
   unbound(): void {
-    this.#unbounded = this.#options.whenFull === "wait";
+    if (this.#options.whenFull === "wait") this.#lateRoom ??= MAX_LATE_BYTES;
     this.#madeRoom.resolve();
   }
 
@@ -234,12 +242,17 @@ export class Spool {
   async #write(bytes: Uint8Array): Promise<number> {
     if (this.#removed) return 0;
     const segment = await this.#current();
-    if (segment === null) return 0;
+    if (segment === null || this.#removed) return 0;
     const { room } = this.#options;
-    const piece = bytes.subarray(0, this.#segmentBytes - segment.bytes);
+    while (this.#segments.length > SEGMENTS && await this.#makeWay(segment));
+    let isLate = this.#segments.length > SEGMENTS;
+    let piece = bytes.subarray(0, this.#segmentBytes - segment.bytes);
+    if (isLate) piece = piece.subarray(0, this.#lateRoom ?? 0);
     while (!room.take(piece.byteLength)) {
-      if (this.#unbounded) {
+      if (this.#lateRoom) {
+        piece = piece.subarray(0, this.#lateRoom);
         room.force(piece.byteLength);
+        isLate = true;
         break;
       }
       if (await this.#makeWay(segment)) continue;
@@ -247,6 +260,7 @@ export class Spool {
         "The server's jobs have all that maxTotalSpoolBytes allows";
       return 0;
     }
+    if (piece.byteLength === 0) return 0;
     let written = 0;
     try {
       this.#open ??= await this.#options.files.append(this.#path(segment));
@@ -259,6 +273,7 @@ export class Spool {
     // Removed meanwhile, it has given back what it had.
     room.give(piece.byteLength - (this.#removed ? 0 : written));
     segment.bytes += written;
+    if (isLate && this.#lateRoom !== null) this.#lateRoom -= written;
     if (written > 0 || !await this.#makeWay(segment)) return written;
     return await this.#write(bytes);
   }
@@ -273,8 +288,8 @@ export class Spool {
       return last;
     }
     await this.#endSegment();
-    if (this.#segments.length >= SEGMENTS && !this.#unbounded) {
-      if (!await this.#makeWay(null)) return null;
+    if (this.#segments.length >= SEGMENTS && !await this.#makeWay(null)) {
+      if (!this.#lateRoom) return null;
     }
     const segment = { start: this.#total, bytes: 0 };
     this.#segments.push(segment);
@@ -299,6 +314,12 @@ export class Spool {
       this.#problem = wordsOf(error);
     });
     return true;
+  }
+
+  /** Whether a byte without room goes; it waits otherwise. */
+  get #drops(): boolean {
+    return this.#closed || this.#lateRoom === 0 ||
+      this.#options.whenFull === "drop";
   }
 
   #isTaken(at: number): boolean {
