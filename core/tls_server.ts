@@ -103,7 +103,15 @@ export async function readPem(
         `${path}", and replace the key if anyone may have seen it`,
     );
   }
-  if (!/-----BEGIN [A-Z ]+-----/.test(text)) throw fail("is not in PEM");
+  const [what, label] = secret
+    ? ["private key", "PRIVATE KEY"]
+    : ["certificate", "CERTIFICATE"];
+  if (!new RegExp(`-----BEGIN ([A-Z0-9]+ )*${label}-----`).test(text)) {
+    throw new LimpetError(
+      "invalid_argument",
+      `There is no ${what} in PEM (-----BEGIN ${label}-----) in ${path}`,
+    );
+  }
   return text;
 }
 

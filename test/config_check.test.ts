@@ -271,6 +271,6 @@ describe("what it names outside of itself", () => {
       "tls.cert: Cannot be used for TLS: the certificate cannot be read",
     );
     expect((await tls("t9", { clientCa: "c.pem" }, ["c.pem", "no"])).said)
-      .toContain("tls.clientCa: File /c.pem is not in PEM");
+      .toContain("tls.clientCa: There is no certificate in PEM");
   });
 });

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { limpet, startLimpet, temporaryFolder } from "./support/cli.ts";
+import { selfSigned } from "./support/certificates.ts";
 import { Terminal } from "./support/terminal.ts";
 
 const folder = temporaryFolder();
@@ -39,6 +40,43 @@ test(
     expect(loose).toMatchObject({ code: 125, stdout: "" });
     expect(loose.stderr).toContain("can be read by others than its owner");
 
+    // What is not what it should be is named, before anything connects.
+    const certificate = join(folder, "srv.crt");
+    writeFileSync(
+      certificate,
+      readFileSync(pem, "utf8").replace(/^[^]*?(?=-----BEGIN CERT)/, ""),
+    );
+    const own = join(folder, "srv.key");
+    const { key: otherKey } = await selfSigned();
+    writeFileSync(own, otherKey, { mode: 0o600 });
+    for (
+      const [flags, why] of [
+        [
+          ["--cert", certificate, "--key", own],
+          `the private key is that of another certificate (${certificate}, ${own})`,
+        ],
+        [
+          ["--cert", own, "--key", own],
+          `the certificate cannot be read (${own})`,
+        ],
+        [
+          ["--ca", own],
+          "There is no certificate in PEM (-----BEGIN CERTIFICATE-----) in " +
+          own,
+        ],
+        [
+          ["--cert", own, "--key", pem],
+          "There is no certificate in PEM (-----BEGIN CERTIFICATE-----) in " +
+          own,
+        ],
+      ] as const
+    ) {
+      const refused = await run("--pin", pin, ...flags);
+      expect(refused).toMatchObject({ code: 125, stdout: "" });
+      expect(refused.stderr).toContain(why);
+      expect(refused.stderr.trim().split("\n").length).toBe(2);
+    }
+
     const asked = (answer: string) => {
       const terminal = new Terminal(
         ["exec", address, "--", "echo", "hi"],
@@ -49,6 +87,12 @@ test(
         .then(() => terminal.enter(answer)).then(() => terminal);
     };
     await (await asked("no")).shows("left with 255");
+    const unsure = await asked("well");
+    await unsure.shows(
+      /type yes, no or the fingerprint\n.*Connect \(yes, no, or the fingerprint\)\?$/s,
+    );
+    unsure.press("C-c");
+    await unsure.shows(/\^C\nleft with 130$/);
     expect(existsSync(known)).toBe(false);
     const yes = await asked("yes");
     await yes.shows("hi\nleft with 0");

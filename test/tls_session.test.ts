@@ -1,5 +1,6 @@
 import { connect as connectPlain, createServer, type Socket } from "node:net";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { connectTo } from "../adapters/node/connection.ts";
 import { connect } from "../core/client.ts";
 import { serveAt } from "../core/endpoint.ts";
 import type { Duplex } from "../core/ports.ts";
@@ -168,6 +169,57 @@ describe("a server that asks for a client's certificate", () => {
     expect(serving.taken.map(({ tls }) => tls?.clientCertificate))
       .toEqual([undefined, undefined, undefined]);
   });
+});
+
+test("what cannot be used for TLS is refused before anything connects", async () => {
+  await using serving = await serve();
+  const other = await certificate({}, ca);
+  const { certificate: shown } = identity;
+  const broken =
+    "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  for (
+    const [tls, why] of [
+      [
+        { identity: { certificate: shown, key: other.key } },
+        "the private key is that of another certificate",
+      ],
+      [
+        { identity: { certificate: broken, key: other.key } },
+        "the certificate cannot be read",
+      ],
+      [
+        { roots: [broken] },
+        "a certificate of the server's authority cannot be read",
+      ],
+    ] as const
+  ) {
+    await expect(session(serving.address, tls)).rejects.toMatchObject({
+      code: "invalid_argument",
+      message: `Cannot be used for TLS: ${why}`,
+    });
+  }
+  expect(serving.taken).toEqual([]);
+});
+
+test("what is thrown when a connection is there rejects, and drops it", async () => {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as { port: number };
+  const ended = new Promise<void>((resolve) =>
+    server.once("connection", (socket) => {
+      socket.on("error", () => {}).once("close", () => resolve()).resume();
+    })
+  );
+  const target = { kind: "tcp", hostname: "127.0.0.1", port } as const;
+  const failing = connectTo(target, () => {
+    throw new Error("no such thing");
+  });
+  await expect(failing).rejects.toMatchObject({
+    code: "connection_failed",
+    message: expect.stringContaining("no such thing"),
+  });
+  await ended;
+  await new Promise((done) => server.close(done));
 });
 
 describe("what connects and does no TLS", () => {

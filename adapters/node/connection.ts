@@ -100,9 +100,15 @@ export function connectTo<Result>(
     socket.once("connect", () => {
       signal?.removeEventListener("abort", aborted);
       if (signal?.aborted) return;
-      const used = use(socket);
-      socket.off("error", failed);
-      resolve(used);
+      try {
+        const used = use(socket);
+        socket.off("error", failed);
+        resolve(used);
+      } catch (error) {
+        // Nobody stands above this callback to catch it.
+        failed(error as Error);
+        socket.destroy();
+      }
     });
   });
 }

@@ -23,6 +23,7 @@ import type {
 import { codeOf, osError } from "../node/errors.ts";
 import { connectTo } from "../node/connection.ts";
 import { exporterOf, tlsDuplex } from "./connection.ts";
+import { inspectDial } from "./identity.ts";
 import type { TlsRuntime } from "./runtime.ts";
 
 /** Where a TLS server is. */
@@ -30,7 +31,8 @@ export type TlsTarget = Exclude<SocketTarget, { kind: "unix" }>;
 
 /**
  * Connects and has the server judged. Rejects with what the judge throws, with
- * a `LimpetError`, or with the signal's reason.
+ * a `LimpetError` (`invalid_argument`, before connecting, if our certificate, its
+ * key or the roots cannot be used), or with the signal's reason.
  */
 export async function dial(
   runtime: TlsRuntime,
@@ -38,6 +40,7 @@ export async function dial(
   options: TlsDialOptions,
   signal?: AbortSignal,
 ): Promise<Duplex> {
+  await inspectDial(options);
   const { connect } = await import("node:tls");
   const { hostname } = target;
   const roots = options.roots ?? await runtime.systemRoots();

@@ -1,13 +1,18 @@
 /**
- * Whether a server can be served with what it is given. Asked beforehand, and in
- * our own words: Deno's TLS takes anything, and fails at the first client.
+ * Whether TLS can be done with what there is. Asked beforehand, and in our own
+ * words: Node's TLS throws at connecting, in a callback; Deno's takes anything,
+ * and fails at the first peer.
  *
  * @module
  */
 
 import { LimpetError } from "../../core/errors.ts";
 import type { Validity } from "../../core/tls/failure.ts";
-import type { TlsListenOptions } from "../../core/tls/options.ts";
+import type {
+  TlsDialOptions,
+  TlsIdentity,
+  TlsListenOptions,
+} from "../../core/tls/options.ts";
 
 /**
  * When the certificate is good. Throws `invalid_argument` if it is none, if the
@@ -16,6 +21,20 @@ import type { TlsListenOptions } from "../../core/tls/options.ts";
 export async function inspectTls(
   { identity, clientRoots }: TlsListenOptions,
 ): Promise<Validity> {
+  const validity = await inspectIdentity(identity);
+  await inspectRoots("the clients' authority", clientRoots);
+  return validity;
+}
+
+/** As {@linkcode inspectTls}, for a client: what it shows, and whom it trusts. */
+export async function inspectDial(
+  { identity, roots }: TlsDialOptions,
+): Promise<void> {
+  if (identity !== undefined) await inspectIdentity(identity);
+  await inspectRoots("the server's authority", roots);
+}
+
+async function inspectIdentity(identity: TlsIdentity): Promise<Validity> {
   const { createPrivateKey, X509Certificate } = await import("node:crypto");
   if (/BEGIN ENCRYPTED|,ENCRYPTED$/m.test(identity.key)) {
     throw unusable(
@@ -31,16 +50,20 @@ export async function inspectTls(
   if (!certificate.checkPrivateKey(key)) {
     throw unusable("the private key is that of another certificate");
   }
-  for (const root of clientRoots?.flatMap(blocksOf) ?? []) {
-    read(
-      "a certificate of the clients' authority",
-      () => new X509Certificate(root),
-    );
-  }
   return {
     notBefore: Date.parse(certificate.validFrom),
     notAfter: Date.parse(certificate.validTo),
   };
+}
+
+async function inspectRoots(
+  whose: string,
+  roots: readonly string[] = [],
+): Promise<void> {
+  const { X509Certificate } = await import("node:crypto");
+  for (const root of roots.flatMap(blocksOf)) {
+    read(`a certificate of ${whose}`, () => new X509Certificate(root));
+  }
 }
 
 function read<T>(what: string, make: () => T): T {

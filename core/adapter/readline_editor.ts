@@ -35,6 +35,7 @@ export class ReadlineEditor {
   readonly #lines: string[] = [];
   #ended = false;
   #wake: (() => void) | null = null;
+  #interrupted: (() => void) | undefined;
 
   /** `open` is called at the first read. */
   constructor(terminal: TerminalProcess, open: () => Promise<Readline>) {
@@ -42,7 +43,11 @@ export class ReadlineEditor {
     this.#open = open;
   }
 
-  async read(prompt: string): Promise<string | null> {
+  async read(
+    prompt: string,
+    interrupted?: () => void,
+  ): Promise<string | null> {
+    this.#interrupted = interrupted;
     this.#readline ??= this.#listen(await this.#open());
     if (this.#lines.length === 0 && !this.#ended) {
       this.#readline.setPrompt(prompt);
@@ -76,6 +81,12 @@ export class ReadlineEditor {
     });
     readline.on("SIGINT", () => {
       this.#terminal.stderr.write("^C\n");
+      if (this.#interrupted !== undefined) {
+        this.#interrupted();
+        this.#ended = true;
+        this.#settle();
+        return;
+      }
       // Drops what was typed: to the end of the line, then all before it.
       readline.write(null, { ctrl: true, name: "e" });
       readline.write(null, { ctrl: true, name: "u" });

@@ -34,10 +34,10 @@ export interface LineEditor {
   /**
    * Shows the prompt and resolves to the line without its end, or to null at
    * end of input (Ctrl-D on an empty line). Ctrl-C drops the line and prompts
-   * again. Only while a read is pending is the terminal in raw mode; between
+   * again; with `interrupted` it calls that and ends the input. Only while a read is pending is the terminal in raw mode; between
    * reads Ctrl-C is an ordinary SIGINT.
    */
-  read(prompt: string): Promise<string | null>;
+  read(prompt: string, interrupted?: () => void): Promise<string | null>;
   /** Gives the terminal back as it was. */
   close(): void;
 }

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { asLimpetError, LimpetError } from "../errors.ts";
 import {
   expiryWarning,
   readTls,
@@ -15,7 +14,7 @@ import {
 import type { Arguments } from "./args.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
-import { tlsFiles } from "./tls.ts";
+import { naming, tlsFiles } from "./tls.ts";
 
 /**
  * What to serve `tls://` with: `--cert`, `--key` and `--client-ca` before those
@@ -32,21 +31,16 @@ export async function serverTlsOptions(
   const { cert, key } = flags.cert === undefined ? configured : flags;
   const clientCa = flags.clientCa ?? configured.clientCa;
   const given = await readTls(runtime, { cert, key, clientCa });
-  const { options, made } = await serverTls(runtime, given);
+  const { options, made } = await naming(
+    [cert, key, clientCa],
+    () => serverTls(runtime, given),
+  );
   if (made !== null) report.info(`made a new key and certificate in ${made}`);
-  try {
+  await naming([cert, key, clientCa], async () => {
     const { notAfter } = await runtime.inspectTls(options);
     const why = expiryWarning(notAfter, Date.now());
     if (why !== null) report.warn(why);
-  } catch (thrown) {
-    const error = asLimpetError(thrown, "invalid_argument", "Reading it");
-    const files = [...new Set([cert, key, clientCa])].filter((each) =>
-      each !== undefined
-    );
-    if (files.length === 0) throw error;
-    const message = `${error.message} (${files.join(", ")})`;
-    throw new LimpetError("invalid_argument", message, { cause: thrown });
-  }
+  });
   // Read once: what was looked at is what is shown.
   const { certificate, key: read } = options.identity;
   return { cert: certificate, key: read, clientCa: given.clientCa };

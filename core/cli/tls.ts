@@ -6,7 +6,7 @@
  */
 
 import { diallerOf } from "../endpoint.ts";
-import { LimpetError } from "../errors.ts";
+import { asLimpetError, LimpetError } from "../errors.ts";
 import type { Dialler, SocketTarget } from "../ports.ts";
 import { formatTarget } from "../target.ts";
 import { hostName } from "../tls/known_hosts.ts";
@@ -16,6 +16,7 @@ import { recordKnownHost, recordOf } from "../known_hosts_file.ts";
 import { readPem, readTls, type TlsFiles } from "../tls_server.ts";
 import { type Arguments, usageError } from "./args.ts";
 import { ownCodec } from "./codecs.ts";
+import { signalStatus } from "./exit_status.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 
@@ -31,20 +32,23 @@ export async function tlsDialler(
   withoutHurry: <T>(wait: () => Promise<T>) => Promise<T>,
 ): Promise<Dialler> {
   const ca = args.value("ca");
-  const { cert, key } = await readTls(runtime, tlsFiles(args));
+  const { clientCa: _, ...files } = tlsFiles(args);
+  const { cert, key } = await readTls(runtime, files);
   const options: TlsClientOptions = {
     cert,
     key,
     pin: args.values("pin"),
     ca: ca === undefined ? undefined : await readPem(runtime, ca, false),
   };
+  const named = (dial: Dialler): Dialler => (signal) =>
+    naming([files.cert, files.key, ca], () => dial(signal));
   const dialAs = (options: TlsClientOptions) =>
-    diallerOf(runtime, target, options);
+    named(diallerOf(runtime, target, options));
   if (args.has("pin") || ca !== undefined) return dialAs(options);
   const record = await recordOf(runtime, target);
   if (record.records.length > 0) {
     const tls = tlsDialOptions(target, options, record);
-    return (signal) => runtime.dial(target, signal, tls);
+    return named((signal) => runtime.dial(target, signal, tls));
   }
   return async (signal) => {
     try {
@@ -53,7 +57,9 @@ export async function tlsDialler(
       const shown = fingerprintOf(error);
       if (shown === null || !canAsk(runtime)) throw error;
       const sure = () => askAbout(runtime, report, target, shown, record.file);
-      if (!(await withoutHurry(sure))) throw notTrusted(target);
+      const answer = await withoutHurry(sure);
+      if (answer === null) runtime.exit(signalStatus("SIGINT"));
+      if (!answer) throw notTrusted(target);
       const line = await recordKnownHost(runtime, target, shown);
       report.info(
         `${hostName(target)} is in ${record.file}, line ${line}, now`,
@@ -73,6 +79,22 @@ export function tlsFiles(args: Arguments): TlsFiles {
   return { cert, key, clientCa: args.value("client-ca") };
 }
 
+/** What cannot be used for TLS is told with the files that it came from. */
+export async function naming<T>(
+  files: readonly (string | undefined)[],
+  use: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await use();
+  } catch (thrown) {
+    const error = asLimpetError(thrown, "invalid_argument", "Reading it");
+    const given = [...new Set(files)].filter((each) => each !== undefined);
+    if (error.code !== "invalid_argument" || given.length === 0) throw error;
+    const message = `${error.message} (${given.join(", ")})`;
+    throw new LimpetError("invalid_argument", message, { cause: thrown });
+  }
+}
+
 /** Of a certificate that nobody has signed whom we know; null: another error. */
 function fingerprintOf(error: unknown): string | null {
   if (!(error instanceof LimpetError)) return null;
@@ -86,13 +108,14 @@ function canAsk({ stdin, stdout, stderr }: CliRuntime): boolean {
   return stdin.isTerminal && stdout.isTerminal && stderr.isTerminal;
 }
 
+/** Null when Ctrl-C is the answer. */
 async function askAbout(
   runtime: CliRuntime,
   report: Reporter,
   target: TlsTarget,
   shown: string,
   file: string,
-): Promise<boolean> {
+): Promise<boolean | null> {
   report.warn(
     `${formatTarget(target)} is not known here (${file} has no entry for ` +
       `it). The fingerprint of its certificate is`,
@@ -101,14 +124,21 @@ async function askAbout(
   report.warn("Compare it with what limpet serve printed there");
   await report.flush();
   const editor = runtime.editLines(await ownCodec(runtime));
+  let interrupted = false;
   try {
     for (;;) {
-      const line = await editor.read("Connect (yes, no, or the fingerprint)? ");
+      const line = await editor.read(
+        "Connect (yes, no, or the fingerprint)? ",
+        () => interrupted = true,
+      );
+      if (interrupted) return null;
       const answer = line?.trim() ?? "no";
       if (/^no$/i.test(answer)) return false;
       if (/^yes$/i.test(answer)) return true;
       if (readFingerprint(answer) === shown) return true;
       if (readFingerprint(answer) !== null) return false;
+      report.warn("Please type yes, no or the fingerprint");
+      await report.flush();
     }
   } finally {
     editor.close();
