@@ -34,14 +34,17 @@ export interface ServerLimits extends Limits {
   readonly maxSessions: number;
   /** Sessions at once of one identity. Default: no limit of its own. */
   readonly maxSessionsPerIdentity: number;
-  /** Commands running at once on one session. Default: no limit of its own. */
+  /**
+   * Commands running at once on one session. A job that outlives its session is
+   * none of the next one's. Default: no limit of its own.
+   */
   readonly maxCommands: number;
   /**
-   * Commands running at once of one identity, on all its sessions. Default: no
-   * limit of its own.
+   * Commands running at once of one identity, on all its sessions and as jobs
+   * without one. Default: no limit of its own.
    */
   readonly maxCommandsPerIdentity: number;
-  /** Commands running at once of all. Default: no limit of its own. */
+  /** Commands running at once of all, jobs included. Default: no limit of its own. */
   readonly maxTotalCommands: number;
   /**
    * What the server may come to hold for the streams and requests of one

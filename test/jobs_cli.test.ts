@@ -212,6 +212,28 @@ test("a server that was killed finds its jobs, and says what it does not know", 
   await one.stop();
 });
 
+test.each(["--max-commands-per-identity", "--max-total-commands"])(
+  "%s counts jobs whose clients have gone",
+  async (flag) => {
+    const jobsDir = ["--jobs-dir", join(folder, flag.slice(2))];
+    await using server = await startServer(
+      THIS_RUNTIME,
+      [...jobsDir, "--max-commands=1", `${flag}=2`],
+    );
+    const detach = (line: string) =>
+      limpet(["exec", "-d", server.address, "-c", line], {
+        env: { LIMPET_TOKEN_FILE: server.tokenFile },
+      });
+    const line = "exec sleep 1000";
+    expect(await detach(line)).toMatchObject({ code: 0, stderr: "" });
+    expect(await detach(line)).toMatchObject({ code: 0, stderr: "" });
+    const refused = await detach(line);
+    expect(refused).toMatchObject({ code: 125, stdout: "" });
+    expect(refused.stderr).toContain("Server runs 2 commands for ");
+    expect(refused.stderr).toContain(`(${flag}) allows`);
+  },
+);
+
 test("a folder that is named and cannot be used is told at the start", async () => {
   const starting = startServer(THIS_RUNTIME, ["--jobs-dir", "/dev/null/jobs"]);
   await expect(starting).rejects.toThrow(/cannot use its folder of jobs/);

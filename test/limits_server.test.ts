@@ -361,13 +361,21 @@ describe("commands", () => {
   test("maxCommandsPerIdentity: as many on all its sessions, and one past it", async () => {
     const served = await begin({ maxCommandsPerIdentity: 2 });
     const sessions = [await served.connect(), await served.connect()];
-    await fill(sessions, served, "maxCommandsPerIdentity");
+    await fill(
+      sessions,
+      served,
+      "maxCommandsPerIdentity (--max-commands-per-identity)",
+    );
   });
 
   test("maxTotalCommands: as many on all sessions, and one past it", async () => {
     const served = await begin({ maxTotalCommands: 2 });
     const sessions = [await served.connect(), await served.connect()];
-    await fill(sessions, served, "maxTotalCommands");
+    await fill(
+      sessions,
+      served,
+      "maxTotalCommands (--max-total-commands)",
+    );
   });
 });
 

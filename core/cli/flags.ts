@@ -159,6 +159,16 @@ export const SERVE_FLAGS: readonly Flag[] = [
     help: "Commands at once per session (default: no limit)",
   },
   {
+    name: "max-commands-per-identity",
+    value: "N",
+    help: "The same of one identity, jobs included",
+  },
+  {
+    name: "max-total-commands",
+    value: "N",
+    help: "The same of all, jobs included",
+  },
+  {
     name: "handshake-timeout",
     value: "TIME",
     help: "Until the token must be proved (default 10s)",

@@ -14,6 +14,8 @@ export function serverLimits(args: Arguments): Partial<ServerLimits> {
     maxConnections: read(args, "max-connections", parseCount),
     maxSessions: read(args, "max-sessions", parseCount),
     maxCommands: read(args, "max-commands", parseCount),
+    maxCommandsPerIdentity: read(args, "max-commands-per-identity", parseCount),
+    maxTotalCommands: read(args, "max-total-commands", parseCount),
     handshakeTimeoutMs: read(args, "handshake-timeout", parseDuration),
     graceMs: read(args, "grace", parseTimeOrNone),
     idleTimeoutMs: read(args, "idle-timeout", parseTimeOrNever),

@@ -53,10 +53,18 @@ export class Authorization {
     const { maxCommandsPerIdentity, maxTotalCommands } = this.#limits;
     const total = this.#total++;
     if (running >= maxCommandsPerIdentity) {
-      throw full(running, "for this identity", "maxCommandsPerIdentity");
+      throw full(
+        running,
+        "for this identity",
+        "maxCommandsPerIdentity (--max-commands-per-identity)",
+      );
     }
     if (total >= maxTotalCommands) {
-      throw full(total, "for all", "maxTotalCommands");
+      throw full(
+        total,
+        "for all",
+        "maxTotalCommands (--max-total-commands)",
+      );
     }
     const { gate, authorize } = this.#options;
     await gate?.();
