@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { expect, test } from "vitest";
@@ -10,8 +10,10 @@ import { deferred } from "../core/deferred.ts";
 import { parseAddress } from "../core/target.ts";
 import { adapter } from "./support/adapter.ts";
 import { temporaryFolder } from "./support/cli.ts";
+import { eventually } from "./support/leaks.ts";
 import { BytesTerminal } from "./support/pty.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
+import { startServer } from "./support/servers.ts";
 import { TOKEN } from "./support/serving.ts";
 
 /** A stderr that takes a line when it is let. */
@@ -126,4 +128,30 @@ test(`a server on ${THIS_RUNTIME} whose terminal is stopped goes on, and ends`, 
   process.kill(pid, "SIGTERM");
   expect(await terminal.outcome).toMatchObject({ code: 0 });
   await session.close();
+});
+
+test(`a client on ${THIS_RUNTIME} whose terminal is stopped gives up when told to`, async () => {
+  const interrupts = join(temporaryFolder(), "interrupts");
+  writeFileSync(interrupts, "");
+  await using server = await startServer(THIS_RUNTIME);
+  const terminal = new BytesTerminal(
+    [
+      ...["exec", "--token-file", server.tokenFile, server.address, "-c"],
+      `trap 'echo x >>${interrupts}' INT; echo ready; ` +
+      "while :; do sleep 0.1; done",
+    ],
+    (bytes) => new TextDecoder().decode(bytes),
+  );
+  await terminal.shows("ready");
+  const pid = await terminal.pid();
+  flow(`/proc/${pid}/fd/2`, "TCOOFF");
+  // Not at once: of signals that wait, the system passes on one.
+  for (const passed of ["x\n", "x\nx\n"]) {
+    process.kill(pid, "SIGINT");
+    const text = () => readFileSync(interrupts, "utf8");
+    await eventually(() => text() === passed, text);
+  }
+  process.kill(pid, "SIGINT");
+  expect(await terminal.outcome).toMatchObject({ code: 130 });
+  expect(terminal.text()).not.toContain("not waiting");
 });

@@ -18,7 +18,7 @@ import { type Arguments, parseDuration, usageError } from "./args.ts";
 import { AwayNotice } from "./away.ts";
 import { loadCodec, loadEncodings } from "./codecs.ts";
 import { clientLimits, resumeTimeout } from "./limits.ts";
-import { type Reporter, wordsOf } from "./report.ts";
+import { LAST_WORDS_MS, type Reporter, wordsOf } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 
 /**
@@ -45,7 +45,7 @@ export async function withSession<T>(
     const message = `${wordsOf(error)} (${what})`;
     throw new LimpetError(error.code, message, { cause: error });
   } finally {
-    await Promise.all([report.flush(), session.close()]);
+    await Promise.all([report.flush(LAST_WORDS_MS), session.close()]);
   }
 }
 

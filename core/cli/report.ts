@@ -26,7 +26,7 @@ export type Loudness = "quiet" | "info" | "debug";
  */
 const MAX_WAITING = 262_144;
 
-/** How long our own stderr may hold up the end of a server, in ms. */
+/** How long our own stderr may hold up the end of a server or session, in ms. */
 export const LAST_WORDS_MS = 2_000;
 
 /** See the module's description. */

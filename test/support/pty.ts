@@ -8,6 +8,7 @@
 import { type RunOptions, start } from "./cli.ts";
 import { concat } from "./bytes.ts";
 import { eventually } from "./leaks.ts";
+import { childrenOf } from "./processes.ts";
 import { cli, THIS_RUNTIME } from "./runtimes.ts";
 
 /**
@@ -53,6 +54,7 @@ while True:
 /** `limpet` in a terminal. */
 export class BytesTerminal {
   readonly outcome: Promise<{ code: number | null; stderr: string }>;
+  readonly #python: number;
   readonly #chunks: Uint8Array[] = [];
   readonly #write: (bytes: Uint8Array) => void;
   readonly #read: (bytes: Uint8Array) => string;
@@ -74,7 +76,15 @@ export class BytesTerminal {
     );
     this.#write = (bytes) => child.stdin!.write(bytes);
     this.#read = read;
+    this.#python = child.pid!;
     this.outcome = outcome;
+  }
+
+  /** The program's own process. */
+  async pid(): Promise<number> {
+    const pids = () => childrenOf(this.#python);
+    await eventually(() => pids().length === 1, () => `one of ${pids()}`);
+    return parseInt(pids()[0]);
   }
 
   type(bytes: Uint8Array): void {
