@@ -17,3 +17,17 @@ export function printable(text: string): string {
     return hex.length === 2 ? `\\x${hex}` : `\\u{${hex}}`;
   });
 }
+
+/** What JSON may have as it is, and a terminal may obey: C1, and all of bidi. */
+const OBEYED = /[\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/**
+ * A value in one line of JSON, with escapes for what a terminal would obey:
+ * whoever parses it gets the same, whoever looks at it sees what is there.
+ */
+export function printableJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    OBEYED,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}

@@ -100,6 +100,30 @@ describe.each(SERVERS)(`jobs on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
     expect(gone.stderr).toBe(`limpet: There is no job "${id}"\n`);
   });
 
+  test("JSON is of characters that a terminal only shows", async () => {
+    const said =
+      "\u009b31m\u007f\u0085\u061c\u200e\u202e\u2066\ufeffü\ud83d\udc1a";
+    const flags = ["--job-id=shown", "--on-disconnect=detach"];
+    const line = `: '${said}'; echo '${said}'`;
+    const ran = await exec([...flags, "--output=json"], line);
+    const listed = await run(["ps", "-a", "--output=json"]);
+    for (const { stdout } of [ran, listed]) {
+      expect(stdout).not.toMatch(
+        // deno-lint-ignore no-control-regex -- these are what it is about
+        /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/,
+      );
+      expect(stdout).toContain("\\u009b31m");
+      expect(stdout).toContain("\ufeffü\ud83d\udc1a");
+    }
+    expect(JSON.parse(ran.stdout)).toMatchObject({
+      command: { line },
+      stdout: `${said}\n`,
+    });
+    const [job] = JSON.parse(listed.stdout)
+      .filter((each: JobInfo) => each.id === "shown");
+    expect(job.argv).toEqual([line]);
+  });
+
   test("a name starts one, and tells others apart", async () => {
     const log = join(folder, `${runtime}-log`);
     const line = `echo x >>${log}; echo done`;

@@ -8,6 +8,7 @@ import type { Session } from "../client.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import { collectOutput, type Output } from "../exec/output.ts";
 import type { SpawnOptions } from "../options.ts";
+import { printableJson } from "../printable.ts";
 import { decodeText, type TextCodec } from "../text/mod.ts";
 import { namedTranslation } from "./encoding.ts";
 import { isUnknown, statusOf, statusOfError } from "./exit_status.ts";
@@ -60,7 +61,7 @@ export async function runToJson(
     pid,
     ...object,
   };
-  const line = new TextEncoder().encode(`${JSON.stringify(whole)}\n`);
+  const line = new TextEncoder().encode(`${printableJson(whole)}\n`);
   // Nobody may want to read it; the status tells all the same.
   await runtime.stdout.write(line).catch((error) => {
     if (!(error instanceof LimpetError) || error.code !== "broken_pipe") {

@@ -9,6 +9,7 @@ import { LimpetError } from "../errors.ts";
 import type { LabName, LabResult } from "../lab/run.ts";
 import type { Story, Values } from "../lab/story.ts";
 import { nearest } from "../nearest.ts";
+import { printableJson } from "../printable.ts";
 import {
   type Arguments,
   parseArguments,
@@ -87,7 +88,7 @@ export async function labCommand(
     const whole = chosen.all
       ? { labs: results, passed: results.length - failed, failed }
       : results[0];
-    output.write(`${JSON.stringify(whole)}\n`);
+    output.write(`${printableJson(whole)}\n`);
   }
   return await output.flush(failed === 0 ? 0 : ExitStatus.NOT_OBSERVED);
 }

@@ -5,7 +5,7 @@
  */
 
 import type { JobInfo } from "../jobs/client.ts";
-import { printable } from "../printable.ts";
+import { printable, printableJson } from "../printable.ts";
 import { parseArguments, usageError } from "./args.ts";
 import { ownWords } from "./codecs.ts";
 import { withSession } from "./connection.ts";
@@ -40,7 +40,7 @@ export async function psCommand(
     args.has("all") || endedAt === null
   );
   const text = format === "json"
-    ? `${JSON.stringify(shown)}\n`
+    ? `${printableJson(shown)}\n`
     : tableOf(shown, Date.now());
   await runtime.stdout.write(await ownWords(runtime, text));
   return 0;
