@@ -1,10 +1,10 @@
 import { connect, createServer, type Socket } from "node:net";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startLimpet } from "./support/cli.ts";
 import { eventually } from "./support/leaks.ts";
 import { untilGone } from "./support/processes.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
-import { type ServerProcess, startServer } from "./support/servers.ts";
+import { startServer } from "./support/servers.ts";
 
 /** A way to a server that stops passing anything on, and closes nothing. */
 async function stallingProxy(address: string) {
@@ -31,14 +31,11 @@ async function stallingProxy(address: string) {
 }
 
 describe(`serve --keepalive --idle-timeout on ${THIS_RUNTIME}`, () => {
-  let server: ServerProcess;
-  beforeAll(async () => {
-    const flags = ["-v", "--keepalive=1500ms", "--idle-timeout=1s"];
-    server = await startServer(THIS_RUNTIME, flags);
-  });
-  afterAll(() => server?.stop());
-
   test("both ends give up a way on which nothing comes any more", async () => {
+    await using server = await startServer(
+      THIS_RUNTIME,
+      ["-v", "--keepalive=1500ms", "--grace=0"],
+    );
     await using proxy = await stallingProxy(server.address);
     const exec = startLimpet([
       "exec",
@@ -55,7 +52,7 @@ describe(`serve --keepalive --idle-timeout on ${THIS_RUNTIME}`, () => {
     proxy.stall();
     const { code, stderr } = await exec.outcome;
     expect(code).toBe(255);
-    expect(stderr).toMatch(/was lost: it has been silent for \d{4} ms/);
+    expect(stderr).toMatch(/was lost: it has been silent for \d{4,} ms/);
     expect(stderr).toContain("what became of the command is unknown");
     await untilGone([pid]);
     const told = /\] ended: Connection to \S+ was lost: it has been silent for/;
@@ -63,6 +60,10 @@ describe(`serve --keepalive --idle-timeout on ${THIS_RUNTIME}`, () => {
   });
 
   test("a session that runs nothing is closed, whoever holds it", async () => {
+    await using server = await startServer(
+      THIS_RUNTIME,
+      ["-v", "--idle-timeout=1s"],
+    );
     const shell = startLimpet(
       ["shell", "--token-file", server.tokenFile, server.address],
       { input: "pipe" },
