@@ -283,6 +283,9 @@ describe("under a policy", () => {
     if (typeof decided === "string") throw new Error(decided);
     const path = (PATH: string) => decided.environment?.({ PATH }).PATH;
     expect(path("/bin:.:bin::/usr/bin:")).toBe("/bin:/usr/bin");
+    // A name may have a backslash.
+    expect(path("/bin:/opt/a\\b:c\\d")).toBe("/bin:/opt/a\\b");
+    expect(path("/bin:;C:\\x:rel")).toBe("/bin");
     expect(decided.environment?.({})).toEqual({});
     // An empty one is the command's own directory, none is the system's.
     for (const none of ["", ".", "bin:.", "C:/bin"]) {

@@ -94,9 +94,14 @@ export function withAbsolutePath(
   );
 }
 
-/** On Windows `C:\` has a colon, and on nothing else a path has a backslash. */
+/**
+ * Of Windows is one that begins with no slash and has a part with a drive or a
+ * share in it: there a colon is part of a path.
+ */
+const OF_WINDOWS = /^(?!\/)(.*;)?([A-Za-z]:\\|\\\\)/;
+
 function absoluteParts(path: string): string {
-  const [separator, isAbsolute] = path.includes("\\")
+  const [separator, isAbsolute] = OF_WINDOWS.test(path)
     ? [";", /^([A-Za-z]:[\\/]|\\\\)/]
     : [":", /^\//];
   return path.split(separator).filter((part) => isAbsolute.test(part))
