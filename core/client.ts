@@ -128,8 +128,8 @@ export async function connect(
   return session;
 }
 
-function cancelled(signal: AbortSignal): LimpetError {
-  return new LimpetError("cancelled", "Connecting was cancelled", {
+function cancelled(signal: AbortSignal, what = "Connecting"): LimpetError {
+  return new LimpetError("cancelled", `${what} was cancelled`, {
     cause: signal.reason,
   });
 }
@@ -195,8 +195,8 @@ export class Session implements AsyncDisposable {
       const shown = printable(spoken);
       throw new LimpetError(
         "unsupported",
-        `The server's console speaks ${shown}, which is not known here: name ` +
-          "an encoding, or give connect() the encodings of limpet/iconv",
+        `The server's console speaks ${shown}, unknown here: name an ` +
+          "encoding, or give connect() those of limpet/iconv",
         { cause },
       );
     }
@@ -290,11 +290,7 @@ export class Session implements AsyncDisposable {
 
   #start(request: ExecRequest, signal: AbortSignal | undefined): RemoteCommand {
     checkRequest(request);
-    if (signal?.aborted) {
-      throw new LimpetError("cancelled", "The signal had fired before", {
-        cause: signal.reason,
-      });
-    }
+    if (signal?.aborted) throw cancelled(signal, "Starting");
     const channel = this.#mux.openChannel();
     let child: RemoteCommand;
     try {

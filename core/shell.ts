@@ -38,7 +38,7 @@ export function quoteTemplate(
     throw new LimpetError(
       "invalid_argument",
       "The template has an escape that JavaScript does not know: write two " +
-        "backslashes for one that the shell is to see",
+        "backslashes for one",
     );
   }
   let line = strings[0];

@@ -143,3 +143,44 @@ test("and flows once the proof is there", async () => {
   await peer.rest();
   await closing;
 });
+
+test("a command that the server turned away with its client was not started", async () => {
+  let open = true;
+  await using served = await serving({ maxSessions: 1 }, undefined, {
+    gate: () => open ? Promise.resolve() : Promise.reject(new Error("No log")),
+  });
+  const early = async () => {
+    const session = await served.connect({ early: true });
+    const child = session.spawn("true", silent);
+    const error = await child.status.catch((error) => error);
+    await session.close();
+    return error;
+  };
+  const turnedAway = { code: "limit_exceeded", cause: "Nothing was started" };
+  const first = await served.connect();
+  const full = await early();
+  expect(full).toMatchObject(turnedAway);
+  expect(full.message).toContain("maxSessions");
+  await first.close();
+  await served.untilDisconnected(2);
+  open = false;
+  const gated = await early();
+  expect(gated).toMatchObject(turnedAway);
+  expect(gated.message).toContain("No log");
+  expect(served.spawned).toEqual([]);
+});
+
+test("but behind the server's proof its CLOSE leaves it unknown", async () => {
+  const { peer, session, child, written, transcript, proof } =
+    await earlySession(TOKEN);
+  const key = await TokenKey.from(TOKEN);
+  const theirs = readProof(decodeControl(proof.payload, "PROOF"));
+  const message = serverMessage(transcript, theirs);
+  await peer.write(
+    serverProofFrame(await key.sign(message)),
+    jsonFrame(FrameType.CLOSE, { code: "limit_exceeded", message: "Enough" }),
+  );
+  await expect(child.status).rejects.toMatchObject({ code: "connection_lost" });
+  await expect(written).rejects.toBeDefined();
+  await session.close();
+});

@@ -1,11 +1,7 @@
 import fc from "fast-check";
 import { readdirSync, rmSync } from "node:fs";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import {
-  MAX_LATE_BYTES,
-  Spool,
-  type SpoolOptions,
-} from "../core/jobs/spool.ts";
+import { maxLateBytes, Spool, type SpoolOptions } from "../core/jobs/spool.ts";
 import { SpoolRoom } from "../core/jobs/spool_room.ts";
 import { SpoolWriter } from "../core/jobs/spool_writer.ts";
 import { jobFiles, temporaryFolder } from "./support/jobs.ts";
@@ -249,14 +245,14 @@ describe("a spool that waits", () => {
     const maxBytes = 80_000;
     const spool = spoolIn(folder.path, { whenFull: "wait", maxBytes, room });
     spool.unbound();
-    const most = maxBytes + MAX_LATE_BYTES;
+    const most = maxBytes + maxLateBytes();
     let total = 0;
     for (; total < most + 100_000; total += 65_536) {
       await spool.append(bytesFrom(total, 65_536));
       expect(spool.heldBytes).toBeLessThanOrEqual(most);
     }
     expect(spool.total).toBe(total);
-    expect(spool.heldBytes).toBeGreaterThanOrEqual(MAX_LATE_BYTES);
+    expect(spool.heldBytes).toBeGreaterThanOrEqual(maxLateBytes());
     const held = spool.heldBytes;
     expect(spool.dropped).toEqual([{ from: held, to: total }]);
     // Whoever reads makes room for what comes then.

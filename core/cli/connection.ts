@@ -18,7 +18,7 @@ import { type Arguments, parseDuration, usageError } from "./args.ts";
 import { AwayNotice } from "./away.ts";
 import { loadCodec, loadEncodings } from "./codecs.ts";
 import { clientLimits, resumeTimeout } from "./limits.ts";
-import { LAST_WORDS_MS, type Reporter, wordsOf } from "./report.ts";
+import { LAST_WORDS_MS, type Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 
 /**
@@ -42,7 +42,7 @@ export async function withSession<T>(
     if (!(error instanceof LimpetError) || error.code !== "unauthenticated") {
       throw error;
     }
-    const message = `${wordsOf(error)} (${what})`;
+    const message = `${error.message} (${what})`;
     throw new LimpetError(error.code, message, { cause: error });
   } finally {
     await Promise.all([report.flush(LAST_WORDS_MS), session.close()]);

@@ -9,7 +9,7 @@ import type { ReceiveStream } from "../channel/receive_stream.ts";
 import type { SendStream } from "../channel/send_stream.ts";
 import { deferred } from "../deferred.ts";
 import { type ErrorCode, LimpetError } from "../errors.ts";
-import { decodeControl, type Fields } from "../frame/control.ts";
+import { decodeControl, type Fields, NOTHING_TAKEN } from "../frame/control.ts";
 import {
   type Frame,
   frameName,
@@ -224,13 +224,15 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
 
   /** For the session: it is over. */
   lost(error: LimpetError): void {
-    // Without a proof of ours it was never taken; but a proof, once made, holds.
-    const untaken = error.code === "unauthenticated" && !this.#started;
+    // Without a proof of either side it was never taken; but a proof, once made, holds.
+    const turnedAway = error.cause === NOTHING_TAKEN;
+    const untaken = !this.#started &&
+      (turnedAway || error.code === "unauthenticated");
     const known = untaken || KNOWN_ENDS.has(error.code);
     // Whatever ended the session, what became of the command is unknown.
     this.#fail(
       new LimpetError(known ? error.code : "connection_lost", error.message, {
-        cause: error,
+        cause: turnedAway ? NOTHING_TAKEN : error,
         facts: { jobId: this.jobId },
       }),
     );
@@ -300,7 +302,7 @@ function writableOf(send: SendStream): WritableStream<Uint8Array> {
 function notPiped(name: string): never {
   throw new LimpetError(
     "invalid_argument",
-    `The command's ${name} is not piped: ask for it when you start the command`,
+    `The command's ${name} is not piped: ask for it at its start`,
   );
 }
 

@@ -147,3 +147,9 @@ function preview(value: unknown): string {
   // JSON lets some of them through that a terminal obeys.
   return printable(JSON.stringify(text));
 }
+
+/**
+ * The cause of an error that is a server's CLOSE before its PROOF: behind that
+ * alone it takes an OPEN. As words, for whoever prints the error.
+ */
+export const NOTHING_TAKEN = "Nothing was started";

@@ -95,8 +95,8 @@ export class PrefaceMatcher {
     if (this.#skipped > this.#noise.maxBytes) {
       throw new LimpetError(
         "protocol_error",
-        `Peer sent ${this.#skipped} bytes without a Limpet preface among ` +
-          `them, over the limit of ${this.#noise.maxBytes}`,
+        `Peer sent ${this.#skipped} bytes without a Limpet preface, ` +
+          `over the limit of ${this.#noise.maxBytes}`,
       );
     }
     this.#noise.show(bytes);

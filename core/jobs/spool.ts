@@ -26,7 +26,10 @@ const RETRY_MS = 1_000;
  * What may still be on its way here when a command has ended: what its pipe holds,
  * what has been read from it, and the piece that was being read.
  */
-export const MAX_LATE_BYTES: number = MAX_PIPE_BYTES + 2 * READ_AHEAD_BYTES;
+export function maxLateBytes(): number {
+  // No constant: bundlers keep a sum of names even where nobody asks for it.
+  return MAX_PIPE_BYTES + 2 * READ_AHEAD_BYTES;
+}
 
 /** What is there from an offset on. */
 export type Piece =
@@ -217,7 +220,7 @@ export class Spool {
    * who hold the stream open, it drops what has no room.
    */
   unbound(): void {
-    if (this.#options.whenFull === "wait") this.#lateRoom ??= MAX_LATE_BYTES;
+    if (this.#options.whenFull === "wait") this.#lateRoom ??= maxLateBytes();
     this.#madeRoom.resolve();
   }
 

@@ -120,12 +120,14 @@ export class Connection {
     const { admission, limits } = this.#host;
     const { identity, peerLimits } = client;
     admission.prove(this.#visit, identity.name);
+    // Before our PROOF: a client that is turned away here knows that nothing of
+    // what it has sent along was begun.
+    await this.#passGate();
     const graceMs = identity.graceMs ?? limits.graceMs;
     const key = client.resumes && graceMs > 0 ? makeKey() : null;
     const told = Math.min(graceMs, Number.MAX_SAFE_INTEGER);
     const kept = key === null ? {} : { session: { id: key, graceMs: told } };
     await within(client.welcome(kept), this.#deadline);
-    await this.#passGate();
     // Between its proof and here, too, it may have been sent away.
     this.#away.signal.throwIfAborted();
     const session = new Session(this.#host, {

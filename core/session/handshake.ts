@@ -11,7 +11,7 @@ import { makeNonce, transcriptOf } from "../auth/proof.ts";
 import { type ErrorCode, LimpetError } from "../errors.ts";
 import type { Identity } from "../identity.ts";
 import { printable } from "../printable.ts";
-import { decodeControl, type Fields } from "../frame/control.ts";
+import { decodeControl, type Fields, NOTHING_TAKEN } from "../frame/control.ts";
 import { textsIn } from "../frame/lists.ts";
 import {
   encodeFrame,
@@ -261,7 +261,8 @@ async function expectFrame(link: PlainLink, type: number): Promise<Frame> {
   if (isSessionFrame(frame, FrameType.CLOSE)) {
     const reason = readClose(frame.payload, link.peer);
     link.dismissed = true;
-    throw reason;
+    const { code, message } = reason;
+    throw new LimpetError(code, message, { cause: NOTHING_TAKEN });
   }
   if (isSessionFrame(frame, type)) return frame;
   throw new LimpetError(

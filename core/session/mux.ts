@@ -123,8 +123,8 @@ export class Mux implements LinkReceiver {
     if (this.#channels.size >= this.#limits.maxChannels) {
       throw new LimpetError(
         "limit_exceeded",
-        `Session has ${this.#channels.size} commands open already, as many ` +
-          "as its limit maxChannels allows",
+        `Session has ${this.#channels.size} commands open, as many as its ` +
+          "limit maxChannels allows",
       );
     }
     return this.#addChannel(this.#lastChannel + 2);

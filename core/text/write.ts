@@ -63,8 +63,8 @@ function writerOf(codec: TextCodec): TextWriter {
   if (writer !== null) return writer;
   throw new LimpetError(
     "unsupported",
-    `Text cannot be written in ${codec.name} here, only read: writing it ` +
-      "needs limpet/iconv, where that knows it",
+    `Text cannot be written in ${codec.name} here, only read: writing ` +
+      "it needs limpet/iconv",
   );
 }
 
@@ -99,7 +99,7 @@ function checkText(text: string, codec: TextCodec): void {
     "invalid_argument",
     culprit === "\ufffd"
       ? `What is to be written in ${codec.name} was no valid text: it has ` +
-        "U+FFFD in it, which stands for bytes that mean nothing"
+        "U+FFFD, which stands for bytes that mean nothing"
       : `The character "${shown}"${code} cannot be written in ${codec.name}`,
   );
 }
