@@ -1,7 +1,18 @@
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, expect, test } from "vitest";
+import type { Arguments } from "../core/cli/args.ts";
+import { jobsFolder } from "../core/cli/jobs_dir.ts";
+import type { Reporter } from "../core/cli/report.ts";
+import type { CliRuntime } from "../core/cli/runtime.ts";
 import { tableOf } from "../core/cli/ps.ts";
 import type { JobInfo } from "../core/jobs/client.ts";
 import {
@@ -18,9 +29,15 @@ import { SERVERS, startServer, useServer } from "./support/servers.ts";
 
 const folder = temporaryFolder();
 
+/** The folder of the one server that has its jobs there. */
+function ofServer(directory: string): string {
+  const [name] = readdirSync(directory);
+  return join(directory, name);
+}
+
 /** Waits until a server has so many bytes of a job's stdout on its disk. */
 async function untilSpooled(directory: string, id: string, bytes: number) {
-  const path = join(directory, "tcp_127_0_0_1_0", "default", id, "stdout.0");
+  const path = join(ofServer(directory), "default", id, "stdout.0");
   const size = () => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   await eventually(() => size() >= bytes, () => `${path} has ${size()} bytes`);
 }
@@ -206,7 +223,7 @@ test("a server that was killed finds its jobs, and says what it does not know", 
     () =>
       /"endedAt":\d/.test(
         readFileSync(
-          join(directory, "tcp_127_0_0_1_0", "default", "short", "record.json"),
+          join(ofServer(directory), "default", "short", "record.json"),
           "utf8",
         ),
       ),
@@ -259,7 +276,9 @@ test.each(["--max-commands-per-identity", "--max-total-commands"])(
 );
 
 test("a folder that is named and cannot be used is told at the start", async () => {
-  const starting = startServer(THIS_RUNTIME, ["--jobs-dir", "/dev/null/jobs"]);
+  const file = join(folder, "file");
+  writeFileSync(file, "");
+  const starting = startServer(THIS_RUNTIME, ["--jobs-dir", `${file}/jobs`]);
   await expect(starting).rejects.toThrow(/cannot use its folder of jobs/);
   await using off = await startServer(THIS_RUNTIME, ["--jobs-dir", "off"]);
   const refused = await limpet(["exec", "-d", off.address, "--", "true"], {
@@ -307,4 +326,43 @@ test("the table says what there is to say, and obeys nothing", () => {
       stderr: null,
     }], now),
   ).toMatch(/0 seconds ago +Running \(disk\) +-\n$/);
+});
+
+test("a folder that others can change is not used for jobs", async () => {
+  const directory = join(folder, "open");
+  mkdirSync(directory);
+  chmodSync(directory, 0o777);
+  const starting = startServer(THIS_RUNTIME, ["--jobs-dir", directory]);
+  await expect(starting).rejects.toThrow(
+    /Cannot keep jobs in .*can be changed by others .*chmod go-w/,
+  );
+  // One that nobody named is left alone, and the server serves.
+  const env = { STATE_DIRECTORY: directory, XDG_STATE_HOME: "" };
+  await using served = await startServer(THIS_RUNTIME, [], env);
+  const refused = await limpet(["exec", "-d", served.address, "--", "true"], {
+    env: { LIMPET_TOKEN_FILE: served.tokenFile },
+  });
+  expect(refused.stderr).toContain("keeps no jobs");
+});
+
+test("no two addresses have one folder for their jobs", async () => {
+  const runtime = {
+    env: () => undefined,
+    files: {
+      realPath: () => Promise.resolve(null),
+      status: () => Promise.resolve(null),
+    },
+  } as unknown as CliRuntime;
+  const args = { value: () => "/jobs" } as unknown as Arguments;
+  const report = {} as Reporter;
+  const addresses = ["unix:/a/b", "unix:/a_b", "unix:/A/b", "tcp://h:1", ""];
+  const long = ["x", "y"].map((end) => `unix:/${"l".repeat(200)}${end}`);
+  const paths = await Promise.all(
+    [...addresses, ...long].map((each) =>
+      jobsFolder(runtime, args, each, report)
+    ),
+  );
+  const lower = paths.map((each) => each?.path.toLowerCase());
+  expect(new Set(lower).size).toBe(addresses.length + long.length);
+  expect(lower[3]).toMatch(/^\/jobs\/tcp_h_1-[0-9a-f]{16}$/);
 });

@@ -17,7 +17,7 @@ import {
 } from "./support/jobs.ts";
 import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
 import { heldBytes } from "./support/memory.ts";
-import { warmUp } from "./support/serving.ts";
+import { serving, warmUp } from "./support/serving.ts";
 
 let noLeaks: LeakCheck;
 beforeAll(async () => {
@@ -177,5 +177,74 @@ describe("an output that is held open for hours", () => {
     expect(await ids()).toEqual(["held", "other"]);
     writeFileSync(go, "");
     expect(await textOf(held.stdout)).toBe("hi\nlate\n");
+  });
+});
+
+test("what is refused of jobs is told, of the session that asked", async () => {
+  await using served = await serving();
+  await using first = await jobSession(served);
+  await using session = await jobSession(served);
+  const keep = { onDisconnect: "keep", jobId: "j" } as const;
+  const child = first.spawn("sleep", { args: ["100"], jobId: "mine" });
+  await child.pid;
+  for (
+    const asked of [
+      session.attach("none").status,
+      session.attach("mine").status,
+      session.spawn("true", keep).status,
+      session.jobs().job("none").kill(),
+      session.jobs().job("mine").remove(),
+    ]
+  ) {
+    await expect(asked).rejects.toHaveProperty("code");
+  }
+  const told = served.events.filter(({ type }) => type === "command_refused");
+  expect(told).toMatchObject([
+    { session: 2, code: "no_such_job", message: 'There is no job "none"' },
+    { session: 2, code: "refused" },
+    { session: 2, code: "unsupported", argv: ["true"] },
+    { session: 2, code: "no_such_job" },
+    { session: 2, code: "refused", message: /it can be removed/ },
+  ].map(({ message, ...rest }) => ({
+    ...rest,
+    ...(message === undefined
+      ? {}
+      : { message: expect.stringMatching(message) }),
+  })));
+  child.kill();
+  await child.status;
+});
+
+describe("an identity that is revoked", () => {
+  test("starts no job that waited for the folder", async () => {
+    using folder = temporaryFolder();
+    let open = () => {};
+    const opened = new Promise<void>((resolve) => open = resolve);
+    const files = {
+      ...jobFiles,
+      makeFolder: async (path: string) => {
+        await opened;
+        await jobFiles.makeFolder(path);
+      },
+    };
+    const jobs = new Jobs({
+      folder: { files, path: folder.path },
+      limits: resolveServerLimits({}),
+      problem: () => {},
+    });
+    const request = requestOf({ onDisconnect: "detach" });
+    const host = hostOf(() => {});
+    const kept = jobs.keep(IDENTITY, request, 1, host);
+    const other = jobs.keep({ name: "bob" }, request, 1, host);
+    await jobs.revoke((identity) => identity === IDENTITY);
+    open();
+    await expect(kept).rejects.toMatchObject({
+      code: "refused",
+      message: "Identity was revoked",
+    });
+    expect(jobs.registry.of(IDENTITY)).toEqual([]);
+    await (await other).entry.ended;
+    await jobs.shutdown("shutting_down");
+    await jobs.close();
   });
 });

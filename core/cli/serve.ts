@@ -118,7 +118,7 @@ export async function serveCommand(
     onEvent,
     tls,
     // A server on stdio ends with its one client, and so do its commands.
-    jobs: stdio ? undefined : jobsFolder(runtime, args, address),
+    jobs: stdio ? undefined : await jobsFolder(runtime, args, address, report),
     ...served,
   };
   if (stdio) await serveStdio(runtime, options, door, drainMs, report);

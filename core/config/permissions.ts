@@ -56,10 +56,30 @@ export async function permissionProblems(
   ];
 }
 
+/** The same of a folder of ours: of itself, if it is there, and of those above. */
+export async function folderProblems(
+  { files, home }: PermissionPlace,
+  path: string,
+): Promise<string[]> {
+  const real = await files.realPath(path).catch(() => null) ?? path;
+  const top = home === undefined
+    ? []
+    : [home, await files.realPath(home).catch(() => null)];
+  const folders = [...new Set([path, real])];
+  const above = new Set(folders.flatMap((each) => foldersUpTo(each, top)));
+  const problems = await Promise.all([...above].map(async (folder) => {
+    // What is not there is made by us; what is no folder is told by who uses it.
+    const status = await files.status(folder).catch(() => null);
+    const what = folders.includes(folder) ? "the folder" : "a folder above it";
+    return status === null ? [] : problemsOf(status, folder, what);
+  }));
+  return problems.flat();
+}
+
 function problemsOf(
   { mode, owner }: FileAccess,
   path: string,
-  what: "the file" | "its folder" | "a folder above it",
+  what: "the file" | "its folder" | "the folder" | "a folder above it",
 ): string[] {
   if (mode === null) return [];
   const problems: string[] = [];

@@ -83,6 +83,12 @@ export interface AttachOptions {
   readonly stderr?: "piped" | "null";
 }
 
+/** The list of a server that never ends is not waited for. */
+const MAX_LISTED = 65_536;
+
+/** Characters of all answers together that a list may have. */
+const MAX_LIST_CHARS = 67_108_864;
+
 /** One job of a server. Every method rejects with `no_such_job` if there is none. */
 export interface JobHandle {
   readonly id: string;
@@ -153,12 +159,29 @@ function attach(
 
 async function list(channels: Channels): Promise<JobInfo[]> {
   const found: JobInfo[] = [];
+  let chars = 0;
   for (;;) {
-    const after = found.at(-1)?.id;
+    const after: string | undefined = found.at(-1)?.id;
     const answer = await ask(channels.openChannel(), { op: "list", after });
     const page = objectsIn(answer, "jobs").map(readInfo);
-    found.push(...page);
-    if (!answer.boolean("more", false) || page.length === 0) return found;
+    chars += JSON.stringify(page).length;
+    for (const info of page) {
+      if (info.id <= (found.at(-1)?.id ?? "")) {
+        throw answer.wrong("jobs", "a list whose ids go up");
+      }
+      found.push(info);
+    }
+    if (found.length > MAX_LISTED || chars > MAX_LIST_CHARS) {
+      throw new LimpetError(
+        "limit_exceeded",
+        `Server has more than ${MAX_LISTED} jobs to list, or ${MAX_LIST_CHARS} ` +
+          "characters of them",
+      );
+    }
+    if (!answer.boolean("more", false)) {
+      return found.sort((one, other) => one.startedAt - other.startedAt);
+    }
+    if (page.length === 0) throw answer.wrong("jobs", "more of them");
   }
 }
 

@@ -10,7 +10,7 @@ import type { ReceiveStream } from "../channel/receive_stream.ts";
 import { CountedStream } from "../channel/counted_stream.ts";
 import { deferred } from "../deferred.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
-import type { ExecEvent } from "../exec/events.ts";
+import type { ExecEvent, RequestFacts } from "../exec/events.ts";
 import { READ_AHEAD_BYTES } from "../exec/output_pump.ts";
 import { brief } from "../frame/control.ts";
 import {
@@ -108,12 +108,18 @@ export class Follower implements ChannelHandler {
     this.#settle();
   }
 
-  /** There is no such job, or it may not be followed. */
-  refuse(error: LimpetError): void {
+  /** There is no such job, or it may not be followed. `facts`: what was asked. */
+  refuse(error: LimpetError, facts: Partial<RequestFacts>): void {
+    if (this.#over) return;
     const { code } = error;
-    this.#end(FrameType.REFUSED, {
+    const message = brief(printable(error.message));
+    this.#end(FrameType.REFUSED, { code, message });
+    this.#report({
+      type: "command_refused",
+      command: this.#channel.id,
       code,
-      message: brief(printable(error.message)),
+      message,
+      ...facts,
     });
   }
 

@@ -53,6 +53,8 @@ export class Jobs {
   /** Jobs whose commands, or what they write, have not come to their end. */
   readonly #open = new Map<JobEntry, { job: Job; over: Promise<unknown> }>();
   readonly #turns = new Turns();
+  /** Who waits for the folder, and whether their identity has gone meanwhile. */
+  readonly #waiting = new Set<{ identity: Identity; isGone: boolean }>();
   #closing = false;
 
   constructor(options: JobsOptions) {
@@ -117,7 +119,11 @@ export class Jobs {
           "ends with its client",
       );
     }
-    const store = await this.#opened();
+    const turn = { identity, isGone: false };
+    this.#waiting.add(turn);
+    const store = await this.#opened()
+      .finally(() => this.#waiting.delete(turn));
+    if (turn.isGone) throw new LimpetError("refused", "Identity was revoked");
     store.folderOf(identity.name, request.jobId ?? "new");
     if (this.#closing) {
       throw new LimpetError("shutting_down", "Server is going down");
@@ -138,6 +144,7 @@ export class Jobs {
   async revoke(gone: (identity: Identity) => boolean): Promise<void> {
     const isGone = ({ identity }: JobEntry) =>
       identity !== null && gone(identity);
+    for (const turn of this.#waiting) turn.isGone ||= gone(turn.identity);
     const { shutdownGraceMs } = this.#options.limits;
     await this.registry.terminate(isGone, "revoked", shutdownGraceMs);
     for (const [identity, leftovers] of this.#leftovers) {

@@ -6,8 +6,9 @@
 
 import type { Channel } from "../channel/channel.ts";
 import { deferred } from "../deferred.ts";
-import { asLimpetError, LimpetError } from "../errors.ts";
-import type { ExecEvent } from "../exec/events.ts";
+import { asLimpetError, type ErrorCode, LimpetError } from "../errors.ts";
+import type { ExecEvent, RequestFacts } from "../exec/events.ts";
+import { factsOf } from "../exec/facts.ts";
 import { checkJobId } from "../exec/job_id.ts";
 import type { Job, JobHost, JobTicket } from "../exec/job.ts";
 import { type ExecRequest, MAX_TIMER_MS } from "../exec/request.ts";
@@ -65,7 +66,7 @@ export class SessionJobs {
       stderrOffset: 0,
       follow: true,
     };
-    this.#follow(channel, wish, done, async () => {
+    this.#follow(channel, wish, done, factsOf(request), async () => {
       let isNew = false;
       try {
         const kept = await this.#jobs.keep(
@@ -75,7 +76,7 @@ export class SessionJobs {
           host,
         );
         isNew = kept.isNew;
-        if (!isNew) this.#attached(channel, kept.entry);
+        if (!isNew) await this.#attached(channel, kept.entry);
         return kept.entry;
       } finally {
         if (!isNew) notStarted();
@@ -109,13 +110,13 @@ export class SessionJobs {
             "connection that it was started over",
         );
       }
-      this.#attached(channel, entry);
+      await this.#attached(channel, entry);
       return entry;
     };
     return {
       wish,
       begin: (channel, done) =>
-        this.#follow(channel, wish, done, () => find(channel)),
+        this.#follow(channel, wish, done, {}, () => find(channel)),
     };
   }
 
@@ -157,7 +158,14 @@ export class SessionJobs {
       (thrown) => {
         const { code, message } = asLimpetError(thrown, "refused", "Jobs");
         const shown = brief(printable(message));
+        if (over) return;
         end(FrameType.REFUSED, { code, message: shown });
+        this.#report({
+          type: "command_refused",
+          command: channel.id,
+          code,
+          message: shown,
+        });
       },
     );
   }
@@ -195,32 +203,43 @@ export class SessionJobs {
   }
 
   #list(after: string | null): object {
-    const all = this.#jobs.registry.of(this.#identity());
-    const first = after === null
-      ? 0
-      : all.findIndex(({ id }) => id === after) + 1;
-    const page = all.slice(first, first + PAGE);
-    return {
-      jobs: page.map(infoOf),
-      more: first + page.length < all.length,
-    };
+    // By id: whatever comes and goes meanwhile, each page is behind the last.
+    const rest = this.#jobs.registry.of(this.#identity())
+      .filter(({ id }) => after === null || id > after)
+      .sort((one, other) => one.id < other.id ? -1 : 1);
+    const page = rest.slice(0, PAGE);
+    return { jobs: page.map(infoOf), more: page.length < rest.length };
   }
 
   #follow(
     channel: Channel,
     wish: Wish,
     done: () => void,
+    facts: Partial<RequestFacts>,
     find: () => Promise<JobEntry>,
   ): void {
     const follower = new Follower(channel, wish, this.#report, done);
     find().then((entry) => follower.follow(entry)).catch((thrown) => {
-      follower.refuse(asLimpetError(thrown, "refused", "Job"));
+      follower.refuse(asLimpetError(thrown, "refused", "Job"), facts);
     });
   }
 
-  #attached(channel: Channel, { id }: JobEntry): void {
+  /** Rejects if the job, which others asked for, turns out not to start. */
+  async #attached(channel: Channel, entry: JobEntry): Promise<void> {
+    const { id } = entry;
+    const answer = await entry.channel?.answered;
+    if (answer?.started === false) {
+      const { code, message } = answer.body as Refusal;
+      throw new LimpetError(code, message);
+    }
     this.#report({ type: "job_attached", command: channel.id, jobId: id });
   }
+}
+
+/** The body of REFUSED. */
+interface Refusal {
+  readonly code: ErrorCode;
+  readonly message: string;
 }
 
 /** What is asked of jobs. */

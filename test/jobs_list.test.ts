@@ -1,0 +1,89 @@
+import { expect, test } from "vitest";
+import type { Channel } from "../core/channel/channel.ts";
+import { decodeControl, encodeControl } from "../core/frame/control.ts";
+import { objectsIn } from "../core/frame/lists.ts";
+import { FrameType } from "../core/frame/frame.ts";
+import { jobs } from "../core/jobs/client.ts";
+import { fakeSpawner } from "./support/fake_process.ts";
+import { jobSession } from "./support/jobs.ts";
+import { jsonFrame, RawPeer } from "./support/raw_peer.ts";
+import { serving } from "./support/serving.ts";
+
+/** One job of an answer. */
+function job(id: string, more: object = {}): object {
+  const none = { onDisconnect: "detach", argv: ["x"], startedAt: 1 };
+  return { id, state: "running", ...none, ...more };
+}
+
+/** The list of a server that answers so, and how often it was asked. */
+function listOf(answer: (after: string | undefined) => object) {
+  let asked = 0;
+  const openChannel = () => {
+    const channel: Partial<Channel> = {
+      handler: null,
+      end: () => {},
+      send: (_type: number, body: object) => {
+        asked++;
+        const { after } = body as { after?: string };
+        const payload = encodeControl(answer(after));
+        queueMicrotask(() =>
+          channel.handler!.message({
+            type: FrameType.RESULT,
+            stream: 0,
+            channel: 1,
+            payload,
+          })
+        );
+      },
+    };
+    return channel as Channel;
+  };
+  return { listed: jobs({ openChannel }).list(), asked: () => asked };
+}
+
+test.each<[string, (after: string | undefined) => object]>([
+  ["the same page again and again", () => ({ jobs: [job("a")], more: true })],
+  ["a page that goes back", (after) => ({
+    jobs: after === undefined ? [job("b"), job("c")] : [job("a")],
+    more: true,
+  })],
+  ["an empty page, and more", () => ({ jobs: [], more: true })],
+])("a list with %s is no list", async (_, answer) => {
+  const { listed, asked } = listOf(answer);
+  await expect(listed).rejects.toMatchObject({ code: "protocol_error" });
+  expect(asked()).toBeLessThanOrEqual(2);
+});
+
+test("a list without an end ends, by its number and by its length", async () => {
+  let next = 1_000_000;
+  const many = listOf(() => ({
+    jobs: Array.from({ length: 10_000 }, () => job(`j${next++}`)),
+    more: true,
+  }));
+  await expect(many.listed).rejects.toMatchObject({ code: "limit_exceeded" });
+  expect(many.asked()).toBe(7);
+  const argv = ["x".repeat(10_000_000)];
+  const long = listOf(() => ({
+    jobs: [job(`j${next++}`, { argv })],
+    more: true,
+  }));
+  await expect(long.listed).rejects.toMatchObject({ code: "limit_exceeded" });
+  expect(long.asked()).toBe(7);
+});
+
+test("behind an id that is gone comes the next one, not all once more", async () => {
+  const exit = { code: 0, signal: null };
+  await using served = await serving({}, fakeSpawner({ exit }));
+  await using session = await jobSession(served);
+  for (const jobId of ["z", "b", "x"]) await session.output("true", { jobId });
+  const peer = new RawPeer(await served.dial());
+  const ask = { kind: "jobs", op: "list", after: "gone" };
+  await peer.authenticate({}, jsonFrame(FrameType.OPEN, ask, 1));
+  const { payload } = await peer.expect(FrameType.RESULT);
+  const listed = objectsIn(decodeControl(payload, "RESULT"), "jobs");
+  expect(listed.map((each) => each.text("id"))).toEqual(["x", "z"]);
+  await peer.drop();
+  // Clients get them as they began.
+  expect((await session.jobs().list()).map(({ id }) => id).sort())
+    .toEqual(["b", "x", "z"]);
+});
