@@ -6,6 +6,7 @@
 
 import { asLimpetError, LimpetError } from "./errors.ts";
 import type { Machine } from "./machine.ts";
+import type { Validity } from "./tls/failure.ts";
 import { fingerprintOfPem } from "./tls/fingerprint.ts";
 import type { TlsIdentity, TlsListenOptions } from "./tls/options.ts";
 import { identityOf } from "./tls/pem.ts";
@@ -135,8 +136,15 @@ export async function readTls(
 /** A certificate is to be renewed so long before its end, in ms. */
 const SOON_MS = 14 * 86_400_000;
 
-/** What to say of a certificate that ends soon or has ended; null for others. */
-export function expiryWarning(notAfter: number, now: number): string | null {
+/** What to say of a certificate that is not good now or ends soon, else null. */
+export function validityWarning(
+  { notBefore, notAfter }: Validity,
+  now: number,
+): string | null {
+  if (notBefore > now) {
+    const from = new Date(notBefore).toISOString().replace(".000", "");
+    return `the certificate is not valid yet, but from ${from} on`;
+  }
   if (notAfter - now > SOON_MS) return null;
   const at = new Date(notAfter).toISOString().replace(".000", "");
   if (notAfter <= now) return `the certificate has expired, at ${at}`;

@@ -187,6 +187,12 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
     }
     const running = startLimpet([...open, "--allow-root"], { env });
     await running.complains("listening on tcp://0.0.0.0:");
+    expect(running.stderr()).toContain(
+      "nothing is encrypted at tcp://0.0.0.0:",
+    );
+    if (process.getuid?.() === 0 && THIS_RUNTIME !== "deno") {
+      expect(running.stderr()).toContain("this server runs commands as root");
+    }
     await stop(running);
   });
 });

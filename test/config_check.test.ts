@@ -204,6 +204,19 @@ describe("what it names outside of itself", () => {
     ]);
   });
 
+  test("an audit log whose folder is not there", async () => {
+    const path = file("audit", '{ "audit": { "file": "nodir/audit.log" } }');
+    const nodir = join(path, "..", "nodir");
+    expect(await check(path)).toMatchObject({
+      code: 125,
+      stdout: "",
+      stderr: `${path}:1:22: audit.file: there is no folder ${nodir}\n` +
+        `limpet: ${path} has 1 mistake\n`,
+    });
+    mkdirSync(nodir);
+    expect(await check(path)).toMatchObject({ code: 0, stderr: "" });
+  });
+
   test("certificates: there, readable, with their key, and for how long", async () => {
     const pem = await certificate();
     const other = await certificate();
@@ -213,6 +226,10 @@ describe("what it names outside of itself", () => {
       notAfter: new Date(Date.now() + 400 * DAY_MS),
     });
     const over = await certificate({ notAfter: new Date(Date.now() - 1) });
+    const early = await certificate({
+      notBefore: new Date(Date.now() + DAY_MS),
+      notAfter: new Date(Date.now() + 400 * DAY_MS),
+    });
     const tls = async (
       name: string,
       tls: object,
@@ -250,6 +267,17 @@ describe("what it names outside of itself", () => {
     ).toContain(
       "tls.key: File /k.pem has a private key and can be read by others",
     );
+    expect(
+      await tls("t4b", both, ["c.pem", early.certificate], [
+        "k.pem",
+        early.key,
+      ]),
+    ).toMatchObject({
+      code: 0,
+      said: expect.stringContaining(
+        "the certificate is not valid yet, but from",
+      ),
+    });
     expect(
       await tls("t5", both, ["c.pem", ends.certificate], ["k.pem", ends.key]),
     ).toMatchObject({

@@ -95,6 +95,7 @@ test("when something ends", () => {
   const now = Date.parse("2026-03-01T12:00:00.500Z");
   for (
     const [text, expected] of [
+      ["90s", "2026-03-01T12:01:30Z"],
       ["90m", "2026-03-01T13:30:00Z"],
       ["12h", "2026-03-02T00:00:00Z"],
       ["30d", "2026-03-31T12:00:00Z"],

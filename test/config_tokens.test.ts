@@ -1,5 +1,5 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
-import { statSync, writeFileSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { findOrMakeHostKey } from "../core/config/host_key.ts";
@@ -108,6 +108,11 @@ test("a token goes into a file of its own, which is not there yet", async () => 
   const other = join(own, "other.token");
   expect(await run("token", "add", "ci", "--out", other))
     .toMatchObject({ code: 125 });
+  const nodir = join(folder, "nodir", "x");
+  const unmade = await run("token", "add", "bob", "--out", nodir);
+  expect(unmade.code).toBe(125);
+  expect(unmade.stderr).toContain("there is no folder");
+  expect(existsSync(join(folder, "nodir"))).toBe(false);
   const nowhere = await run("token", "add", "bob", "--out", join(file, "x"));
   expect(nowhere.code).toBe(125);
   expect(nowhere.stderr).toContain(`Cannot write ${file}/x`);

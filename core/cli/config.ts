@@ -7,7 +7,11 @@
 import { defaultConfigPath, loadConfig } from "../config/load.ts";
 import { SERVER_SCHEMA } from "../config/schema.ts";
 import { summaryOf } from "../config/summary.ts";
-import { policyFindings, tlsFindings } from "../config/surroundings.ts";
+import {
+  auditFindings,
+  policyFindings,
+  tlsFindings,
+} from "../config/surroundings.ts";
 import { LimpetError } from "../errors.ts";
 import { inherited } from "../exec/environment.ts";
 import { findAccount, findUser } from "../policy/run_as.ts";
@@ -54,6 +58,7 @@ async function check(runtime: CliRuntime, path: string): Promise<number> {
       (user) => lookUp(runtime, user),
     ),
     await tlsFindings(loaded, runtime),
+    await auditFindings(loaded, runtime.files),
   ];
   const problems = found.flatMap((each) => each.problems);
   const warnings = found.flatMap((each) => each.warnings);

@@ -127,7 +127,7 @@ async function startConfig(
   await report.flush();
   throw new LimpetError(
     "invalid_argument",
-    `Cannot serve by ${path}: it has mistakes`,
+    `Cannot serve by ${path}: it has mistakes (limpet help config)`,
   );
 }
 

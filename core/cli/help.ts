@@ -99,6 +99,9 @@ Exit status:
   125 refused, or a mistake on the command line; 126 not executable;
   127 not found; 255 connection, authentication, or outcome unknown, and what
   the server ended that made a success (0) of it
+
+Environment:
+  TRACEPARENT  a W3C trace context, which goes to the command and the audit log
 `;
 
 const SERVE_STATUS = `
@@ -249,7 +252,8 @@ Examples:
 
 Without identities in the configuration, who has the server's one token may
 connect, and nobody else, "serve --raw" excepted. "limpet serve" makes it on
-first start; the first "token add" makes it the identity "default".
+first start; the first "token add" makes it the identity "default". With
+"identities": [], as when the last one was revoked, nobody may connect.
 
 A token never crosses the wire: both sides prove that they have it, the client
 to the server and the reverse. It is read from, in this order:
@@ -298,7 +302,8 @@ tls         what to show at a tls:// address, as --cert, --key and --client-ca:
             { "cert": "cert.pem", "key": "key.pem", "clientCa": "ca.pem" }
 drain       how long commands may go on when the server ends, as --drain: "30s"
 
-Flags come before the file. Paths in it are from its own folder on. A server
+Flags come before the file. The paths of tls and audit are from its own folder
+on, those of a policy are whole. A server
 that runs takes over a change of the identities at once; of drain, too, of tls
 at SIGHUP, of limits and audit when it is started again.
 

@@ -57,7 +57,7 @@ export async function serveCommand(
     throw usageError("--stdio and an ADDRESS exclude each other");
   }
   const address = args.positionals[0] ?? `tcp://127.0.0.1:${DEFAULT_PORT}`;
-  if (!stdio) refuseOpenDoor(address, args);
+  if (!stdio) refuseOpenDoor(address, args, report);
   const kind = stdio ? "stdio" : parseAddress(address).kind;
   const isTls = kind === "tls";
   if (!isTls) refuseTlsFlags(args);
@@ -217,10 +217,25 @@ async function serveStdio(
   await server.close();
 }
 
-function refuseOpenDoor(address: string, args: Arguments): void {
+function refuseOpenDoor(
+  address: string,
+  args: Arguments,
+  report: Reporter,
+): void {
   const target = parseAddress(address);
-  if (target.kind === "tls" || isLocal(target)) return;
-  if (args.has("insecure")) return;
+  if (target.kind === "tls") {
+    if (!args.has("insecure")) return;
+    return report.info("--insecure is not needed: tls:// is encrypted");
+  }
+  if (isLocal(target)) return;
+  if (args.has("insecure")) {
+    return report.warn(
+      `nothing is encrypted at ${
+        formatTarget(target)
+      }: whoever is on the way ` +
+        "can read every command and its output, and change them",
+    );
+  }
   const host = formatTarget(target).replace(/^tcp:\/\//, "");
   throw new LimpetError(
     "invalid_argument",
@@ -251,7 +266,7 @@ function checkRoot(
     "runs commands as root: whoever has a token or a key can do anything to " +
     "this machine, unless a policy says otherwise (limpet help policy)";
   if (isLocal(target)) return report.warn(`this server ${meaning}`);
-  if (args.has("allow-root")) return;
+  if (args.has("allow-root")) return report.warn(`this server ${meaning}`);
   throw new LimpetError(
     "invalid_argument",
     `${formatTarget(target)} can be reached from other machines, and this ` +

@@ -5,11 +5,11 @@
  */
 
 import {
-  expiryWarning,
   readTls,
   serverTls,
   type TlsFiles,
   type TlsServerOptions,
+  validityWarning,
 } from "../tls_server.ts";
 import type { Arguments } from "./args.ts";
 import type { Reporter } from "./report.ts";
@@ -37,8 +37,8 @@ export async function serverTlsOptions(
   );
   if (made !== null) report.info(`made a new key and certificate in ${made}`);
   await naming([cert, key, clientCa], async () => {
-    const { notAfter } = await runtime.inspectTls(options);
-    const why = expiryWarning(notAfter, Date.now());
+    const validity = await runtime.inspectTls(options);
+    const why = validityWarning(validity, Date.now());
     if (why !== null) report.warn(why);
   });
   // Read once: what was looked at is what is shown.

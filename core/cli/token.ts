@@ -6,6 +6,7 @@
 
 import { makeToken } from "../auth/token.ts";
 import { readLastUses, type Use } from "../config/last_use.ts";
+import { folderOf } from "../config/permissions.ts";
 import { isExpired } from "../config/summary.ts";
 import type { IdentityEntry } from "../config/types.ts";
 import { removeIdentity } from "../config/update.ts";
@@ -103,6 +104,13 @@ async function keep(
   path: string,
   token: string,
 ): Promise<void> {
+  const folder = folderOf(path);
+  if (await runtime.files.realPath(folder) === null) {
+    throw new LimpetError(
+      "invalid_argument",
+      `Cannot write ${path}: there is no folder ${folder}`,
+    );
+  }
   const made = await runtime.files.createPrivate(path, `${token}\n`).catch(
     (error) => {
       throw asLimpetError(error, "invalid_argument", `Cannot write ${path}`);

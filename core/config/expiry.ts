@@ -7,6 +7,7 @@
 import { readTime } from "./formats.ts";
 
 const UNITS: Readonly<Record<string, number>> = {
+  s: 1_000,
   m: 60_000,
   h: 3_600_000,
   d: 86_400_000,
@@ -14,12 +15,12 @@ const UNITS: Readonly<Record<string, number>> = {
 };
 
 /**
- * `90m`, `12h`, `30d` or `2w` from `now` on, a day (`2027-01-31`, its beginning
+ * `90s`, `90m`, `12h`, `30d` or `2w` from `now` on, a day (`2027-01-31`, its beginning
  * in UTC) or a time of RFC 3339; as a time of RFC 3339. Null for what is none of
  * these, and for what is over already.
  */
 export function readExpiry(text: string, now: number): string | null {
-  const [, count, unit] = /^(\d{1,6})([mhdw])$/.exec(text) ?? [];
+  const [, count, unit] = /^(\d{1,6})([smhdw])$/.exec(text) ?? [];
   const time = count !== undefined
     ? now + Number(count) * UNITS[unit]
     : readTime(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text);

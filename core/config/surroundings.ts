@@ -6,11 +6,12 @@
  */
 
 import type { Node } from "jsonc-parser";
-import { asLimpetError } from "../errors.ts";
+import { asLimpetError, LimpetError } from "../errors.ts";
 import type { Machine } from "../machine.ts";
-import { expiryWarning, readPem, readTls, serverTls } from "../tls_server.ts";
+import { readPem, readTls, serverTls, validityWarning } from "../tls_server.ts";
 import { parseDocument } from "./document.ts";
 import type { Loaded } from "./load.ts";
+import { folderOf } from "./permissions.ts";
 import { policiesOf } from "./policy.ts";
 import { formatProblems, type Path, type Problem } from "./problem.ts";
 import { property } from "./property.ts";
@@ -93,9 +94,29 @@ export async function tlsFindings(
   if (!isRead || cert === undefined) return found.lines();
   await found.problemOf(cert, ["tls", "cert"], async () => {
     const { options } = await serverTls(place, await readTls(place, files));
-    const { notAfter } = await place.inspectTls(options);
-    const why = expiryWarning(notAfter, Date.now());
+    const validity = await place.inspectTls(options);
+    const why = validityWarning(validity, Date.now());
     if (why !== null) found.warn(cert, ["tls", "cert"], why);
+  });
+  return found.lines();
+}
+
+/** Whether the audit log has a folder, without which no server starts. */
+export async function auditFindings(
+  loaded: Loaded,
+  files: Pick<Machine["files"], "realPath">,
+): Promise<Findings> {
+  const found = await Collected.of(loaded);
+  const audit = property(found.root, "audit");
+  const node = audit && property(audit, "file");
+  const file = loaded.config?.audit?.file;
+  if (node === undefined || file === undefined || file === "stderr") {
+    return found.lines();
+  }
+  const folder = folderOf(file);
+  await found.problemOf(node, ["audit", "file"], async () => {
+    if (await files.realPath(folder) !== null) return;
+    throw new LimpetError("invalid_argument", `there is no folder ${folder}`);
   });
   return found.lines();
 }

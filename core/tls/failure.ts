@@ -144,7 +144,7 @@ const CLIENT_WORDS: Readonly<
   not_tls: (address) => [
     "protocol_error",
     `${address} does not speak TLS: what answered there is no TLS server. A ` +
-    "Limpet server without encryption is tcp://host:port",
+    `Limpet server without encryption is ${address.replace("tls:", "tcp:")}`,
   ],
   version: (address) => [
     "version_mismatch",
