@@ -110,7 +110,7 @@ export async function clientHandshake(
     peerLimits,
     proof: proofFrame({ key, proof: toBase64Url(proof) }),
     verify: async () => {
-      const frame = await expectFrame(link, FrameType.PROOF);
+      const frame = await expectFrame(link, FrameType.PROOF, NOTHING_TAKEN);
       const fields = decodeControl(frame.payload, "PROOF");
       if (!(await verifyServer(readProof(fields)))) {
         throw new LimpetError(
@@ -247,7 +247,11 @@ export function readClose(payload: Uint8Array, peer: string): LimpetError {
   );
 }
 
-async function expectFrame(link: PlainLink, type: number): Promise<Frame> {
+async function expectFrame(
+  link: PlainLink,
+  type: number,
+  cause?: string,
+): Promise<Frame> {
   let frame: Frame | null;
   do {
     frame = await link.next();
@@ -262,7 +266,7 @@ async function expectFrame(link: PlainLink, type: number): Promise<Frame> {
     const reason = readClose(frame.payload, link.peer);
     link.dismissed = true;
     const { code, message } = reason;
-    throw new LimpetError(code, message, { cause: NOTHING_TAKEN });
+    throw new LimpetError(code, message, { cause });
   }
   if (isSessionFrame(frame, type)) return frame;
   throw new LimpetError(
