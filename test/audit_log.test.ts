@@ -88,6 +88,8 @@ async function logOn(
   disk: { open(): Promise<LogFile> },
   onFailure: OnAuditFailure,
   maxQueuedBytes?: number,
+  // However busy the machine: a disk here stalls in the tests about that alone.
+  stallMs = 600_000,
 ) {
   const said: string[] = [];
   const log = await AuditLog.open({
@@ -96,7 +98,7 @@ async function logOn(
     onFailure,
     warn: (message) => said.push(message),
     retryMs: 5,
-    stallMs: 5,
+    stallMs,
     maxQueuedBytes,
   });
   return { log, said };
@@ -206,7 +208,7 @@ describe("an audit log on a disk that is full", () => {
       disk.room = 1e6;
       const flows = deferred<void>();
       disk.held = flows.promise;
-      const { log, said } = await logOn(disk, onFailure, 500);
+      const { log, said } = await logOn(disk, onFailure, 500, 5);
       for (let i = 1; i <= 100; i++) log.record(event(i));
       await eventually(() => said.length === 1, () => "it is noticed");
       expect(said[0]).toContain("it has taken nothing for 5 ms");
@@ -281,7 +283,8 @@ test("a named pipe whose reader stands still fails, and is written again", async
     onFailure: "stop",
     warn: (message) => said.push(message),
     retryMs: 5,
-    stallMs: 100,
+    // Longer than between two looks of the reader below.
+    stallMs: 1_000,
   });
   // More than the 64 KiB of a pipe.
   for (let i = 1; i <= 2_000; i++) log.record(event(i));
