@@ -121,8 +121,14 @@ export class Jobs {
     }
     const turn = { identity, isGone: false };
     this.#waiting.add(turn);
-    const store = await this.#opened()
-      .finally(() => this.#waiting.delete(turn));
+    let store: JobStore;
+    // No `finally()` of a promise, which takes its time: what is asked of this job
+    // by the next frame waits for the folder as well, and must find it.
+    try {
+      store = await this.#opened();
+    } finally {
+      this.#waiting.delete(turn);
+    }
     if (turn.isGone) throw new LimpetError("refused", "Identity was revoked");
     store.folderOf(identity.name, request.jobId ?? "new");
     if (this.#closing) {
