@@ -129,7 +129,7 @@ export async function connect(
 }
 
 function cancelled(signal: AbortSignal, what = "Connecting"): LimpetError {
-  return new LimpetError("cancelled", `${what} was cancelled`, {
+  return new LimpetError("cancelled", `${what} was cancelled by its signal`, {
     cause: signal.reason,
   });
 }
