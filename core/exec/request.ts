@@ -166,8 +166,7 @@ function refuseUnsendable(text: string | undefined, what: string): void {
   const at = text?.indexOf("\0") ?? -1;
   if (at >= 0) {
     throw invalid(
-      `${what} has a NUL character at position ${at}, which no operating ` +
-        "system can pass on",
+      `${what} has a NUL character at position ${at}, which no system takes`,
     );
   }
 }
