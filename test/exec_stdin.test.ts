@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { receive, streamOf, textOf } from "./support/bytes.ts";
 import { eventually } from "./support/leaks.ts";
+import { THIS_RUNTIME } from "./support/runtimes.ts";
 import { serverFor, SERVERS, useServer } from "./support/servers.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "limpet-stdin-"));
@@ -227,9 +228,12 @@ describe.each(["node", "deno"] as const)("a server on %s", (runtime) => {
 describe(`a server on ${serverFor(0)}`, () => {
   const server = useServer(serverFor(0));
 
-  test("an empty stdin never hangs, 1,000 times", async () => {
+  // What could hang is the core's; a runtime's own part shows sooner.
+  const times = THIS_RUNTIME === "node" ? 1_000 : 250;
+
+  test(`an empty stdin never hangs, ${times} times`, async () => {
     await using session = await server().connect();
-    let left = 1_000;
+    let left = times;
     const runner = async () => {
       while (left-- > 0) {
         const how = left % 3;
