@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
@@ -13,6 +13,7 @@ import {
 } from "./support/cli.ts";
 import { inProcess } from "./support/cli_in_process.ts";
 import { eventually } from "./support/leaks.ts";
+import { isAlive } from "./support/processes.ts";
 import { startLesson, startRaw } from "./support/raw.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
 import { startServer } from "./support/servers.ts";
@@ -334,16 +335,21 @@ describe(`shell raw:// on ${THIS_RUNTIME}`, () => {
   });
 
   test("SIGINT gives up waiting, and not the prompt", async () => {
-    const { address } = await startRaw();
+    const { running, address } = await startRaw();
     const shell = start(address, "--timeout=20s");
     const file = join(folder, "started");
-    shell.child.stdin!.write(`touch ${file}; exec sleep 1000\n`);
+    shell.child.stdin!.write(`echo $$ >${file}; exec sleep 1000\n`);
+    const pid = () => existsSync(file) && Number(readFileSync(file, "utf8"));
     // It waits since before it sent the line.
-    await eventually(() => existsSync(file), () => "the line runs");
+    await eventually(() => pid() !== false && pid() !== 0, () => "it runs");
     shell.kill("SIGINT");
     await shell.complains("not waiting any longer");
     shell.child.stdin!.end("exit\n");
     expect((await shell.outcome).code).toBe(0);
+    // It still runs, and is the server's to end.
+    running.kill("SIGTERM");
+    expect((await running.outcome).code).toBe(0);
+    expect(isAlive(Number(pid()))).toBe(false);
   });
 
   test.each([["SIGTERM", 143], ["SIGHUP", 129], ["SIGINT", 130]] as const)(
