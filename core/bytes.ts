@@ -4,6 +4,16 @@
  * @module
  */
 
+/** No bytes. */
+export const EMPTY: Uint8Array<ArrayBuffer> = /* @__PURE__ */ new Uint8Array(0);
+
+const encoder = /* @__PURE__ */ new TextEncoder();
+
+/** A string in UTF-8. */
+export function utf8(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(text);
+}
+
 /** One after the other, in memory of their own. */
 export function concat(
   pieces: readonly Uint8Array[],

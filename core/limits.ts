@@ -45,7 +45,7 @@ export interface Limits {
 /** The defaults of {@linkcode Limits}. */
 export const DEFAULT_LIMITS: Limits = {
   maxFrameBytes: 65_536,
-  maxControlBytes: 4 * 1024 * 1024,
+  maxControlBytes: 4_194_304,
   windowBytes: 262_144,
   maxChannels: 4_096,
   handshakeTimeoutMs: 10_000,

@@ -74,7 +74,7 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /** What a client keeps by default, to send it again. */
-const DEFAULT_REPLAY_BYTES = 4 * 1024 * 1024;
+const DEFAULT_REPLAY_BYTES = 4_194_304;
 
 /** The server has proved itself, and the session is gone or cannot go on. */
 class Gone extends Error {}

@@ -4,13 +4,11 @@
  * @module
  */
 
-import { concat } from "../bytes.ts";
+import { concat, EMPTY, utf8 } from "../bytes.ts";
 import type { Bytes } from "./base64url.ts";
 
 /** Bytes of a nonce. */
 export const NONCE_BYTES = 32;
-
-const encoder = new TextEncoder();
 
 /**
  * SHA-256 over both HELLO frames, headers included, and what binds the proofs
@@ -19,7 +17,7 @@ const encoder = new TextEncoder();
 export async function transcriptOf(
   clientHello: Uint8Array,
   serverHello: Uint8Array,
-  binding: Uint8Array = new Uint8Array(0),
+  binding: Uint8Array = EMPTY,
 ): Promise<Bytes> {
   const whole = concat([clientHello, serverHello, binding]);
   return new Uint8Array(await crypto.subtle.digest("SHA-256", whole));
@@ -42,5 +40,5 @@ export function serverMessage(transcript: Bytes, clientProof: Bytes): Bytes {
 
 /** What is signed for one purpose can never be taken for another. */
 export function message(purpose: string, ...parts: Uint8Array[]): Bytes {
-  return concat([encoder.encode(`limpet/1 ${purpose}\0`), ...parts]);
+  return concat([utf8(`limpet/1 ${purpose}\0`), ...parts]);
 }

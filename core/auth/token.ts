@@ -4,6 +4,7 @@
  * @module
  */
 
+import { utf8 } from "../bytes.ts";
 import { LimpetError } from "../errors.ts";
 import { type Bytes, toBase64Url } from "./base64url.ts";
 import type { ClientProof, Credential } from "./credential.ts";
@@ -15,8 +16,6 @@ export const MIN_TOKEN_BYTES = 16;
 /** Bytes of a token's digest that name it to the server. */
 const ID_BYTES = 12;
 
-const encoder = new TextEncoder();
-
 /** A shared secret, ready for proving; its bytes cannot be read out again. */
 export class TokenKey implements Credential {
   readonly #key: CryptoKey;
@@ -27,7 +26,7 @@ export class TokenKey implements Credential {
 
   /** Throws `invalid_argument` for a token that is too short. Never shows it. */
   static async from(token: string): Promise<TokenKey> {
-    const bytes = encoder.encode(token);
+    const bytes = utf8(token);
     if (bytes.byteLength < MIN_TOKEN_BYTES) {
       throw new LimpetError(
         "invalid_argument",

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { EMPTY } from "../bytes.ts";
 import { LimpetError } from "../errors.ts";
 import { FrameType } from "../frame/frame.ts";
 import { ByteQueue } from "./byte_queue.ts";
@@ -137,7 +138,7 @@ export class ReceiveStream {
       type: FrameType.STOP,
       stream: this.#stream,
       channel: this.#channel,
-      payload: new Uint8Array(0),
+      payload: EMPTY,
     });
   }
 

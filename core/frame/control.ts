@@ -5,15 +5,15 @@
  * @module
  */
 
+import { utf8 } from "../bytes.ts";
 import { LimpetError } from "../errors.ts";
 import { printable } from "../printable.ts";
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The payload for an object; fields that are undefined are left out. */
 export function encodeControl(fields: object): Uint8Array {
-  return encoder.encode(JSON.stringify(fields));
+  return utf8(JSON.stringify(fields));
 }
 
 /** Reads a payload as `name`'s JSON object, or throws `protocol_error`. */

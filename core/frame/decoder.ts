@@ -5,10 +5,9 @@
  * @module
  */
 
+import { EMPTY } from "../bytes.ts";
 import { LimpetError } from "../errors.ts";
 import { type Frame, frameName, FrameType, HEADER_BYTES } from "./frame.ts";
-
-const EMPTY: Uint8Array = new Uint8Array(0);
 
 /**
  * Give it chunks with `push`, then call `next` until it returns undefined.

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { utf8 } from "../bytes.ts";
 import { LimpetError } from "../errors.ts";
 import type { FolderEntry, JobFiles } from "../ports.ts";
 import { printable } from "../printable.ts";
@@ -126,14 +127,12 @@ export class JobStore {
   }
 }
 
-const encoder = new TextEncoder();
-
 /**
  * A name that is the same for the same text alone, on file systems too that do
  * not tell `A` from `a`, and that leads nowhere else.
  */
 export function fileName(text: string): string {
-  const name = Array.from(encoder.encode(text), (byte) => {
+  const name = Array.from(utf8(text), (byte) => {
     const char = String.fromCharCode(byte);
     return /[a-z0-9_-]/.test(char)
       ? char

@@ -6,6 +6,7 @@
 
 import { Channel, malformed } from "../channel/channel.ts";
 import { deferred } from "../deferred.ts";
+import { EMPTY } from "../bytes.ts";
 import { LimpetError } from "../errors.ts";
 import {
   FIRST_OPTIONAL_TYPE,
@@ -260,5 +261,5 @@ export class Mux implements LinkReceiver {
 
 /** PING or PONG. */
 function sign(type: number): Frame {
-  return { type, stream: 0, channel: 0, payload: new Uint8Array(0) };
+  return { type, stream: 0, channel: 0, payload: EMPTY };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { EMPTY } from "../bytes.ts";
 import { LimpetError } from "../errors.ts";
 import type { Hold } from "../memory.ts";
 import { type Frame, frameName, FrameType } from "../frame/frame.ts";
@@ -33,7 +34,7 @@ export class PartAssembler {
   readonly #maxBytes: number;
   readonly #hold: Hold | undefined;
   /** What has come; grows by doubling, however small the parts. */
-  #buffer = new Uint8Array(0);
+  #buffer = EMPTY;
   #bytes = 0;
   /** The first part of the message being gathered. */
   #first: Frame | null = null;
@@ -83,7 +84,7 @@ export class PartAssembler {
 
   #whole(last: Frame): Frame {
     const payload = this.#buffer.subarray(0, this.#bytes);
-    this.#buffer = new Uint8Array(0);
+    this.#buffer = EMPTY;
     this.#hold?.(0);
     this.#bytes = 0;
     this.#first = null;

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { EMPTY, utf8 } from "../bytes.ts";
 import { LimpetError } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { nativeReader, type TextReader } from "./native.ts";
@@ -90,11 +91,5 @@ function nativeCodec(label: string): TextCodec | null {
 export const UTF_8: TextCodec = {
   name: "utf-8",
   reader: () => nativeReader("utf-8"),
-  writer: () => {
-    const encoder = new TextEncoder();
-    return {
-      write: (text) => encoder.encode(text),
-      end: () => new Uint8Array(0),
-    };
-  },
+  writer: () => ({ write: utf8, end: () => EMPTY }),
 };
