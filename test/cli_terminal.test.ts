@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { isAlive, untilGone } from "./support/processes.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
-import { Terminal } from "./support/terminal.ts";
+import { Terminal, useTerminals } from "./support/terminal.ts";
+
+useTerminals();
 
 class Demo extends Terminal {
   constructor(columns: number, prefix = "") {

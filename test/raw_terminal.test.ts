@@ -5,8 +5,9 @@ import { temporaryFolder } from "./support/cli.ts";
 import { eventually } from "./support/leaks.ts";
 import { startRaw } from "./support/raw.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
-import { Terminal } from "./support/terminal.ts";
+import { Terminal, useTerminals } from "./support/terminal.ts";
 
+useTerminals();
 const folder = temporaryFolder();
 
 // `screen()` has no blank at its end.
@@ -37,7 +38,7 @@ test(`shell raw:// in a terminal, on ${THIS_RUNTIME}`, async () => {
   const file = join(folder, "started");
   const gate = join(folder, "gate");
   await terminal.enter(
-    `touch ${file}; until [ -e ${gate} ]; do sleep 0.01; done; echo late`,
+    `touch ${file}; until [ -e ${gate} ]; do sleep 0.05; done; echo late`,
   );
   await eventually(() => existsSync(file), () => "the line runs");
   terminal.press("C-c");

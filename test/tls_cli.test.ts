@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { limpet, startLimpet, temporaryFolder } from "./support/cli.ts";
 import { selfSigned } from "./support/certificates.ts";
-import { Terminal } from "./support/terminal.ts";
+import { Terminal, useTerminals } from "./support/terminal.ts";
 
+useTerminals();
 const folder = temporaryFolder();
 const config = join(folder, "limpet");
 const env = { XDG_CONFIG_HOME: folder };

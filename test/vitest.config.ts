@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
@@ -6,47 +7,14 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 /**
- * What neither starts nor opens anything and changes nothing that is everybody's
- * may share a process: starting one and loading core costs more than most of
- * these do by themselves.
+ * What measures this process's memory, which is to be its own. All others share
+ * a few processes: starting one and loading core costs more than most of them do
+ * by themselves.
  */
-const IN_MEMORY = [
-  "adapter_files",
-  "architecture",
-  "audit_record",
-  "channel_byte_queue",
-  "channel_ends",
-  "channel_parts",
-  "channel_windows",
-  "channel_writer",
-  "cli_args",
-  "config_edit",
-  "config_schema",
-  "config_watch",
-  "credentials",
-  "encoding_names",
-  "exec_output_pump",
-  "exec_pacer",
-  "frame_decoder",
-  "frame_preface",
-  "lab_pictures",
-  "limits_admission",
-  "limits_table",
-  "links",
-  "policy_decide",
-  "raw_receiver",
-  "readme_zh",
-  "session_auth",
-  "session_faults",
-  "session_idle",
-  "session_keepalive",
-  "text_codecs",
-  "text_lines",
-  "vectors",
-  "vectors_invalid",
-  "vectors_server",
-  "vectors_sessions",
-].map((name) => `test/${name}.test.ts`);
+const ALONE = readdirSync(at("."))
+  .filter((name) => name.endsWith(".test.ts"))
+  .filter((name) => readFileSync(at(name), "utf8").includes("/memory.ts"))
+  .map((name) => `test/${name}`);
 
 /**
  * The lab promises to run on Node and on Deno. On Bun `lab_cli` alone sees all of
@@ -83,9 +51,11 @@ const LONG = [
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]) {
-    const rank = ({ moduleId }: TestSpecification) => {
+    const rank = ({ moduleId, project }: TestSpecification) => {
       const at = LONG.indexOf(basename(moduleId, ".test.ts"));
-      return at < 0 ? LONG.length : at;
+      // A shared process ends when a file that wants its own one is next.
+      const shared = project.config.isolate ? 0 : LONG.length + 1;
+      return shared + (at < 0 ? LONG.length : at);
     };
     return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
   }
@@ -109,22 +79,21 @@ export default defineConfig({
     hookTimeout: 300_000,
     teardownTimeout: 60_000,
     sequence: { sequencer: LongestFirst },
+    setupFiles: [at("support/setup.ts")],
     projects: [
+      { extends: true, test: { name: "alone", include: ALONE } },
       {
         extends: true,
         test: {
-          name: "alone",
+          name: "together",
+          isolate: false,
           include: ["test/**/*.test.ts"],
           exclude: [
             "**/node_modules/**",
-            ...IN_MEMORY,
+            ...ALONE,
             ..."Bun" in globalThis ? NOT_ON_BUN : [],
           ],
         },
-      },
-      {
-        extends: true,
-        test: { name: "together", include: IN_MEMORY, isolate: false },
       },
     ],
   },

@@ -11,7 +11,7 @@ import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { afterAll, afterEach, expect } from "vitest";
+import { afterAll, expect } from "vitest";
 import { concat } from "./bytes.ts";
 import { eventually } from "./leaks.ts";
 import { isAlive } from "./processes.ts";
@@ -54,9 +54,12 @@ export interface Running {
   complains(text: string): Promise<void>;
 }
 
-/** What a test that failed half way did not wait for. */
-const left = new Set<ChildProcess>();
-afterEach(() => left.forEach((child) => child.kill("SIGKILL")));
+const running = new Set<ChildProcess>();
+
+/** Ends what a test that failed half way did not wait for. */
+export function endPrograms(): void {
+  running.forEach((child) => child.kill("SIGKILL"));
+}
 
 let denoDir: string | null = null;
 
@@ -119,7 +122,7 @@ export function start(
     child.stdin!.on("error", () => {});
     child.stdin!.end(input);
   }
-  left.add(child);
+  running.add(child);
   let over = false;
   const outcome = new Promise<Outcome>((resolve, reject) => {
     const timer = setTimeout(() => {
@@ -139,7 +142,7 @@ export function start(
     });
     child.on("close", (code, signal) => {
       clearTimeout(timer);
-      left.delete(child);
+      running.delete(child);
       over = true;
       const bytes = concat(out);
       resolve({

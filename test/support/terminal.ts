@@ -5,26 +5,35 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { join } from "node:path";
-import { afterAll } from "vitest";
-import { environment, quoted, temporaryFolder } from "./cli.ts";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll } from "vitest";
+import { environment, quoted } from "./cli.ts";
 import { eventually } from "./leaks.ts";
 import { cli, ROOT, THIS_RUNTIME } from "./runtimes.ts";
 
-// A tmux of our own, on a socket of our own.
-const socket = join(temporaryFolder(), "tmux");
-const env = environment({ TERM: "xterm-256color" });
+let socket = "";
 
 function tmux(...args: string[]): string {
   return execFileSync("tmux", ["-S", socket, "-f", "/dev/null", ...args], {
     encoding: "utf8",
-    env,
+    env: environment({ TERM: "xterm-256color" }),
   });
 }
 
-// The server ends with its last terminal, unless a test has failed.
-tmux("new-session", "-d", "-s", "keep", "cat");
-afterAll(() => tmux("kill-server"));
+/** A tmux of our own, on a socket of our own, for the tests of one file. */
+export function useTerminals(): void {
+  beforeAll(() => {
+    socket = join(mkdtempSync(join(tmpdir(), "limpet-tmux-")), "tmux");
+    // The server ends with its last terminal, unless a test has failed.
+    tmux("new-session", "-d", "-s", "keep", "cat");
+  });
+  afterAll(() => {
+    tmux("kill-server");
+    rmSync(dirname(socket), { recursive: true, force: true });
+  });
+}
 
 let count = 0;
 
