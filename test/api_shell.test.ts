@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { quote } from "../core/shell.ts";
 import { holdTimers } from "./support/held_timers.ts";
 import { eventually } from "./support/leaks.ts";
-import { childrenOf } from "./support/processes.ts";
+import { childrenOf } from "./support/proc.ts";
 import { serverFor, SERVERS, useServer } from "./support/servers.ts";
 import { serving } from "./support/serving.ts";
 

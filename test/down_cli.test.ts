@@ -15,7 +15,8 @@ import {
   temporaryFolder,
 } from "./support/cli.ts";
 import { eventually } from "./support/leaks.ts";
-import { childrenOf, isAlive, untilGone } from "./support/processes.ts";
+import { childrenOf } from "./support/proc.ts";
+import { isAlive, untilGone } from "./support/processes.ts";
 import { cli, THIS_RUNTIME } from "./support/runtimes.ts";
 import { TOKEN } from "./support/serving.ts";
 

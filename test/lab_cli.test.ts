@@ -4,7 +4,8 @@ import { writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { limpet, start, startLimpet, temporaryFolder } from "./support/cli.ts";
 import { eventually } from "./support/leaks.ts";
-import { childrenOf, untilGone } from "./support/processes.ts";
+import { childrenOf } from "./support/proc.ts";
+import { untilGone } from "./support/processes.ts";
 import { program, ROOT, THIS_RUNTIME } from "./support/runtimes.ts";
 
 const NAMES = ["sticky", "nagle", "split", "datagram", "empty", "reset"];

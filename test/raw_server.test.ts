@@ -14,7 +14,8 @@ import {
   temporaryFolder,
 } from "./support/cli.ts";
 import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
-import { childrenOf, isAlive, untilGone } from "./support/processes.ts";
+import { childrenOf } from "./support/proc.ts";
+import { isAlive, untilGone } from "./support/processes.ts";
 import { Plain, type RawProcess, startRaw } from "./support/raw.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
 

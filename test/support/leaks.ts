@@ -5,8 +5,9 @@
  * @module
  */
 
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import process from "node:process";
+import { childrenOf } from "./proc.ts";
 
 /** How long a condition may take to hold, on a machine that is busy. */
 const PATIENCE_MS = 60_000;
@@ -29,21 +30,6 @@ export async function eventually(
     const pause = POLL_MS[looks] ?? LAST_POLL_MS;
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
-}
-
-/** The children of this process that run, as `pid (name)`. Linux alone. */
-export function childProcesses(): string[] {
-  const children: string[] = [];
-  for (const pid of listing("/proc").filter((name) => /^\d+$/.test(name))) {
-    const stat = textOf(`/proc/${pid}/stat`);
-    // The name may hold anything, parentheses too: count from the last one.
-    const name = stat.slice(stat.indexOf("("), stat.lastIndexOf(")") + 1);
-    const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (Number(parent) === process.pid && state !== "Z") {
-      children.push(`${pid} ${name}`);
-    }
-  }
-  return children;
 }
 
 /** What the descriptors of this process are open on, by number; but one. */
@@ -76,17 +62,17 @@ export function checkLeaks(): LeakCheck {
   // by itself within its first second.
   const ignore = () => {};
   process.on("SIGWINCH", ignore).off("SIGWINCH", ignore);
-  const children = childProcesses();
+  const children = childrenOf(process.pid);
   const open = descriptors();
   return async () => {
     const moreThan = (before: string[], now: string[]) =>
       now.filter((each) => !before.includes(each));
     await eventually(
       () =>
-        moreThan(children, childProcesses()).length === 0 &&
+        moreThan(children, childrenOf(process.pid)).length === 0 &&
         descriptors().length <= open.length,
       () =>
-        `processes left: [${moreThan(children, childProcesses())}], ` +
+        `processes left: [${moreThan(children, childrenOf(process.pid))}], ` +
         `descriptors: ${descriptors().length}, ${open.length} before; ` +
         `new: [${moreThan(open, descriptors()).join(", ")}]`,
     );
@@ -130,13 +116,5 @@ function listing(directory: string): string[] {
     return readdirSync(directory);
   } catch {
     return []; // No such thing on this system.
-  }
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
   }
 }

@@ -4,9 +4,10 @@
  * @module
  */
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { eventually } from "./leaks.ts";
+import { hasEnded, statOf } from "./proc.ts";
 
 /**
  * A line of shell that says `pid` and its number, and then sleeps. Its `exec` is
@@ -15,44 +16,9 @@ import { eventually } from "./leaks.ts";
 export const SLEEPER: string =
   `exec perl -e '$| = 1; print "pid $$\\n"; sleep 1000'`;
 
-interface Stat {
-  readonly pid: number;
-  readonly name: string;
-  readonly state: string;
-  readonly parent: number;
-}
-
-/** Null if there is no such process. */
-function statOf(pid: number): Stat | null {
-  let text: string;
-  try {
-    text = readFileSync(`/proc/${pid}/stat`, "latin1");
-  } catch {
-    return null;
-  }
-  // The name may hold anything, parentheses too: count from the last one.
-  const end = text.lastIndexOf(")");
-  const name = text.slice(text.indexOf("(") + 1, end);
-  const [state, parent] = text.slice(end + 2).split(" ");
-  return { pid, name, state, parent: Number(parent) };
-}
-
-function ended(stat: Stat | null): boolean {
-  return stat === null || stat.state === "Z" || stat.state === "X";
-}
-
 /** Whether a process runs. One that nobody has collected yet does not. */
 export function isAlive(pid: number): boolean {
-  return !ended(statOf(pid));
-}
-
-/** The children of a process that run, as `pid (name)`. */
-export function childrenOf(parent: number): string[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => statOf(Number(pid)))
-    .filter((stat) => stat !== null && !ended(stat) && stat.parent === parent)
-    .map((stat) => `${stat?.pid} (${stat?.name})`);
+  return !hasEnded(statOf(pid));
 }
 
 /** Waits until none of the processes runs. */

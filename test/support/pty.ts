@@ -8,7 +8,7 @@
 import { type RunOptions, start } from "./cli.ts";
 import { concat } from "./bytes.ts";
 import { eventually } from "./leaks.ts";
-import { childrenOf } from "./processes.ts";
+import { childrenOf } from "./proc.ts";
 import { cli, THIS_RUNTIME } from "./runtimes.ts";
 
 /**

@@ -21,7 +21,7 @@ import { makeToken } from "../../core/auth/token.ts";
 import { parseAddress } from "../../core/target.ts";
 import { adapter } from "./adapter.ts";
 import { eventually } from "./leaks.ts";
-import { childrenOf } from "./processes.ts";
+import { childrenOf } from "./proc.ts";
 import { cli, type Runtime, RUNTIMES, THIS_RUNTIME } from "./runtimes.ts";
 
 /** How long a server may take to listen, and to stop. */

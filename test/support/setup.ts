@@ -5,15 +5,18 @@
  * @module
  */
 
+import process from "node:process";
 import { afterAll, afterEach } from "vitest";
 import { endPrograms } from "./cli.ts";
-import { childProcesses, eventually } from "./leaks.ts";
+import "./equal_bytes.ts";
+import { eventually } from "./leaks.ts";
+import { childrenOf } from "./proc.ts";
 
 afterEach(endPrograms);
 // Begun first, and so the last to be done: after all that the file itself ends.
 afterAll(async () => {
   await eventually(
-    () => childProcesses().length === 0,
-    () => `no processes are left: [${childProcesses()}]`,
+    () => childrenOf(process.pid).length === 0,
+    () => `no processes are left: [${childrenOf(process.pid)}]`,
   );
 });
