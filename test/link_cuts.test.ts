@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type Frame, FrameType, HEADER_BYTES } from "../core/frame/frame.ts";
 import { turns } from "./support/fake_time.ts";
+import { isOurs } from "./support/runtimes.ts";
 import { type Cut, linked, logOf } from "./support/linked.ts";
 
 const { DATA, END, OPEN, CREDIT } = FrameType;
@@ -64,12 +65,12 @@ test("a connection that breaks after any byte, either way, loses nothing", async
 test("nor do two, at any place of the second", async () => {
   let twice = 0;
   for (const [i, first] of EVERYWHERE.entries()) {
-    if (i % 7 > 0) continue;
+    if (i % 7 > 0 || !isOurs(i / 7)) continue;
     for (const second of EVERYWHERE) {
       if (await play([first, second]) > 2) twice++;
     }
   }
-  expect(twice).toBeGreaterThan(2_000);
+  expect(twice).toBeGreaterThan(650);
 }, 120_000);
 
 test("nor does a dozen in a row, anywhere", async () => {

@@ -21,6 +21,7 @@ import { inlineCrypto } from "./fuzz/inline_crypto.ts";
 import { Prng } from "./fuzz/prng.ts";
 import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
 import { type Break, proxyTo } from "./support/proxy.ts";
+import { isOurs } from "./support/runtimes.ts";
 import { PLATFORM, serving, TOKEN, warmUp } from "./support/serving.ts";
 
 const folder = temporaryFolder();
@@ -38,7 +39,7 @@ test(
   async () => {
     console.log(`LIMPET_CUTS_SEED=${SEED}`);
     const rng = new Prng(SEED);
-    const bytes = 24 * 1024 * 1024;
+    const bytes = 12 * 1024 * 1024;
     await using served = await serving();
     await using proxy = await proxyTo(served.target.port);
     let resumed = 0;
@@ -178,14 +179,17 @@ test(
     const { handshake } = await play([]);
     const first: Cut = { bytes: handshake + 15, direction: "received" };
     expect((await play([first])).connections).toBe(2);
-    let cut = 0;
+    let cut = 0, tried = 0;
     for (const direction of DIRECTIONS) {
       for (let bytes = 0; bytes < handshake + 120; bytes++) {
+        if (!isOurs(bytes)) continue;
+        tried++;
         const { connections } = await play([first, { bytes, direction }]);
         if (connections > 2) cut++;
       }
     }
-    expect(cut).toBeGreaterThan(2 * handshake - 200);
+    // The last ones are behind the end of a resume.
+    expect(cut).toBeGreaterThan(tried - 440 / 3);
   },
   120_000,
 );
@@ -196,6 +200,7 @@ test("and so is the resume of a resume", async () => {
   for (const second of DIRECTIONS) {
     for (const third of DIRECTIONS) {
       for (let bytes = 3; bytes < handshake + 120; bytes += 11) {
+        if (!isOurs(bytes)) continue;
         const cuts = [
           first,
           // In the middle of the proofs.

@@ -26,6 +26,14 @@ export const THIS_RUNTIME: Runtime = "Deno" in globalThis
   ? "bun"
   : "node";
 
+/**
+ * Whether it is this runtime's turn with one of many cases in which core alone
+ * is tried, in memory: over the three runs of the suite all of them are.
+ */
+export function isOurs(index: number): boolean {
+  return index % RUNTIMES.length === RUNTIMES.indexOf(THIS_RUNTIME);
+}
+
 /** What Deno must be allowed for `limpet serve` and `limpet demo`. */
 export const DENO_SERVE_FLAGS: readonly string[] = [
   "--allow-net",
