@@ -4,11 +4,12 @@ import type { Output } from "../core/exec/output.ts";
 import { chunksOf, digest, seq, seqBytes, textOf } from "./support/bytes.ts";
 import { eventually } from "./support/leaks.ts";
 import { isAlive } from "./support/processes.ts";
-import { SERVERS, useServer } from "./support/servers.ts";
+import { serverFor, useServer } from "./support/servers.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-describe.each(SERVERS)("a server on %s", (runtime) => {
+describe(`a server on ${serverFor(1)}`, () => {
+  const runtime = serverFor(1);
   const server = useServer(runtime);
 
   test("output() says how the command ended and what it wrote", async () => {

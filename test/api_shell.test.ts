@@ -4,7 +4,7 @@ import { quote } from "../core/shell.ts";
 import { holdTimers } from "./support/held_timers.ts";
 import { eventually } from "./support/leaks.ts";
 import { childrenOf } from "./support/proc.ts";
-import { serverFor, SERVERS, useServer } from "./support/servers.ts";
+import { serverFor, useServer } from "./support/servers.ts";
 import { serving } from "./support/serving.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -47,8 +47,8 @@ describe(`a server on ${serverFor(2)}`, () => {
   }, 60_000);
 });
 
-describe.each(SERVERS)("a server on %s", (runtime) => {
-  const server = useServer(runtime);
+describe(`a server on ${serverFor(1)}`, () => {
+  const server = useServer(serverFor(1));
 
   test("text() is stdout without its last line end", async () => {
     await using session = await server().connect();

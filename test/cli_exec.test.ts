@@ -7,8 +7,8 @@ import {
   type RunOptions,
   temporaryFolder,
 } from "./support/cli.ts";
-import { type Runtime, THIS_RUNTIME } from "./support/runtimes.ts";
-import { serverFor, SERVERS, useServer } from "./support/servers.ts";
+import { THIS_RUNTIME } from "./support/runtimes.ts";
+import { serverFor, useServer } from "./support/servers.ts";
 
 const folder = temporaryFolder();
 const plain = join(folder, "plain");
@@ -18,9 +18,8 @@ writeFileSync(script, '#!/bin/sh\nfor a in "$@"; do echo "[$a]"; done\n');
 chmodSync(script, 0o755);
 mkdirSync(join(folder, "a b"));
 
-/** `limpet exec` with the token of a server for the whole block. */
-function useExec(runtime: Runtime) {
-  const server = useServer(runtime);
+describe(`exec on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
+  const server = useServer(serverFor(1));
   const exec = (args: readonly string[], options: RunOptions = {}) =>
     limpet(["exec", ...args], {
       ...options,
@@ -29,11 +28,6 @@ function useExec(runtime: Runtime) {
   /** A line of shell. */
   const line = (text: string, ...flags: string[]) =>
     exec([...flags, server().address, "-c", text]);
-  return { server, exec, line };
-}
-
-describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
-  const { server, exec, line } = useExec(runtime);
 
   test("exit codes are the command's own, and nothing is said of them", async () => {
     for (const code of [0, 1, 3, 124, 255]) {
@@ -127,10 +121,6 @@ describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
       `${folder}/a b\n1=2|ü|from here|unset||\n`,
     );
   });
-});
-
-describe(`exec on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
-  const { server, exec, line } = useExec(serverFor(1));
 
   test("--merge keeps the order of stdout and stderr", async () => {
     const text = "for i in 1 2 3 4 5; do echo o$i; echo e$i >&2; done";

@@ -8,8 +8,13 @@ import { expectOwnWords, limpet, startLimpet } from "./support/cli.ts";
 import { temporaryFolder } from "./support/cli.ts";
 import { untilGone } from "./support/processes.ts";
 import { proxyTo } from "./support/proxy.ts";
-import { RUNTIMES, THIS_RUNTIME } from "./support/runtimes.ts";
-import { serverFor, startServer, useServer } from "./support/servers.ts";
+import { THIS_RUNTIME } from "./support/runtimes.ts";
+import {
+  serverFor,
+  SERVERS,
+  startServer,
+  useServer,
+} from "./support/servers.ts";
 
 const folder = temporaryFolder();
 const wrong = join(folder, "wrong");
@@ -50,7 +55,7 @@ async function cuttingProxy(address: string, bytes: number) {
   };
 }
 
-describe.each(RUNTIMES)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
+describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
   const server = useServer(runtime);
   const env = () => ({ LIMPET_TOKEN_FILE: server().tokenFile });
 

@@ -16,12 +16,7 @@ import {
   untilResting,
 } from "./support/processes.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
-import {
-  serverFor,
-  SERVERS,
-  startServer,
-  useServer,
-} from "./support/servers.ts";
+import { serverFor, startServer, useServer } from "./support/servers.ts";
 import { eventually } from "./support/leaks.ts";
 
 const bin = binFolder(temporaryFolder());
@@ -36,8 +31,8 @@ function pids(stdout: string): number[] {
   return found;
 }
 
-describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
-  const server = useServer(runtime);
+describe(`exec on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
+  const server = useServer(serverFor(1));
   const env = () => ({ LIMPET_TOKEN_FILE: server().tokenFile });
   const start = (line: string, ...flags: string[]) =>
     startLimpet(["exec", ...flags, server().address, "-c", line], {

@@ -2,12 +2,12 @@ import process from "node:process";
 import { describe, expect, test } from "vitest";
 import { chunksOf, receive, seqBytes } from "./support/bytes.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
-import { SERVERS, useServer } from "./support/servers.ts";
+import { serverFor, useServer } from "./support/servers.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-describe.each(SERVERS)("a server on %s", (runtime) => {
-  const server = useServer(runtime);
+describe(`a server on ${serverFor(2)}`, () => {
+  const server = useServer(serverFor(2));
 
   test("waits only so long for output that is held open", async () => {
     const session = await server().connect();

@@ -17,7 +17,7 @@ import { type HeldTimers, holdTimers } from "./support/held_timers.ts";
 import { eventually } from "./support/leaks.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
-import { SERVERS, startServer, useServer } from "./support/servers.ts";
+import { serverFor, startServer, useServer } from "./support/servers.ts";
 import { serving } from "./support/serving.ts";
 
 const KILL_AFTER_MS = 300;
@@ -69,7 +69,8 @@ async function timeToFall(pids: number[], since: number): Promise<number> {
   return performance.now() - since;
 }
 
-describe.each(SERVERS)("a tree that ignores SIGTERM, on %s", (runtime) => {
+describe(`a tree that ignores SIGTERM, on ${serverFor(1)}`, () => {
+  const runtime = serverFor(1);
   const server = useServer(runtime);
 
   test("falls by terminate()", async () => {

@@ -25,7 +25,7 @@ import {
 import { eventually } from "./support/leaks.ts";
 import { untilGone } from "./support/processes.ts";
 import { type Runtime, THIS_RUNTIME } from "./support/runtimes.ts";
-import { SERVERS, startServer, useServer } from "./support/servers.ts";
+import { serverFor, startServer, useServer } from "./support/servers.ts";
 
 const folder = temporaryFolder();
 
@@ -67,7 +67,8 @@ function useJobs(runtime: Runtime) {
   return { server, directory, run, exec };
 }
 
-describe.each(SERVERS)(`jobs on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
+describe(`jobs on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
+  const runtime = serverFor(1);
   const { server, directory, run, exec } = useJobs(runtime);
 
   test("from their start to their end", async () => {

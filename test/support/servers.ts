@@ -49,7 +49,7 @@ export interface ServerProcess extends AsyncDisposable {
 }
 
 /**
- * The servers' runtimes for most of what is run against several: this one and
+ * The servers' runtimes for what moves bytes, and waits for them: this one and
  * the next. Over the three runs of the suite each server meets two clients, each
  * client two servers, and one of them is of its own kind. All nine pairs are
  * for what passes every byte there is (`exec_streams`, `cli_streams`) and for
@@ -58,8 +58,9 @@ export interface ServerProcess extends AsyncDisposable {
 export const SERVERS: readonly Runtime[] = [serverFor(0), serverFor(1)];
 
 /**
- * The server's runtime for what is too slow to be run against all three: with
- * each `turn` another one, and never the same for two clients.
+ * The server's runtime for what one end alone is about, whoever the other one
+ * is, and for what is too slow to be run against more: with each `turn` another
+ * one, and never the same for two clients.
  */
 export function serverFor(turn: number): Runtime {
   const here = RUNTIMES.indexOf(THIS_RUNTIME);
