@@ -324,7 +324,7 @@ describe("the streams", () => {
   test("give SIGPIPE to a process whose output nobody wants", async () => {
     for (const underRead of [false, true]) {
       const gate = join(folder, `gate-${underRead}`);
-      const line = `until [ -e ${gate} ]; do sleep 0.01; done; exec yes`;
+      const line = `until [ -e ${gate} ]; do sleep 0.05; done; exec yes`;
       const child = await start({ line, stderr: "null" });
       const reader = child.stdout!.getReader();
       const read = reader.read();

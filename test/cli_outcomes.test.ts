@@ -119,8 +119,8 @@ test.each(["limit_exceeded", "not_found"])(
 
 test.each([
   // It takes the end nicely, yet was cut short.
-  [0, "trap 'exit 0' TERM; ready; while :; do :; done", 255, 0],
-  [1, "trap 'exit 3' TERM; ready; while :; do :; done", 3, 3],
+  [0, "trap 'exit 0' TERM; ready; while :; do sleep 1000 & wait; done", 255, 0],
+  [1, "trap 'exit 3' TERM; ready; while :; do sleep 1000 & wait; done", 3, 3],
   [2, "ready; exec sleep 1000", 143, null],
   // Its output is still held open when the session ends, so it breaks off.
   [3, "setsid sleep 3 & ready; exec sleep 1000", 143, null],

@@ -2,19 +2,22 @@ import { describe, expect, test } from "vitest";
 import type { RemoteCommand } from "../core/exec/client.ts";
 import { textOf } from "./support/bytes.ts";
 import { untilGone } from "./support/processes.ts";
-import { serverFor, SERVERS, useServer } from "./support/servers.ts";
+import { serverFor, useServer } from "./support/servers.ts";
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 describe(`a server on ${serverFor(1)}`, () => {
   const server = useServer(serverFor(1));
 
+  // What could mix them up is the core's; a runtime's own part shows sooner.
+  const count = serverFor(1) === "bun" ? 1_000 : 300;
+
   test(
-    "1,000 commands at once, each with its own output and code",
+    `${count} commands at once, each with its own output and code`,
     async () => {
       await using session = await server().connect();
       const outcomes = await Promise.all(
-        numbers(1_000).map(async (i) => {
+        numbers(count).map(async (i) => {
           const args = [
             "-c",
             'echo "out $1"; echo "err $1" >&2; exit $(($1 % 256))',
@@ -27,14 +30,14 @@ describe(`a server on ${serverFor(1)}`, () => {
         }),
       );
       expect(outcomes).toEqual(
-        numbers(1_000).map((i) => [i % 256, `out ${i}\n`, `err ${i}\n`]),
+        numbers(count).map((i) => [i % 256, `out ${i}\n`, `err ${i}\n`]),
       );
     },
   );
 });
 
-describe.each(SERVERS)("a server on %s", (runtime) => {
-  const server = useServer(runtime, ["--max-commands", "5"]);
+describe(`a server on ${serverFor(2)}`, () => {
+  const server = useServer(serverFor(2), ["--max-commands", "5"]);
 
   test("one command's sleep delays no other", async () => {
     await using session = await server().connect();

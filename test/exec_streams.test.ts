@@ -11,7 +11,7 @@ import {
   streamOf,
   textOf,
 } from "./support/bytes.ts";
-import { RUNTIMES } from "./support/runtimes.ts";
+import { RUNTIMES, THIS_RUNTIME } from "./support/runtimes.ts";
 import { serverFor, useServer } from "./support/servers.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "limpet-streams-"));
@@ -106,9 +106,11 @@ describe.each(RUNTIMES)("a server on %s", (runtime) => {
 describe(`a server on ${serverFor(1)}`, () => {
   const server = useServer(serverFor(1));
 
-  test("200 MB of random bytes through cat and back", async () => {
+  // Many windows either way; what counts bytes is the core's.
+  const size = THIS_RUNTIME === "node" ? 200_000_000 : 50_000_000;
+
+  test(`${size / 1e6} MB of random bytes through cat and back`, async () => {
     await using session = await server().connect();
-    const size = 200_000_000;
     function* random() {
       for (let left = size; left > 0;) {
         const chunk = randomFillSync(new Uint8Array(Math.min(left, 100_000)));

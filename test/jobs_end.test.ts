@@ -114,7 +114,7 @@ describe("of a job that has ended", () => {
 /** Whatever has left its group, and holds the output of its job. */
 function straggler(path: string): string {
   return `setsid sh -c 'echo $$ >"${path}"; exec sleep 120' & ` +
-    `while ! [ -s '${path}' ]; do sleep 0.02; done; echo hi`;
+    `while ! [ -s '${path}' ]; do sleep 0.05; done; echo hi`;
 }
 
 function endStraggler(path: string): void {
@@ -161,7 +161,7 @@ describe("an output that is held open for hours", () => {
       maxTotalSpoolBytes: 20_000,
     });
     await using session = await jobSession(served);
-    const late = `(while ! [ -e '${go}' ]; do sleep 0.02; done; echo late) &`;
+    const late = `(while ! [ -e '${go}' ]; do sleep 0.05; done; echo late) &`;
     const held = session.spawn(`${late} echo hi`, {
       ...options,
       jobId: "held",

@@ -31,7 +31,7 @@ const DETACH = { shell: true, onDisconnect: "detach" } as const;
 
 /** Runs until the file is there. */
 function until(path: string): string {
-  return `while ! [ -e '${path}' ]; do sleep 0.02; done`;
+  return `while ! [ -e '${path}' ]; do sleep 0.05; done`;
 }
 
 /** Where tests have their files, and a server its jobs. */

@@ -270,7 +270,7 @@ describe(`shell raw:// on ${THIS_RUNTIME}`, () => {
     const shell = start(address, "--timeout=60s");
     const waits = join(folder, "waits");
     shell.child.stdin!.write(
-      `touch ${waits}; until [ -e ${gate} ]; do sleep 0.01; done; echo late\n`,
+      `touch ${waits}; until [ -e ${gate} ]; do sleep 0.05; done; echo late\n`,
     );
     await eventually(() => existsSync(waits), () => "the line runs");
     shell.kill("SIGINT");
@@ -280,7 +280,7 @@ describe(`shell raw:// on ${THIS_RUNTIME}`, () => {
     const started = join(folder, "second");
     const second = join(folder, "second gate");
     shell.child.stdin!.write(
-      `touch ${started}; until [ -e '${second}' ]; do sleep 0.01; done; ` +
+      `touch ${started}; until [ -e '${second}' ]; do sleep 0.05; done; ` +
         "echo next\n",
     );
     await shell.says("late\n");

@@ -31,7 +31,7 @@ let count = 0;
 const fresh = (name: string) => join(folder, `${name}${count++}`);
 
 /** A line that waits for the file to be there. */
-const waitFor = (file: string) => `until [ -e ${file} ]; do sleep 0.01; done`;
+const waitFor = (file: string) => `until [ -e ${file} ]; do sleep 0.05; done`;
 
 /** SIGTERM: it ends with 0, and leaves nothing behind. */
 async function stop({ running }: RawProcess): Promise<string> {

@@ -115,7 +115,7 @@ describe("a command goes on", () => {
     const { session, proxy, events } = all;
     const go = join(folder, "go");
     const child = session.spawn(
-      `until test -e ${go}; do sleep 0.02; done; echo one; echo two >&2; exit 7`,
+      `until test -e ${go}; do sleep 0.05; done; echo one; echo two >&2; exit 7`,
       { shell: true },
     );
     await child.pid;
