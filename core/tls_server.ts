@@ -4,6 +4,7 @@
  * @module
  */
 
+import { counted } from "./counted.ts";
 import { asLimpetError, LimpetError } from "./errors.ts";
 import type { Machine } from "./machine.ts";
 import type { Validity } from "./tls/failure.ts";
@@ -149,9 +150,7 @@ export function validityWarning(
   const at = new Date(notAfter).toISOString().replace(".000", "");
   if (notAfter <= now) return `the certificate has expired, at ${at}`;
   const days = Math.floor((notAfter - now) / 86_400_000);
-  const left = days === 0
-    ? "today or tomorrow"
-    : `in ${days} day${days === 1 ? "" : "s"}`;
+  const left = days === 0 ? "today or tomorrow" : `in ${counted(days, "day")}`;
   return `the certificate expires ${left}, at ${at}`;
 }
 

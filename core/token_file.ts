@@ -5,6 +5,7 @@
  */
 
 import { makeToken, MIN_TOKEN_BYTES } from "./auth/token.ts";
+import { counted } from "./counted.ts";
 import { asLimpetError, LimpetError } from "./errors.ts";
 import type { Files, Machine } from "./machine.ts";
 
@@ -141,7 +142,7 @@ export async function readToken(
 function longEnough(token: string, source: string): string {
   const { byteLength } = new TextEncoder().encode(token);
   if (byteLength >= MIN_TOKEN_BYTES) return token;
-  const bytes = byteLength === 1 ? "1 byte" : `${byteLength} bytes`;
+  const bytes = counted(byteLength, "byte");
   throw new LimpetError(
     "invalid_argument",
     `The token in ${source} has ${bytes}, and at least ${MIN_TOKEN_BYTES} are ` +

@@ -15,6 +15,7 @@ const ASKED = {
   env: ["LANG"],
   traceparent: null,
   requested: null,
+  requestedShell: null,
 };
 
 /** Control characters, and what is format or a line's end to Unicode. */
@@ -42,7 +43,7 @@ describe("a line of the audit log", () => {
       '{"time":"2026-01-02T03:04:05.006Z","event":"command_started",' +
         '"session":7,"source":"127.0.0.1:40312","identity":"ci","command":1,' +
         '"jobId":"01kq3b8m4x7z","pid":42,"argv":["ls","-l"],"shell":false,"cwd":"/srv",' +
-        '"env":["LANG"],"traceparent":null,"requested":null}\n',
+        '"env":["LANG"],"traceparent":null,"requested":null,"requestedShell":null}\n',
     );
     const ended = read({
       ...WHO,

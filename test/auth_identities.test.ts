@@ -322,7 +322,11 @@ describe("a list of identities that cannot be", () => {
   test.each<[string, KnownIdentity[], string]>([
     ["neither", [{ name: "a" }], "needs either"],
     ["both", [{ name: "a", token: ALICE, publicKey }], "needs either"],
-    ["a short token", [{ name: "a", token: "short" }], "Token has 5 bytes"],
+    [
+      "a short token",
+      [{ name: "a", token: "short" }],
+      "Token has 5 of the 16 bytes that it needs",
+    ],
     ["a name twice", [
       { name: "a", token: ALICE },
       { name: "a", token: BOB },

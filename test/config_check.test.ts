@@ -63,6 +63,47 @@ describe("limpet config check", () => {
     );
   });
 
+  test("tells what a file names and is not there together with its own mistakes", async () => {
+    const text = `{
+  "audit": { "file": "nowhere/audit.log" },
+  "identities": [
+    { "name": "a", "token": "${TOKEN}", "policy": { "runAs": "no-such-user" } },
+    { "name": "b", "policy": { "runAs": 5, "cwd": [5, "/no/such"] } }
+  ],
+  "limit": {},
+  "tls": {
+    "cert": "none.pem",
+    "key": "none.key",
+    "clientCa": "none.ca"
+  }
+}
+`;
+    const path = file("all", text);
+    const { code, stdout, stderr } = await limpet(["config", "check", path]);
+    expect({ code, stdout }).toEqual({ code: 125, stdout: "" });
+    const none = (name: string) =>
+      `File ${join(folder, "all", name)} does not exist`;
+    expect(stderr).toBe(
+      [
+        `2:22: audit.file: there is no folder ${
+          join(folder, "all", "nowhere")
+        }`,
+        "4:79: identities[0].policy.runAs: Cannot run commands as " +
+        "no-such-user: there is no such user",
+        '5:5: identities[1]: "token" or "publicKey" is missing',
+        "5:42: identities[1].policy.runAs: 5 is no user; write deploy",
+        "5:52: identities[1].policy.cwd[0]: 5 is no absolute path; write " +
+        "/srv/app",
+        "7:3: limit: there is no such key. Did you mean limits?",
+        `9:13: tls.cert: ${none("none.pem")}`,
+        `10:12: tls.key: ${none("none.key")}`,
+        `11:17: tls.clientCa: ${none("none.ca")}`,
+        "5:55: warning: identities[1].policy.cwd[1]: there is no such directory",
+      ].map((line) => `${path}:${line}\n`).join("") +
+        `limpet: ${path} has 9 mistakes\n`,
+    );
+  });
+
   test("a file that is not there", async () => {
     const path = join(folder, "none.json");
     const { code, stderr } = await limpet(["config", "check", path]);
@@ -189,6 +230,9 @@ describe("what it names outside of itself", () => {
       line.replace(`${odd}:`, "").replace(/^\d+:\d+: /, "");
     const lines = stderr.trimEnd().split("\n").map(at);
     expect(lines).toEqual([
+      "warning: identities[0].policy.cwd[0]: there is no such directory, and " +
+      "no command starts unless its client asks for another one",
+      "warning: identities[0].policy.cwd[2]: there is no such directory",
       expect.stringMatching(
         /^warning: identities\[1\].policy.env\[0\]: this allows nothing: what/,
       ),
@@ -198,9 +242,6 @@ describe("what it names outside of itself", () => {
       expect.stringMatching(
         /^warning: identities\[2\].policy.env\[0\]: .*together with runAs/,
       ),
-      "warning: identities[0].policy.cwd[0]: there is no such directory, and " +
-      "no command starts unless its client asks for another one",
-      "warning: identities[0].policy.cwd[2]: there is no such directory",
     ]);
   });
 
@@ -291,7 +332,7 @@ describe("what it names outside of itself", () => {
         .said,
     ).toContain("warning: tls.cert: the certificate has expired, at 20");
     expect((await tls("t7", { cert: "c.pem" })).said)
-      .toContain('tls.cert: "key" is missing, which goes with it');
+      .toContain('tls: "key" is missing, which goes with "cert"');
     const garbled = pem.certificate.replace(/\n..../, "\nAAAA");
     expect(
       (await tls("t8", both, ["c.pem", garbled], ["k.pem", pem.key])).said,

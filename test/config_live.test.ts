@@ -3,9 +3,11 @@ import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import type { Claim } from "../core/auth/authenticator.ts";
 import { makeKeyPair } from "../core/auth/key_pair.ts";
+import { KeyCredential } from "../core/auth/key_credential.ts";
 import { KeyPair } from "../core/auth/key_pair.ts";
 import { clientMessage } from "../core/auth/proof.ts";
 import { TokenKey } from "../core/auth/token.ts";
+import { connect } from "../core/client.ts";
 import { Accounts } from "../core/cli/policies.ts";
 import { LiveIdentities } from "../core/config/live.ts";
 import type { IdentityEntry } from "../core/config/types.ts";
@@ -18,6 +20,7 @@ import { fakeSpawner } from "./support/fake_process.ts";
 import { pass } from "./support/fake_time.ts";
 import { eventually } from "./support/leaks.ts";
 import { machine } from "./support/machine.ts";
+import { serving } from "./support/serving.ts";
 
 const folder = temporaryFolder();
 const TOKEN = "the-token-of-somebody";
@@ -77,6 +80,34 @@ test("a configuration that is not taken over changes nobody's end", async () => 
   expect(end()).toBe(later);
   expect(live.isGone(identity)).toBe(false);
   expect(said).toEqual([]);
+});
+
+test("the first who has a key pair gets in at once, and the server has a key", async () => {
+  const { path, write } = place("first-key");
+  write([{ name: "a", token: TOKEN }]);
+  const [ours, theirs] = await Promise.all(
+    [1, 2].map(async () => KeyPair.fromPem(await makeKeyPair())),
+  );
+  const live = await LiveIdentities.open({
+    place: machine,
+    path,
+    token: () => Promise.reject(new Error("not in this test")),
+    hostKey: () => Promise.resolve(ours),
+    tell: () => {},
+    warn: () => {},
+    examine: () => Promise.resolve({ problems: [], warnings: [] }),
+    used: () => {},
+  });
+  await using served = await serving({}, undefined, {
+    token: undefined,
+    authenticator: live,
+  });
+  expect(live.hostKey).toBeUndefined();
+  // Nobody looks at the file by the clock here.
+  write([{ name: "b", publicKey: theirs.publicKey }]);
+  const credential = new KeyCredential(theirs, ours.publicKey);
+  const session = await connect(() => served.dial(), { credential });
+  await session.close();
 });
 
 /** Programs that answer for the system's own, which look in `bin`. */

@@ -52,8 +52,8 @@ test("add, list, revoke; the token is printed once, and nothing else", async () 
   const list = await run("token", "list");
   expect(list).toMatchObject({ code: 0, stderr: "" });
   expect(list.stdout).toBe(
-    "ci\ttoken\tnever\t10.0.0.0/8,::1\tnever\n" +
-      "ann\tkey\t2100-01-31T00:00:00Z\teverywhere\tnever\n",
+    "ci\ttoken\t-\t10.0.0.0/8,::1\t-\t-\n" +
+      "ann\tkey\t2100-01-31T00:00:00Z\t-\t-\t-\n",
   );
   const json = await run("token", "list", "--json");
   expect(json.stdout).not.toContain(ci.stdout.trim());
@@ -75,6 +75,30 @@ test("add, list, revoke; the token is printed once, and nothing else", async () 
       from: null,
     },
   ]);
+
+  // One that has come, over which nothing more is said than that.
+  const late = { name: "late", token: "the-token-of-the-late" };
+  const { config } = await readConfig(readFileSync(path, "utf8"));
+  const before = readFileSync(path, "utf8");
+  writeFileSync(
+    path,
+    JSON.stringify({
+      identities: [...config!.identities!, {
+        ...late,
+        expires: "2001-01-31T00:00:00Z",
+      }],
+    }),
+  );
+  const use = { late: { at: "2001-01-30T12:00:00.5Z", from: "10.0.0.9" } };
+  writeFileSync(
+    join(own, "server.state.json"),
+    JSON.stringify({ lastUse: use }),
+  );
+  expect((await run("token", "list")).stdout.split("\n")[2]).toBe(
+    "late\ttoken\t2001-01-31T00:00:00Z\t-\t2001-01-30T12:00:00Z\t10.0.0.9",
+  );
+  writeFileSync(path, before);
+  await machine.files.remove(join(own, "server.state.json"));
 
   const again = await run("token", "add", "ci");
   expect(again).toMatchObject({ code: 125, stdout: "" });
@@ -162,7 +186,9 @@ test("by what a machine is known, whether a server runs or not", async () => {
   expect((await run("key", "show", "cert")).stdout)
     .toBe(`${await fingerprintOfPem(other.certificate)}\n`);
   expect((await run("key", "show", "hosts")).stderr)
-    .toContain("key show hosts is none of host, cert, own");
+    .toContain(
+      "key show hosts is none of host, cert, own, and there is no such file",
+    );
 });
 
 test("a table for people", async () => {
@@ -203,7 +229,15 @@ test("what is not right is refused, and changes nothing", async () => {
     const [args, message] of [
       [["token", "add", "a b"], 'name: "a b" is no name of 1 to 64 letters'],
       [["token", "add", "a", "--from", "10.0.0.1/8"], "from[0]: "],
-      [["token", "add", "a", "--expires", "soon"], "--expires soon is no time"],
+      [
+        ["token", "add", "a", "--expires", "yesterday"],
+        "--expires yesterday is neither a span of time nor a date: write how " +
+        "long from now (12h, 30d, 2w), or a date to come (2027-01-31, ",
+      ],
+      [
+        ["key", "add", "a", KEY, "--expires", "2001-01-31"],
+        "--expires 2001-01-31 is over already: write how long from now (",
+      ],
       [["key", "add", "a", "ed25519:AAAA"], 'publicKey: "ed25519:AAAA" is no'],
       [["token", "add", "a"], "which has mistakes: "],
       [["token", "revoke", "a"], "which has mistakes: "],
@@ -234,8 +268,32 @@ describe("key new", () => {
     expect(again).toMatchObject({ code: 125, stdout: "" });
     expect(again.stderr).toContain("left as it is: name another with --out");
     expect(readFileSync(path, "utf8")).toBe(pem);
-    const other = await run("key", "new", "--out", join(own, "other"));
+    const file = join(own, "other");
+    const other = await run("key", "new", "--out", file);
     expect(other.stdout).not.toBe(stdout);
+    // As ssh-keygen -y: for whoever has lost the public half.
+    expect(await run("key", "show", file))
+      .toMatchObject({ code: 0, stdout: other.stdout, stderr: "" });
+    chmodSync(file, 0o644);
+    expect(await run("key", "show", file))
+      .toMatchObject({ code: 125, stdout: "" });
+    expect((await run("key", "show", path)).stdout).toBe(stdout);
+    writeFileSync(file, "no key");
+    chmodSync(file, 0o600);
+    expect((await run("key", "show", file)).stderr).toContain(`Key ${file}: `);
+  });
+
+  test("makes no folder for a file that is named", async () => {
+    const { own, run } = place("nowhere");
+    for (const words of [["key", "new"], ["token", "add", "a"]]) {
+      const file = join(own, "no", "such", "file");
+      const outcome = await run(...words, "--out", file);
+      expect(outcome).toMatchObject({ code: 125, stdout: "" });
+      expect(outcome.stderr).toContain(
+        `Cannot write ${file}: there is no folder ${join(own, "no", "such")}`,
+      );
+    }
+    expect(readdirSync(own)).toEqual([]);
   });
 });
 

@@ -105,7 +105,7 @@ test("the preface of one's own role is refused and named", () => {
   for (let at = 0; at <= 8; at++) {
     const { error } = match(cutAt(CLIENT_PREFACE, [at]));
     expect(error?.code).toBe("protocol_error");
-    expect(error?.message).toContain("the role that this side has itself");
+    expect(error?.message).toContain("the preface of our own role");
   }
 });
 

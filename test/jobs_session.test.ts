@@ -530,7 +530,7 @@ test("a policy's count is of jobs too, until they end", async () => {
   await start(second).pid;
   await expect(second.output("true")).rejects.toMatchObject({
     code: "refused",
-    message: expect.stringMatching(/allows 1 commands at once/),
+    message: expect.stringMatching(/allows 1 command at once/),
   });
   await second.jobs().job("one").kill();
   await second.jobs().job("one").wait();

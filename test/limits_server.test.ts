@@ -107,7 +107,7 @@ describe("connections on real sockets", () => {
       reason: "max_connections",
       count: 1,
       peer: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
-      message: "there are 3 connections already, as many as the limit " +
+      message: "3 connections are there already, as many as the limit " +
         "maxConnections allows",
     })]);
     expect(await session.output("true")).toMatchObject({ code: 0 });

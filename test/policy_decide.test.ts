@@ -182,16 +182,20 @@ describe("a policy's variables", () => {
 describe("under a policy", () => {
   test("what is not allowed is refused, by the rule's name", () => {
     const cases: [Policy, Partial<ExecRequest>, string][] = [
-      [{}, {}, 'does not allow the command ["true"]'],
-      [{}, line("true"), "does not allow the shell"],
-      [{ shell: true }, {}, 'does not allow the command ["true"]'],
-      [ALL, line("true"), "does not allow the shell"],
+      [{}, {}, 'does not allow the command ["true"] (commands)'],
+      [{}, line("true"), "does not allow the shell (shell)"],
+      [{ shell: true }, {}, 'does not allow the command ["true"] (commands)'],
+      [ALL, line("true"), "does not allow the shell (shell)"],
       [
         { commands: [["ls", "**"]] },
         { argv: ["sh", "-c", "ls"] },
         "the command",
       ],
-      [{ ...ALL, stdin: false }, { stdin: true }, "does not allow input"],
+      [
+        { ...ALL, stdin: false },
+        { stdin: true },
+        "does not allow input (stdin)",
+      ],
       [
         ALL,
         { onDisconnect: "detach" },
@@ -202,12 +206,16 @@ describe("under a policy", () => {
         { onDisconnect: "keep" },
         "does not allow commands that outlive their client (detach)",
       ],
-      [ALL, { env: { LANG: "C" } }, 'does not allow the variable "LANG"'],
-      [ALL, { cwd: "/" }, "does not allow a working directory to be chosen"],
+      [ALL, { env: { LANG: "C" } }, 'does not allow the variable "LANG" (env)'],
+      [
+        ALL,
+        { cwd: "/" },
+        "does not allow a working directory to be chosen (cwd)",
+      ],
       [
         { ...ALL, cwd: ["/srv"] },
         { cwd: "/" },
-        'does not allow the working directory "/"',
+        'does not allow the working directory "/" (cwd)',
       ],
     ];
     for (const [policy, request, rule] of cases) {
@@ -225,7 +233,7 @@ describe("under a policy", () => {
     const policy = { ...ALL, maxCommands: 2 };
     expect(outcome(policy, {}, { running: 1 })).toMatchObject({});
     expect(outcome(policy, {}, { running: 2 })).toBe(
-      'Policy of "ci" allows 2 commands at once, and as many run already',
+      'Policy of "ci" allows 2 commands at once, and as many run already (maxCommands)',
     );
   });
 

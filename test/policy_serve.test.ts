@@ -67,7 +67,7 @@ describe("a server with a policy", () => {
     const errors = await Promise.all(asked.map(failure));
     expect(errors.map(({ code }) => code)).toEqual(asked.map(() => "refused"));
     expect(errors[1].message).toBe(
-      'Policy of "default" does not allow the shell',
+      'Policy of "default" does not allow the shell (shell)',
     );
     expect(served.spawned).toHaveLength(1);
     const refused = served.events.filter(({ type }) =>
@@ -138,8 +138,23 @@ describe("a server with a policy", () => {
     expect(text(program.stdout)).toBe('input ["rm","-rf","/"]');
     const line = await session.output("rm -rf /", { shell: true });
     expect(text(line.stdout)).toBe('"rm -rf /"');
-    expect(served.events.find(({ type }) => type === "command_started"))
-      .toMatchObject({ argv: forced, requested: ["rm", "-rf", "/"] });
+    await session.output("rm -rf /");
+    const started = served.events.filter(({ type }) =>
+      type === "command_started"
+    );
+    // A line and a program of that very name are not the same.
+    const asked = [[["rm", "-rf", "/"], false], [["rm -rf /"], true], [
+      ["rm -rf /"],
+      false,
+    ]];
+    expect(started).toMatchObject(
+      asked.map(([requested, requestedShell]) => ({
+        argv: forced,
+        shell: false,
+        requested,
+        requestedShell,
+      })),
+    );
   });
 
   test("counts commands over all sessions, also those that come at once", async () => {
@@ -159,7 +174,7 @@ describe("a server with a policy", () => {
     await next.pid;
     expect(await failure(sessions[0].output("true"))).toMatchObject({
       message:
-        'Policy of "default" allows 2 commands at once, and as many run already',
+        'Policy of "default" allows 2 commands at once, and as many run already (maxCommands)',
     });
     await Promise.all(sessions.map((session) => session.close()));
     await served.untilDisconnected(2);

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { counted } from "../counted.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { ServerLimits } from "../server_limits.ts";
 import { dropsEarly } from "./early_drop.ts";
@@ -110,14 +111,18 @@ export class Admission {
       return { reason: "penalty", message };
     }
     if (this.#present >= maxConnections) {
-      const message = `there are ${this.#present} connections already, as ` +
-        "many as the limit maxConnections allows";
+      const message = `${
+        counted(this.#present, "connection is", "connections are")
+      } there already, as many as the limit maxConnections allows`;
       return { reason: "max_connections", message };
     }
     const waiting = this.#unauthenticated;
     if (!dropsEarly(waiting, this.#limits, this.#chance.random())) return null;
     const full = waiting >= maxUnauthenticated;
-    const message = `${waiting} connections have proved nothing yet, ` +
+    const message =
+      `${
+        counted(waiting, "connection has", "connections have")
+      } proved nothing yet, ` +
       (full
         ? "as many as the limit maxUnauthenticated allows"
         : "and from earlyDropStart on some are dropped at random");

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { counted } from "../counted.ts";
 import { deferred } from "../deferred.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import type { LogFile } from "../ports.ts";
@@ -140,7 +141,7 @@ export class AuditLog {
     clearTimeout(timer);
     const missing = this.#lost + this.#queue.length;
     if (missing > 0) {
-      this.#options.warn(`${missing} events are not in ${this.#options.name}`);
+      this.#options.warn(`${events(missing)} not in ${this.#options.name}`);
     }
   }
 
@@ -218,7 +219,7 @@ export class AuditLog {
   #succeeded(): void {
     if (this.#failure === null) return;
     this.#failure = null;
-    const missing = this.#lost === 0 ? "" : `; ${this.#lost} events are lost`;
+    const missing = this.#lost === 0 ? "" : `; ${events(this.#lost)} lost`;
     this.#options.warn(`${this.#options.name} can be written again${missing}`);
   }
 
@@ -278,4 +279,8 @@ export class AuditLog {
     this.#changed = deferred();
     resolve();
   }
+}
+
+function events(count: number): string {
+  return counted(count, "event is", "events are");
 }

@@ -41,6 +41,11 @@ export interface Authenticator {
    * have a key pair. Without one they cannot come.
    */
   readonly hostKey?: string;
+  /**
+   * Called before a client that has a key pair is shown `hostKey`, so that one
+   * which has only just become needed is there. Never rejects.
+   */
+  prepare?(): Promise<void>;
   authenticate(claim: Claim): Promise<Admission | Denial>;
 }
 

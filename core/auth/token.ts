@@ -30,8 +30,8 @@ export class TokenKey implements Credential {
     if (bytes.byteLength < MIN_TOKEN_BYTES) {
       throw new LimpetError(
         "invalid_argument",
-        `Token has ${bytes.byteLength} bytes, at least ${MIN_TOKEN_BYTES} ` +
-          "are needed",
+        `Token has ${bytes.byteLength} of the ${MIN_TOKEN_BYTES} bytes that it ` +
+          "needs at least",
       );
     }
     const algorithm = { name: "HMAC", hash: "SHA-256" };

@@ -5,6 +5,7 @@
  */
 
 import { defaultConfigPath, loadConfig } from "../config/load.ts";
+import { tell } from "../config/problem.ts";
 import { SERVER_SCHEMA } from "../config/schema.ts";
 import { summaryOf } from "../config/summary.ts";
 import {
@@ -12,6 +13,7 @@ import {
   policyFindings,
   tlsFindings,
 } from "../config/surroundings.ts";
+import { counted } from "../counted.ts";
 import { LimpetError } from "../errors.ts";
 import { inherited } from "../exec/environment.ts";
 import { findAccount, findUser } from "../policy/run_as.ts";
@@ -49,19 +51,15 @@ async function check(runtime: CliRuntime, path: string): Promise<number> {
       `Cannot check ${path}: there is no such file`,
     );
   }
-  const { config } = loaded;
-  const found = config === null ? [loaded] : [
+  const { config, findings } = loaded;
+  const { files } = runtime;
+  const { problems, warnings } = tell(
     loaded,
-    await policyFindings(
-      loaded,
-      runtime.files,
-      (user) => lookUp(runtime, user),
-    ),
+    findings,
+    await policyFindings(loaded, files, (user) => lookUp(runtime, user)),
     await tlsFindings(loaded, runtime),
-    await auditFindings(loaded, runtime.files),
-  ];
-  const problems = found.flatMap((each) => each.problems);
-  const warnings = found.flatMap((each) => each.warnings);
+    await auditFindings(loaded, files),
+  );
   // For editors and scripts: nothing before the file.
   const lines = [...problems, ...warnings];
   if (lines.length > 0) {
@@ -73,8 +71,7 @@ async function check(runtime: CliRuntime, path: string): Promise<number> {
     return await print(runtime, [`${path} is fine`, ...summary]);
   }
   const report = new Reporter(runtime, "info");
-  const mistakes = problems.length === 1 ? "mistake" : "mistakes";
-  report.error(`${path} has ${problems.length} ${mistakes}`);
+  report.error(`${path} has ${counted(problems.length, "mistake")}`);
   await report.flush();
   return ExitStatus.REFUSED;
 }

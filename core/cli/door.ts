@@ -8,8 +8,9 @@ import { findOrMakeHostKey } from "../config/host_key.ts";
 import { LastUses } from "../config/last_use.ts";
 import { LiveIdentities } from "../config/live.ts";
 import { loadConfig, type Loaded } from "../config/load.ts";
-import type { Findings } from "../config/surroundings.ts";
+import type { Told } from "../config/problem.ts";
 import type { ServerConfig } from "../config/types.ts";
+import { counted } from "../counted.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import type { Server } from "../server.ts";
 import { findOrMakeToken, findToken } from "../token_file.ts";
@@ -42,7 +43,7 @@ export async function openDoor(
   runtime: CliRuntime,
   args: Arguments,
   report: Reporter,
-  examine: (loaded: Loaded) => Promise<Findings>,
+  examine: (loaded: Loaded) => Promise<Told>,
 ): Promise<Door> {
   const path = configPath(runtime, args);
   const config = await startConfig(runtime, args, path, report);
@@ -132,5 +133,5 @@ async function startConfig(
 }
 
 function countOf(count: number, path: string): string {
-  return `${count} ${count === 1 ? "identity" : "identities"} in ${path}`;
+  return `${counted(count, "identity", "identities")} in ${path}`;
 }

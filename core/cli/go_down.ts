@@ -4,6 +4,7 @@
  * @module
  */
 
+import { counted } from "../counted.ts";
 import type { Server } from "../server.ts";
 import type { Reporter } from "./report.ts";
 import type { StopRequests } from "./stop_signals.ts";
@@ -62,5 +63,5 @@ export function inWords(ms: number): string {
 }
 
 function commands({ commandCount }: Server): string {
-  return commandCount === 1 ? "1 command" : `${commandCount} commands`;
+  return counted(commandCount, "command");
 }

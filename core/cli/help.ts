@@ -60,7 +60,10 @@ port 0 takes a free one, and the address is printed.
 
 With --audit FILE every connection, refusal, command, signal and end is a line
 of JSON in FILE: who, from where, what, how it ended, how long it took and how
-many bytes it moved; no input, output, token or value of a variable. While FILE
+many bytes it moved; no input, output, token or value of a variable. What ran is
+"argv", with "shell" true if that is a line for the shell; where a policy ran
+something else than was asked for, "requested" and "requestedShell" are the same
+of that, and null otherwise. While FILE
 cannot be written nobody connects and no command starts, unless --audit-failure
 says continue: what is lost is then counted.
 
@@ -241,6 +244,10 @@ stdout; or puts it into the FILE of --out, which must not be there yet. A server
 that runs with the configuration lets them in at once; and within 2 seconds of
 revoke, or of the end of their time, it ends their sessions and what these run.
 revoke is for those with a key pair, too.
+
+list prints a table. In a pipe it is a line for each, with tabs between: name,
+token or key, when that ends, from where they may come (with commas between),
+last use, and where that came from; - is none. --json prints the same as JSON.
 `;
 
 const TOKEN_REST = `
@@ -358,7 +365,7 @@ Exit status: 0 if it is right, 125 if not, or if there is none.
 const KEY = `Usage: limpet key new [FLAGS]
        limpet key add [FLAGS] NAME PUBLIC
        limpet key trust TARGET KEY
-       limpet key show [FLAGS] [host|cert|own]
+       limpet key show [FLAGS] [host|cert|own|FILE]
 
 A key pair is for those who do not want to share a secret with the server: it
 has their public key alone. new makes one (Ed25519), writes the private half to
@@ -373,7 +380,8 @@ known_hosts. Over tls:// and ssh it is not needed: those know their servers.
 show prints by what this machine is known, whether a server runs or not: the
 public key of its server (host), the fingerprint of the certificate that it
 shows, as --pin takes it (cert), and the public key that new has made (own),
-each with its file; or the one that is named, and nothing else.
+each with its file; or the one that is named, and nothing else. Of a FILE with a
+private key that new has made it prints the public half, as ssh-keygen -y does.
 `;
 
 const KEY_REST = `
@@ -382,6 +390,8 @@ Examples:
   limpet key add ann ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo
   limpet key trust box ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo
   limpet key show
+  limpet key new --out ann.key
+  limpet key show ann.key
 
 The private key is in identity_key where the token is (limpet help token), if
 --out does not say otherwise; the server's own is in host_key there.

@@ -92,10 +92,10 @@ async function tokenUntilNow(
 }
 
 function expiryOf(text: string): string {
-  const expiry = readExpiry(text, Date.now());
-  if (expiry !== null) return expiry;
+  const { at, why } = readExpiry(text, Date.now());
+  if (at !== null) return at;
   throw usageError(
-    `--expires ${text} is no time to come: write 12h, 30d, 2w, 2027-01-31 or ` +
-      "2027-01-31T12:00:00Z",
+    `--expires ${text} ${why}: write how long from now (12h, 30d, 2w), or a ` +
+      "date to come (2027-01-31, 2027-01-31T12:00:00Z)",
   );
 }

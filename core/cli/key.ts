@@ -5,7 +5,6 @@
  */
 
 import { checkPublicKey, KeyPair, makeKeyPair } from "../auth/key_pair.ts";
-import { asLimpetError, LimpetError } from "../errors.ts";
 import { knownHostsPath } from "../known_hosts_file.ts";
 import { formatTarget, parseTarget } from "../target.ts";
 import { checkAction } from "./actions.ts";
@@ -14,6 +13,7 @@ import { KEY_FLAGS } from "./flags.ts";
 import { trustHostKey } from "./host_keys.ts";
 import { addIdentity, defaultIdentityPath } from "./identity_flags.ts";
 import { showKeys } from "./key_show.ts";
+import { checkFolder, makeSecretFile } from "./new_file.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 
@@ -35,7 +35,7 @@ const WORDS: Readonly<Record<string, readonly [readonly number[], string]>> = {
     [2],
     "key trust needs a TARGET and its server's KEY, and nothing more",
   ],
-  show: [[0, 1], "key show takes one of host, cert and own at most"],
+  show: [[0, 1], "key show takes one of host, cert, own and a FILE at most"],
 };
 
 /** Runs the subcommand; resolves to the program's exit status. */
@@ -66,8 +66,8 @@ export async function keyCommand(
     const [name, publicKey] = given;
     await addIdentity(runtime, args, { name, publicKey }, report);
     report.info(
-      "a server that runs with it lets them in within a second, and prints its " +
-        "own key if it had none (limpet key show host)",
+      "a server that runs with it lets them in at once, and prints its own key " +
+        "if it had none (limpet key show host)",
     );
   }
   await report.flush();
@@ -79,19 +79,12 @@ async function make(
   args: Arguments,
   report: Reporter,
 ): Promise<void> {
-  const path = args.value("out") ?? defaultIdentityPath(runtime);
+  const out = args.value("out");
+  if (out !== undefined) await checkFolder(runtime, out);
+  const path = out ?? defaultIdentityPath(runtime);
   const pem = await makeKeyPair();
   const { publicKey } = await KeyPair.fromPem(pem);
-  const made = await runtime.files.createPrivate(path, pem).catch((error) => {
-    throw asLimpetError(error, "invalid_argument", `Cannot write key ${path}`);
-  });
-  if (!made) {
-    throw new LimpetError(
-      "invalid_argument",
-      `There is a file ${path} already, which is left as it is: name another ` +
-        "with --out FILE",
-    );
-  }
+  await makeSecretFile(runtime, path, pem);
   await runtime.stdout.write(new TextEncoder().encode(`${publicKey}\n`));
   report.info(`the private key is in ${path}, for this machine alone`);
   report.info(`on the server: limpet key add NAME ${publicKey}`);

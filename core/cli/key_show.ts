@@ -1,6 +1,6 @@
 /**
  * `limpet key show`: by what this machine is known, server and client, whether a
- * server runs or not.
+ * server runs or not; and the public half of any pair that `key new` made.
  *
  * @module
  */
@@ -29,7 +29,7 @@ interface Shown {
 
 const KINDS = ["host", "cert", "own"] as const;
 
-/** Prints all that there is, or the one thing that is asked for. */
+/** Prints all that there is, or the one thing or file that is asked for. */
 export async function showKeys(
   runtime: CliRuntime,
   args: Arguments,
@@ -37,7 +37,12 @@ export async function showKeys(
 ): Promise<void> {
   const known = KINDS.find((each) => each === kind);
   if (kind !== undefined && known === undefined) {
-    throw usageError(`key show ${kind} is none of ${KINDS.join(", ")}`);
+    const pair = await readPrivateKey(runtime, kind);
+    if (pair !== null) return await print(runtime, [pair.publicKey]);
+    throw usageError(
+      `key show ${kind} is none of ${KINDS.join(", ")}, and there is no such ` +
+        "file",
+    );
   }
   if (known !== undefined) {
     const { value, file, made } = await shownOf(runtime, args, known);

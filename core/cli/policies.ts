@@ -6,7 +6,8 @@
 
 import type { Loaded } from "../config/load.ts";
 import type { LiveIdentities } from "../config/live.ts";
-import { type Findings, policyFindings } from "../config/surroundings.ts";
+import { tell, type Told } from "../config/problem.ts";
+import { policyFindings } from "../config/surroundings.ts";
 import { LimpetError } from "../errors.ts";
 import type { Authorize } from "../exec/authorized.ts";
 import { inherited } from "../exec/environment.ts";
@@ -41,10 +42,11 @@ export class Accounts {
   }
 
   /** Looks everybody up anew whom the configuration names. */
-  examine(loaded: Loaded): Promise<Findings> {
+  async examine(loaded: Loaded): Promise<Told> {
     this.#found = new Map();
     const { files } = this.#runtime;
-    return policyFindings(loaded, files, (user) => this.of(user));
+    const of = (user: string) => this.of(user);
+    return tell(loaded, await policyFindings(loaded, files, of));
   }
 }
 

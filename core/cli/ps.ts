@@ -4,6 +4,7 @@
  * @module
  */
 
+import { counted } from "../counted.ts";
 import type { JobInfo } from "../jobs/client.ts";
 import { printable, printableJson } from "../printable.ts";
 import { parseArguments, usageError } from "./args.ts";
@@ -120,5 +121,5 @@ const UNITS: readonly (readonly [string, number])[] = [
 function ago(ms: number): string {
   const [name, unit] = UNITS.find(([, unit]) => ms >= unit) ?? UNITS[3];
   const count = Math.max(0, Math.floor(ms / unit));
-  return `${count} ${name}${count === 1 ? "" : "s"} ago`;
+  return `${counted(count, name)} ago`;
 }

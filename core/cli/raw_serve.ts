@@ -4,6 +4,7 @@
  * @module
  */
 
+import { counted } from "../counted.ts";
 import type { RawServerEvent } from "../raw/options.ts";
 import { RawServer } from "../raw/server.ts";
 import { DEFAULT_PORT, formatTarget, parseAddress } from "../target.ts";
@@ -117,8 +118,9 @@ export function describeRawEvent(
     }
     case "too_many":
       return {
-        text: `${who} ${event.peer} was refused: ${event.maxConnections} ` +
-          "connections are open, and there may be no more",
+        text: `${who} ${event.peer} was refused: ${
+          counted(event.maxConnections, "connection is", "connections are")
+        } open, and there may be no more`,
         important: true,
       };
     case "command_started":

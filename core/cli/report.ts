@@ -4,6 +4,7 @@
  * @module
  */
 
+import { counted } from "../counted.ts";
 import { LimpetError } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { ownWords } from "./codecs.ts";
@@ -102,9 +103,7 @@ export class Reporter {
   /** Where they would be. */
   #tellDropped(): void {
     if (this.#dropped === 0) return;
-    const lines = this.#dropped === 1
-      ? "1 line is"
-      : `${this.#dropped} lines are`;
+    const lines = counted(this.#dropped, "line is", "lines are");
     this.#dropped = 0;
     this.#push(this.#line("33", `${lines} missing here: stderr took nothing`));
   }

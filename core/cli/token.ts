@@ -6,16 +6,16 @@
 
 import { makeToken } from "../auth/token.ts";
 import { readLastUses, type Use } from "../config/last_use.ts";
-import { folderOf } from "../config/permissions.ts";
 import { isExpired } from "../config/summary.ts";
 import type { IdentityEntry } from "../config/types.ts";
 import { removeIdentity } from "../config/update.ts";
-import { asLimpetError, LimpetError } from "../errors.ts";
+import { LimpetError } from "../errors.ts";
 import { checkAction } from "./actions.ts";
 import { type Arguments, parseArguments, usageError } from "./args.ts";
 import { ownWords } from "./codecs.ts";
 import { TOKEN_FLAGS } from "./flags.ts";
 import { addIdentity, configPath, soundConfig } from "./identity_flags.ts";
+import { checkFolder, makeSecretFile } from "./new_file.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 
@@ -74,7 +74,10 @@ async function add(
   const token = makeToken();
   const out = args.value("out");
   // Before anybody is let in by it: a file that cannot be made changes nothing.
-  if (out !== undefined) await keep(runtime, out, token);
+  if (out !== undefined) {
+    await checkFolder(runtime, out);
+    await makeSecretFile(runtime, out, `${token}\n`);
+  }
   try {
     await addIdentity(runtime, args, { name, token }, report);
   } catch (error) {
@@ -96,32 +99,6 @@ async function add(
     );
   }
   report.info("the token is shown this once");
-}
-
-/** Puts a token into a file of its own, which is not there yet. */
-async function keep(
-  runtime: CliRuntime,
-  path: string,
-  token: string,
-): Promise<void> {
-  const folder = folderOf(path);
-  if (await runtime.files.realPath(folder) === null) {
-    throw new LimpetError(
-      "invalid_argument",
-      `Cannot write ${path}: there is no folder ${folder}`,
-    );
-  }
-  const made = await runtime.files.createPrivate(path, `${token}\n`).catch(
-    (error) => {
-      throw asLimpetError(error, "invalid_argument", `Cannot write ${path}`);
-    },
-  );
-  if (made) return;
-  throw new LimpetError(
-    "invalid_argument",
-    `There is a file ${path} already, which is left as it is: name another ` +
-      "with --out FILE",
-  );
 }
 
 async function list(
@@ -165,18 +142,28 @@ function json(
   return `${JSON.stringify(shown, null, 2)}\n`;
 }
 
-/** For people with a heading and columns; for programs with tabs. */
+/** For people with a heading and columns; for programs what help promises. */
 function table(
   identities: readonly IdentityEntry[],
   uses: ReadonlyMap<string, Use>,
   forPeople: boolean,
 ): string {
   const rows = identities.map((identity) => {
-    const { name, expires = "never", from = ["everywhere"] } = identity;
-    const { at = "never", from: peer = "" } = uses.get(name) ?? {};
+    const { name, expires, from } = identity;
+    const { at, from: peer } = uses.get(name) ?? {};
+    const used = at?.replace(/\.\d+Z$/, "Z");
+    if (!forPeople) {
+      const facts = [name, kindOf(identity), expires, from?.join(","), used];
+      return [...facts, peer].map((fact) => fact ?? "-");
+    }
     const over = isExpired(identity, Date.now()) ? " (over)" : "";
-    const used = `${at.replace(/\.\d+Z$/, "Z")} ${peer}`.trim();
-    return [name, kindOf(identity), expires + over, from.join(","), used];
+    return [
+      name,
+      kindOf(identity),
+      (expires ?? "never") + over,
+      from?.join(",") ?? "everywhere",
+      `${used ?? "never"} ${peer ?? ""}`.trim(),
+    ];
   });
   if (!forPeople) return rows.map((row) => `${row.join("\t")}\n`).join("");
   const all = [["NAME", "KIND", "EXPIRES", "FROM", "LAST USE"], ...rows];

@@ -14,18 +14,28 @@ const UNITS: Readonly<Record<string, number>> = {
   w: 604_800_000,
 };
 
+/** What an end was read as: a time of RFC 3339, or why that cannot be. */
+export type Expiry =
+  | { readonly at: string; readonly why: null }
+  | { readonly at: null; readonly why: string };
+
 /**
- * `90s`, `90m`, `12h`, `30d` or `2w` from `now` on, a day (`2027-01-31`, its beginning
- * in UTC) or a time of RFC 3339; as a time of RFC 3339. Null for what is none of
- * these, and for what is over already.
+ * Reads `90s`, `90m`, `12h`, `30d` or `2w` from `now` on, a day (`2027-01-31`, its
+ * beginning in UTC) or a time of RFC 3339.
  */
-export function readExpiry(text: string, now: number): string | null {
+export function readExpiry(text: string, now: number): Expiry {
   const [, count, unit] = /^(\d{1,6})([smhdw])$/.exec(text) ?? [];
   const time = count !== undefined
     ? now + Number(count) * UNITS[unit]
     : readTime(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text);
-  if (time === null || time <= now) return null;
+  if (time === null) return refused("is neither a span of time nor a date");
+  if (time <= now) return refused("is over already");
   const iso = new Date(time).toISOString();
-  // Years above 9999 are not for RFC 3339.
-  return iso.startsWith("+") ? null : iso.replace(/\.\d+Z$/, "Z");
+  // RFC 3339 has no others.
+  if (iso.startsWith("+")) return refused("is after the year 9999");
+  return { at: iso.replace(/\.\d+Z$/, "Z"), why: null };
+}
+
+function refused(why: string): Expiry {
+  return { at: null, why };
 }

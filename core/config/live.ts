@@ -14,13 +14,14 @@ import {
 } from "../auth/authenticator.ts";
 import { Identities } from "../auth/identities.ts";
 import type { KeyPair } from "../auth/key_pair.ts";
+import { counted } from "../counted.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import type { Identity } from "../identity.ts";
 import type { Machine } from "../machine.ts";
 import type { FoundToken } from "../token_file.ts";
 import { comersOf, Known } from "./known.ts";
 import { loadConfig, type Loaded } from "./load.ts";
-import type { Findings } from "./surroundings.ts";
+import type { Told } from "./problem.ts";
 import type { IdentityEntry, ServerConfig } from "./types.ts";
 import { FileWatch } from "./watch.ts";
 
@@ -41,7 +42,7 @@ export interface LiveOptions {
    * Looks at what the file names outside of itself: before it counts at the
    * start, and later on once it does, with nobody waiting for it.
    */
-  readonly examine: (loaded: Loaded) => Promise<Findings>;
+  readonly examine: (loaded: Loaded) => Promise<Told>;
   /** Told of everybody who was let in, with their peer address. */
   readonly used: (name: string, peer: string) => void;
 }
@@ -80,6 +81,10 @@ export class LiveIdentities implements Authenticator {
 
   get hostKey(): string | undefined {
     return this.#authenticator?.hostKey;
+  }
+
+  prepare(): Promise<void> {
+    return this.look();
   }
 
   /** What the file says now; null while there is none. */
@@ -193,8 +198,8 @@ export class LiveIdentities implements Authenticator {
     this.#authenticator = await Identities.from(known, host);
     takeOver();
     this.#known = known;
-    const identities = entries.length === 1 ? "identity" : "identities";
-    return `${entries.length} ${identities} in ${path}${shown}`;
+    const identities = counted(entries.length, "identity", "identities");
+    return `${identities} in ${path}${shown}`;
   }
 }
 

@@ -8,20 +8,18 @@ import type { Machine } from "../machine.ts";
 import { configDirectory } from "../token_file.ts";
 import { withPaths } from "./paths.ts";
 import { permissionProblems } from "./permissions.ts";
-import { formatProblems, type Problem } from "./problem.ts";
+import { type Findings, type Problem, tell, type Told } from "./problem.ts";
 import { readConfig } from "./read.ts";
 import type { ServerConfig } from "./types.ts";
 
 /** A configuration file as it was found. */
-export interface Loaded {
+export interface Loaded extends Told {
   readonly path: string;
   readonly text: string;
   /** Null if anything is wrong. */
   readonly config: ServerConfig | null;
-  /** What is wrong, a line for each: `server.json:12:5: …`. Safe to print. */
-  readonly problems: readonly string[];
-  /** In the same form, what is not wrong and hardly meant. */
-  readonly warnings: readonly string[];
+  /** What its lines tell. */
+  readonly findings: Findings;
 }
 
 /** Where the configuration is unless another file is named. */
@@ -56,13 +54,14 @@ export async function loadConfig(
     ...read.problems,
   ];
   const warnings = read.config === null ? [] : read.warnings;
+  const findings = { problems, warnings };
   return {
     path,
     text,
     config: config === null || problems.length > 0
       ? null
       : withPaths(config, path),
-    problems: formatProblems(path, text, problems),
-    warnings: formatProblems(path, text, warnings, "warning: "),
+    findings,
+    ...tell({ path, text }, findings),
   };
 }

@@ -13,7 +13,7 @@ import type { ServerConfig } from "./types.ts";
  */
 export function withPaths(config: ServerConfig, file: string): ServerConfig {
   const { audit, tls } = config;
-  const place = (path: string) => placed(path, folderOf(file));
+  const place = (path: string) => placed(path, file);
   return {
     ...config,
     ...(audit === undefined || audit.file === "stderr"
@@ -27,7 +27,9 @@ export function withPaths(config: ServerConfig, file: string): ServerConfig {
   };
 }
 
-function placed(path: string, folder: string): string {
+/** Where a path leads that is written in `file`. */
+export function placed(path: string, file: string): string {
   if (/^([/\\]|[A-Za-z]:[/\\])/.test(path)) return path;
+  const folder = folderOf(file);
   return folder.endsWith("/") ? folder + path : `${folder}/${path}`;
 }

@@ -18,6 +18,19 @@ export interface Problem {
   readonly message: string;
 }
 
+/** What was found in one look at a file. */
+export interface Findings {
+  readonly problems: readonly Problem[];
+  /** What is not wrong and hardly meant. */
+  readonly warnings: readonly Problem[];
+}
+
+/** The same as lines. Safe to print. */
+export interface Told {
+  readonly problems: readonly string[];
+  readonly warnings: readonly string[];
+}
+
 /** `identities[2].expires`; nothing for the whole. */
 export function pathText(path: Path): string {
   return path.map((step, i) => {
@@ -32,6 +45,28 @@ export function pathText(path: Path): string {
 export function shown(value: unknown): string {
   const text = printable(JSON.stringify(value) ?? String(value));
   return text.length <= 80 ? text : `${text.slice(0, 79)}…`;
+}
+
+/**
+ * What several looks have found, together in the order of the lines. A later one
+ * has nothing to say of a value that is wrong already.
+ */
+export function tell(
+  { path, text }: { readonly path: string; readonly text: string },
+  ...looks: readonly Findings[]
+): Told {
+  const problems: Problem[] = [];
+  for (const look of looks) {
+    const known = new Set(problems.map(({ offset }) => offset));
+    const isNew = ({ offset }: Problem) =>
+      offset === null || !known.has(offset);
+    problems.push(...look.problems.filter(isNew));
+  }
+  const warnings = looks.flatMap((look) => look.warnings);
+  return {
+    problems: formatProblems(path, text, problems),
+    warnings: formatProblems(path, text, warnings, "warning: "),
+  };
 }
 
 /**

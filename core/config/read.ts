@@ -107,11 +107,11 @@ function tlsProblems(root: Node): Problem[] {
   if (tls === undefined) return [];
   const [cert, key] = [property(tls, "cert"), property(tls, "key")];
   if ((cert === undefined) === (key === undefined)) return [];
-  const { offset } = cert ?? key!;
-  const missing = cert === undefined ? "cert" : "key";
-  const message = `"${missing}" is missing, which goes with it`;
-  const path = ["tls", cert === undefined ? "key" : "cert"];
-  return [{ offset, path, message }];
+  const [missing, given] = cert === undefined
+    ? ["cert", "key"]
+    : ["key", "cert"];
+  const message = `"${missing}" is missing, which goes with "${given}"`;
+  return [{ offset: tls.offset, path: ["tls"], message }];
 }
 
 /** Identities that have what only one may have. Never shows a token. */

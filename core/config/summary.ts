@@ -4,6 +4,7 @@
  * @module
  */
 
+import { counted } from "../counted.ts";
 import type { Policy } from "../policy/policy.ts";
 import { readTime } from "./formats.ts";
 import type { IdentityEntry, ServerConfig } from "./types.ts";
@@ -50,7 +51,7 @@ function describePolicy(policy: Policy | undefined): string {
     ? "anything in the shell"
     : commands.length === 0
     ? "nothing"
-    : `what fits ${commands.length} pattern${commands.length === 1 ? "" : "s"}`;
+    : `what fits ${counted(commands.length, "pattern")}`;
   return `runs ${what} as ${runAs ?? "the server's user"}`;
 }
 

@@ -8,46 +8,52 @@
 import type { Node } from "jsonc-parser";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import type { Machine } from "../machine.ts";
-import { readPem, readTls, serverTls, validityWarning } from "../tls_server.ts";
+import {
+  readPem,
+  readTls,
+  serverTls,
+  type TlsFiles,
+  validityWarning,
+} from "../tls_server.ts";
 import { parseDocument } from "./document.ts";
 import type { Loaded } from "./load.ts";
+import { placed } from "./paths.ts";
 import { folderOf } from "./permissions.ts";
 import { policiesOf } from "./policy.ts";
-import { formatProblems, type Path, type Problem } from "./problem.ts";
+import type { Findings, Path, Problem } from "./problem.ts";
 import { property } from "./property.ts";
 
-/** Lines as those of {@linkcode Loaded}. */
-export interface Findings {
-  readonly problems: readonly string[];
-  readonly warnings: readonly string[];
-}
+/** The file, which may have mistakes of its own: what can be read is looked at. */
+type Text = Pick<Loaded, "path" | "text">;
 
 /**
  * Users that policies name and that commands cannot be run as, for which
  * `findUser` throws; and directories that are not there, which may come yet.
  */
 export async function policyFindings(
-  loaded: Loaded,
+  file: Text,
   files: Pick<Machine["files"], "realPath">,
   findUser: (user: string) => Promise<unknown>,
 ): Promise<Findings> {
-  const found = await Collected.of(loaded);
-  for (const { policy, path } of policiesOf(found.root)) {
-    const runAs = property(policy, "runAs");
+  const found = new Collected();
+  const root = await rootOf(file);
+  for (const { policy, path } of root === null ? [] : policiesOf(root)) {
+    const runAs = textOf(policy, "runAs");
     if (runAs !== undefined) {
       await found.problemOf(
-        runAs,
+        runAs.node,
         [...path, "runAs"],
-        () => findUser(runAs.value),
+        () => findUser(runAs.text),
       );
     }
     const folders = property(policy, "cwd")?.children ?? [];
     for (const [n, folder] of folders.entries()) {
+      if (typeof folder.value !== "string") continue;
       const why = await missing(files, folder.value, n === 0);
       if (why !== null) found.warn(folder, [...path, "cwd", n], why);
     }
   }
-  return found.lines();
+  return found;
 }
 
 /** What to say of a directory that commands cannot start in; null for others. */
@@ -70,77 +76,82 @@ async function missing(
 
 /** Whether the files of `tls` are there and can be used, and for how long. */
 export async function tlsFindings(
-  loaded: Loaded,
+  file: Text,
   place: Machine,
 ): Promise<Findings> {
-  const found = await Collected.of(loaded);
-  const tls = property(found.root, "tls");
-  const files = loaded.config?.tls;
-  if (tls === undefined || files === undefined) return found.lines();
+  const found = new Collected();
+  const root = await rootOf(file);
+  const tls = root === null ? undefined : property(root, "tls");
+  if (tls === undefined) return found;
+  const files: Partial<Record<keyof TlsFiles, string>> = {};
+  for (const name of TLS_FILES) {
+    const written = textOf(tls, name);
+    if (written !== undefined) files[name] = placed(written.text, file.path);
+  }
   let isRead = true;
-  for (const name of ["cert", "key", "clientCa"] as const) {
-    const node = property(tls, name);
+  for (const name of TLS_FILES) {
     const path = files[name];
-    if (node === undefined || path === undefined) continue;
-    const isSecret = path === files.key;
+    if (path === undefined) continue;
     const there = await found.problemOf(
-      node,
+      property(tls, name)!,
       ["tls", name],
-      () => readPem(place, path, isSecret),
+      () => readPem(place, path, path === files.key),
     );
     isRead &&= there;
   }
   const cert = property(tls, "cert");
-  if (!isRead || cert === undefined) return found.lines();
+  if (!isRead || cert === undefined || files.key === undefined) return found;
   await found.problemOf(cert, ["tls", "cert"], async () => {
     const { options } = await serverTls(place, await readTls(place, files));
     const validity = await place.inspectTls(options);
     const why = validityWarning(validity, Date.now());
     if (why !== null) found.warn(cert, ["tls", "cert"], why);
   });
-  return found.lines();
+  return found;
 }
+
+const TLS_FILES = ["cert", "key", "clientCa"] as const;
 
 /** Whether the audit log has a folder, without which no server starts. */
 export async function auditFindings(
-  loaded: Loaded,
+  file: Text,
   files: Pick<Machine["files"], "realPath">,
 ): Promise<Findings> {
-  const found = await Collected.of(loaded);
-  const audit = property(found.root, "audit");
-  const node = audit && property(audit, "file");
-  const file = loaded.config?.audit?.file;
-  if (node === undefined || file === undefined || file === "stderr") {
-    return found.lines();
-  }
-  const folder = folderOf(file);
-  await found.problemOf(node, ["audit", "file"], async () => {
+  const found = new Collected();
+  const root = await rootOf(file);
+  const audit = root === null ? undefined : property(root, "audit");
+  const log = audit && textOf(audit, "file");
+  if (log === undefined || log.text === "stderr") return found;
+  const folder = folderOf(placed(log.text, file.path));
+  await found.problemOf(log.node, ["audit", "file"], async () => {
     if (await files.realPath(folder) !== null) return;
     throw new LimpetError("invalid_argument", `there is no folder ${folder}`);
   });
-  return found.lines();
+  return found;
 }
 
-/** Findings in a file that has no mistakes of its own. */
-class Collected {
-  readonly root: Node;
-  readonly #loaded: Loaded;
-  readonly #problems: Problem[] = [];
-  readonly #warnings: Problem[] = [];
+/** Null if it is no JSON, of which nothing more can be said. */
+async function rootOf({ text }: Text): Promise<Node | null> {
+  return (await parseDocument(text)).root;
+}
 
-  private constructor(loaded: Loaded, root: Node) {
-    this.#loaded = loaded;
-    this.root = root;
-  }
+/** The value of a key if it is a text, and no empty one. */
+function textOf(
+  node: Node,
+  key: string,
+): { readonly node: Node; readonly text: string } | undefined {
+  const found = property(node, key);
+  return typeof found?.value === "string" && found.value !== ""
+    ? { node: found, text: found.value }
+    : undefined;
+}
 
-  static async of(loaded: Loaded): Promise<Collected> {
-    const { root } = await parseDocument(loaded.text);
-    if (root === null) throw new TypeError("Only of a file that can be read");
-    return new Collected(loaded, root);
-  }
+class Collected implements Findings {
+  readonly problems: Problem[] = [];
+  readonly warnings: Problem[] = [];
 
   warn({ offset }: Node, path: Path, message: string): void {
-    this.#warnings.push({ offset, path, message });
+    this.warnings.push({ offset, path, message });
   }
 
   /** Whether it can be done; if not, why is a problem. */
@@ -154,16 +165,8 @@ class Collected {
       return true;
     } catch (thrown) {
       const { message } = asLimpetError(thrown, "refused", "Looking at it");
-      this.#problems.push({ offset, path, message });
+      this.problems.push({ offset, path, message });
       return false;
     }
-  }
-
-  lines(): Findings {
-    const { path, text } = this.#loaded;
-    return {
-      problems: formatProblems(path, text, this.#problems),
-      warnings: formatProblems(path, text, this.#warnings, "warning: "),
-    };
   }
 }

@@ -40,9 +40,11 @@ export type ExecEvent =
     readonly pid: number;
     /**
      * What the client asked for, if `argv` is something else, which runs in its
-     * place; null if not.
+     * place (a forced command); null if not.
      */
     readonly requested: readonly string[] | null;
+    /** Whether that is a line for the shell, as `shell` is of `argv`. */
+    readonly requestedShell: boolean | null;
   } & RequestFacts
   /** `argv` and its like are missing where the request could not be read. */
   | {

@@ -235,15 +235,17 @@ export class Job implements ChannelHandler {
     this.#channel.send(FrameType.STARTED, { pid, jobId: ticket.id });
     ticket.started(pid);
     for (const output of this.#outputs) output.release();
+    const asked = isSame(request, this.#request)
+      ? null
+      : factsOf(this.#request);
     this.#host.report({
       type: "command_started",
       command: this.#channel.id,
       jobId: ticket.id,
       pid,
       ...factsOf(request),
-      requested: isSame(request, this.#request)
-        ? null
-        : factsOf(this.#request).argv,
+      requested: asked && asked.argv,
+      requestedShell: asked && asked.shell,
     });
     for (const { act, graceMs } of this.#beforeStart.values()) {
       act(tree, graceMs);

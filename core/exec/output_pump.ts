@@ -5,6 +5,7 @@
  */
 
 import type { SendStream } from "../channel/send_stream.ts";
+import { counted } from "../counted.ts";
 import { asLimpetError } from "../errors.ts";
 import type { OutputBudget } from "./output_budget.ts";
 
@@ -154,8 +155,8 @@ export class OutputPump {
     await this.#send.whenBelow(1);
     this.#send.abort(
       "limit_exceeded",
-      `Output was cut after ${this.#budget?.limit} bytes, as many as this ` +
-        "server allows",
+      `Output was cut after ${counted(this.#budget!.limit, "byte")}, and the ` +
+        "command ended: the server's policy allows no more (maxOutput)",
     );
   }
 

@@ -5,6 +5,7 @@
  */
 
 import type { Channel } from "../channel/channel.ts";
+import { counted } from "../counted.ts";
 import { deferred } from "../deferred.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import { brief, decodeControl, type Fields } from "../frame/control.ts";
@@ -266,8 +267,10 @@ export class ExecServer implements JobHost {
     if (this.#running < this.#options.maxCommands) return;
     throw new LimpetError(
       "limit_exceeded",
-      `Server runs ${this.#running} commands for this session already, as many as ` +
-        "its limit maxCommands (--max-commands) allows",
+      `Server runs ${
+        counted(this.#running, "command")
+      } for this session already, as ` +
+        "many as its limit maxCommands (--max-commands) allows",
     );
   }
 }

@@ -9,6 +9,8 @@
 import { printable } from "../printable.ts";
 import { beginsAsPreface, SHOWN_BYTES } from "./preface.ts";
 
+const TLS_ALERT = "a TLS alert";
+
 /** Names what knocks on a server's port by mistake; null if it is none. */
 export function recogniseClient(bytes: Uint8Array): string | null {
   const method = /^(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|TRACE|CONNECT|PRI) /;
@@ -25,9 +27,7 @@ export function recogniseServer(bytes: Uint8Array): string | null {
   const text = textOf(bytes);
   if (text.startsWith("HTTP/")) return "an HTTP response";
   if (text.startsWith("SSH-")) return "an ssh banner";
-  return bytes[0] === 0x15 && bytes[1] === 0x03
-    ? "a TLS alert. A server that speaks TLS is tls://host:port"
-    : null;
+  return bytes[0] === 0x15 && bytes[1] === 0x03 ? TLS_ALERT : null;
 }
 
 /** What a server says of what was sent in place of a client's preface. */
@@ -36,15 +36,21 @@ export function describeClient(bytes: Uint8Array): string {
     describe(bytes, "limpet serve --raw is for clients that send plain lines");
 }
 
-/** What a client says of what was sent in place of a server's preface. */
-export function describeServer(bytes: Uint8Array): string {
-  return recogniseServer(bytes) ??
-    describe(bytes, "raw://HOST:PORT is for a server that answers plain text");
+/**
+ * What a client says of what was sent in place of a server's preface by `peer`,
+ * which has a colon in it if it is a host and a port.
+ */
+export function describeServer(bytes: Uint8Array, peer = ""): string {
+  const place = peer.includes(":") ? peer : "HOST:PORT";
+  const known = recogniseServer(bytes);
+  if (known === TLS_ALERT) return `${known}: connect to tls://${place}`;
+  return known ??
+    describe(bytes, `raw://${place} is for a server that answers plain text`);
 }
 
 function describe(bytes: Uint8Array, hint: string): string {
   return bytes.length >= 8 && beginsAsPreface(bytes)
-    ? "the preface of the role that this side has itself"
+    ? "the preface of our own role"
     : `${quote(bytes)}. ${hint}`;
 }
 

@@ -8,6 +8,7 @@
 import type { Channel, ChannelHandler } from "../channel/channel.ts";
 import type { ReceiveStream } from "../channel/receive_stream.ts";
 import { CountedStream } from "../channel/counted_stream.ts";
+import { counted } from "../counted.ts";
 import { deferred } from "../deferred.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import type { ExecEvent, RequestFacts } from "../exec/events.ts";
@@ -274,7 +275,9 @@ function checkOffset(
   if (offset === null || offset <= total) return;
   throw new LimpetError(
     "invalid_argument",
-    `${name} of job "${entry.id}" has ${total} bytes so far: there is no ` +
-      `offset ${offset}`,
+    `${name} of job "${entry.id}" has ${
+      counted(total, "byte")
+    } so far: there ` +
+      `is no offset ${offset}`,
   );
 }

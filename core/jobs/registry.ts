@@ -5,6 +5,7 @@
  * @module
  */
 
+import { counted } from "../counted.ts";
 import { LimpetError } from "../errors.ts";
 import type { TerminationReason } from "../exec/exit.ts";
 import { makeJobId } from "../exec/job_id.ts";
@@ -169,9 +170,11 @@ export class JobRegistry {
       throw new LimpetError(
         "limit_exceeded",
         own
-          ? `Server keeps ${maxJobsPerIdentity} jobs of this identity, as many ` +
-            "as its limit maxJobsPerIdentity allows, and all of them run"
-          : `Server keeps ${maxJobs} jobs, as many as its limit maxJobs allows`,
+          ? `Server keeps ${counted(maxJobsPerIdentity, "job")} of this ` +
+            "identity, as many as its limit maxJobsPerIdentity allows, none " +
+            "of which has ended"
+          : `Server keeps ${counted(maxJobs, "job")}, as many as its limit ` +
+            "maxJobs allows",
       );
     }
   }

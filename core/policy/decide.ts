@@ -5,6 +5,7 @@
  * @module
  */
 
+import { counted } from "../counted.ts";
 import { LimpetError } from "../errors.ts";
 import type { Authorized } from "../exec/authorized.ts";
 import type { ExecRequest } from "../exec/request.ts";
@@ -46,17 +47,22 @@ export function decide(
   };
   const { maxCommands = Infinity, maxRuntimeMs, maxOutputBytes } = policy;
   if (facts.running >= maxCommands) {
-    refuse(`allows ${maxCommands} commands at once, and as many run already`);
+    refuse(
+      `allows ${counted(maxCommands, "command")} at once, and as many run ` +
+        "already (maxCommands)",
+    );
   }
   if (policy.forced === undefined) checkCommand(policy, request, refuse);
-  if (request.stdin && policy.stdin === false) refuse("does not allow input");
+  if (request.stdin && policy.stdin === false) {
+    refuse("does not allow input (stdin)");
+  }
   if ((request.onDisconnect ?? "kill") !== "kill" && policy.detach !== true) {
     refuse("does not allow commands that outlive their client (detach)");
   }
   for (const variable of Object.keys(request.env)) {
     const shown = JSON.stringify(brief(variable));
     if (!allowsVariable(policy.env ?? [], variable)) {
-      refuse(`does not allow the variable ${shown}`);
+      refuse(`does not allow the variable ${shown} (env)`);
     }
     // What changes the user is started with it, while it is still root.
     if (policy.runAs !== undefined && isDangerous(variable)) {
@@ -89,12 +95,14 @@ function checkCommand(
   refuse: Refuse,
 ): void {
   if (argv === undefined) {
-    if (!shell) refuse("does not allow the shell");
+    if (!shell) refuse("does not allow the shell (shell)");
     return;
   }
   if (commands.some((pattern) => matches(pattern, argv))) return;
   // All of the words, for it is often one of them that is not as it should be.
-  refuse(`does not allow the command ${brief(JSON.stringify(argv))}`);
+  refuse(
+    `does not allow the command ${brief(JSON.stringify(argv))} (commands)`,
+  );
 }
 
 function directory(
@@ -107,12 +115,14 @@ function directory(
   if (cwd === undefined) return facts.roots[0] ?? allowed?.[0];
   const shown = JSON.stringify(brief(cwd));
   if (allowed === undefined) {
-    return refuse(`does not allow a working directory to be chosen: ${shown}`);
+    return refuse(
+      `does not allow a working directory to be chosen (cwd): ${shown}`,
+    );
   }
   // Of what is not there nobody can say what it is below of.
   const real = facts.cwd;
   if (real === null || !facts.roots.some((root) => isBelow(real, root))) {
-    return refuse(`does not allow the working directory ${shown}`);
+    return refuse(`does not allow the working directory ${shown} (cwd)`);
   }
   return real;
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { counted } from "../counted.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import { consoleText } from "../exec/console_text.ts";
 import { inherited } from "../exec/environment.ts";
@@ -122,8 +123,9 @@ export class Connection {
     this.#report({ type: "too_many", maxConnections });
     if (!this.#admission.isTold) return this.#abort();
     this.#sendText(
-      `limpet: refused, because ${maxConnections} connections are open and ` +
-        "there may be no more. Try again when one has ended\n",
+      `limpet: refused, because ${
+        counted(maxConnections, "connection is", "connections are")
+      } open and there may be no more. Try again when one has ended\n`,
     ).catch(() => {});
     await this.#hangUp();
   }

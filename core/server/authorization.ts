@@ -4,6 +4,7 @@
  * @module
  */
 
+import { counted } from "../counted.ts";
 import { LimpetError } from "../errors.ts";
 import type { Authorize, Authorized } from "../exec/authorized.ts";
 import type { ExecRequest } from "../exec/request.ts";
@@ -91,7 +92,9 @@ export class Authorization {
 function full(count: number, whose: string, limit: string): LimpetError {
   return new LimpetError(
     "limit_exceeded",
-    `Server runs ${count} commands ${whose} already, as many as its limit ` +
-      `${limit} allows`,
+    `Server runs ${
+      counted(count, "command")
+    } ${whose} already, as many as its ` +
+      `limit ${limit} allows`,
   );
 }

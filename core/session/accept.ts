@@ -5,6 +5,7 @@
  */
 
 import type { Channel } from "../channel/channel.ts";
+import { counted } from "../counted.ts";
 import { LimpetError } from "../errors.ts";
 import type { Accept } from "./mux.ts";
 
@@ -29,8 +30,10 @@ export function acceptor(
     }
     const full = open < maxChannels ? null : new LimpetError(
       "limit_exceeded",
-      `Session has ${maxChannels} channels open already, as many as the ` +
-        "server's limit maxChannels allows",
+      `Session has ${
+        counted(maxChannels, "channel")
+      } open already, as many as ` +
+        "the server's limit maxChannels allows",
     );
     opened(add(id), payload, full);
   };

@@ -87,7 +87,11 @@ export async function clientHandshake(
   );
   link.sendPreface(CLIENT_PREFACE);
   await link.send([hello]);
-  await link.receivePreface(SERVER_PREFACE, describeServer, noise);
+  await link.receivePreface(
+    SERVER_PREFACE,
+    (bytes) => describeServer(bytes, peer),
+    noise,
+  );
   const answer = await expectFrame(link, FrameType.HELLO);
   const fields = decodeControl(answer.payload, "HELLO");
   fields.integer("version", { min: VERSION, max: VERSION });
@@ -155,9 +159,11 @@ export async function serverHandshake(
   const features = textsIn(fields, "features");
   const offered = fields.has("bindings") ? textsIn(fields, "bindings") : [];
   const binding = chooseBinding(link.tls, offered);
-  const hostKey = features.includes("ed25519")
-    ? authenticator.hostKey
-    : undefined;
+  let hostKey: string | undefined;
+  if (features.includes("ed25519")) {
+    await authenticator.prepare?.();
+    ({ hostKey } = authenticator);
+  }
   const hello = helloFrame({ version, hostKey, binding }, makeNonce(), limits);
   await link.send([hello]);
   const transcript = await transcriptOf(
