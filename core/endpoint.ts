@@ -98,10 +98,16 @@ export function diallerOf(
   const options = target.kind === "tls"
     ? tlsDialOptions(target, tls)
     : undefined;
-  return (signal) =>
-    target.kind === "command"
-      ? commandDuplex(machine.spawner, target.line, machine.environment())
-      : machine.dial(target, signal, options);
+  if (target.kind === "command") {
+    const { spawner } = machine;
+    return () => commandDuplex(spawner, target.line, machine.environment());
+  }
+  // What messages call the server: as the user does, not as it was looked up.
+  const peer = formatTarget(target).replace(/^\w+:\/\//, "");
+  return async (signal) => {
+    const duplex = await machine.dial(target, signal, options);
+    return target.kind === "unix" ? duplex : { ...duplex, peer };
+  };
 }
 
 /** Connects to an address, as text or as a byte stream that is there. */

@@ -65,6 +65,27 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
     expect(readFileSync(file, "utf8")).toBe(token);
   });
 
+  test("drops who is one too many without a word, and that client says why that may be", async () => {
+    const env = { HOME: home() };
+    const { running, address } = await serving(env, "--max-connections=1");
+    const first = startLimpet(["exec", "-i", address, "--", "cat"], {
+      env,
+      input: "pipe",
+    });
+    first.child.stdin!.write("here\n");
+    await first.says("here");
+    const second = await limpet(["exec", address, "--", "true"], { env });
+    expect(second).toMatchObject({ code: 255, stdout: "" });
+    expect(second.stderr).toMatch(
+      /^limpet: .*\. Perhaps the server is full, or keeps this address out for a while after attempts that failed: its log says so\n$/,
+    );
+    first.child.stdin!.end();
+    expect(await first.outcome).toMatchObject({ code: 0, stdout: "here\n" });
+    expect(await stop(running)).toContain(
+      "1 connection is there already, as many",
+    );
+  });
+
   test.each(
     [
       ["XDG_CONFIG_HOME", "limpet/token"],

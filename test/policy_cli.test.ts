@@ -59,14 +59,31 @@ describe(`serve with policies on ${THIS_RUNTIME}`, () => {
     ]);
     expect(allowed).toMatchObject({ code: 0, stdout: "hi\n" });
     expect(shell).toMatchObject({ code: 125, stdout: "" });
-    expect(shell.stderr).toContain('Policy of "ci" does not allow the shell');
+    expect(shell.stderr).toContain(
+      'Policy of "ci" does not allow the shell (shell)',
+    );
     expect(other.code).toBe(125);
-    expect(other.stderr).toContain('does not allow the variable "PATH"');
+    expect(other.stderr).toContain('does not allow the variable "PATH" (env)');
     expect(admin).toMatchObject({ code: 0, stdout: "42\n" });
     running.kill("SIGTERM");
     const { code, stderr } = await running.outcome;
     expect(code).toBe(0);
     expect(stderr).toContain(`audit log: ${audit}; what cannot be written`);
+  });
+
+  test("who writes too much is told once, by the name of the rule", async () => {
+    const path = configure({ shell: true, maxOutput: 1 });
+    const { running, address } = await serve(path);
+    for (const line of ["yes", "yes >&2 & yes"]) {
+      const cut = await exec(CI, address, "-c", line);
+      expect(cut.code).not.toBe(0);
+      expect(cut.stderr.replace(/^y/, "")).toBe(
+        "limpet: Output was cut after 1 byte, and the command ended: the " +
+          "server's policy allows no more (maxOutput)\n",
+      );
+    }
+    running.kill("SIGTERM");
+    expect(await running.outcome).toMatchObject({ code: 0 });
   });
 
   test("as another user, or not at all", async () => {

@@ -221,7 +221,9 @@ describe(`frames and none, on ${THIS_RUNTIME}`, () => {
     );
     expect({ code, stdout }).toEqual({ code: 255, stdout: "" });
     expect(stderr).toContain(`it sent ${shown.replaceAll("\\\\", "\\")}`);
-    expect(stderr).toContain("raw://HOST:PORT is for a server that answers");
+    expect(stderr).toContain(
+      `raw://127.0.0.1:${port} is for a server that answers`,
+    );
     expectOwnWords(stderr);
   });
 
@@ -246,7 +248,7 @@ describe(`frames and none, on ${THIS_RUNTIME}`, () => {
     expect(stderr).toContain(
       `127.0.0.1:${port} within 1s: it takes connections`,
     );
-    expect(stderr).toContain("raw://HOST:PORT");
+    expect(stderr).toContain(`raw://127.0.0.1:${port}`);
   });
 
   test("a client of frames at the lesson's server", async () => {
@@ -256,7 +258,7 @@ describe(`frames and none, on ${THIS_RUNTIME}`, () => {
       { env: TOKEN },
     );
     expect({ code, stdout }).toEqual({ code: 255, stdout: "" });
-    expect(stderr).toContain("raw://HOST:PORT");
+    expect(stderr).toContain(`raw://127.0.0.1:${port}`);
   });
 });
 

@@ -1,8 +1,9 @@
 import { connect as connectPlain, createServer, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { connectTo } from "../adapters/node/connection.ts";
+import { connectTo as connectSocket } from "../adapters/node/connection.ts";
 import { connect } from "../core/client.ts";
-import { serveAt } from "../core/endpoint.ts";
+import { connectTo, serveAt } from "../core/endpoint.ts";
 import type { Duplex } from "../core/ports.ts";
 import { Server, type ServerEvent } from "../core/server.ts";
 import { parseAddress } from "../core/target.ts";
@@ -14,7 +15,7 @@ import { authority, certificate, TRUST_ALL } from "./support/certificates.ts";
 import { start } from "./support/cli.ts";
 import { machine } from "./support/machine.ts";
 import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
-import { THIS_RUNTIME } from "./support/runtimes.ts";
+import { program, THIS_RUNTIME } from "./support/runtimes.ts";
 import { PLATFORM, TOKEN } from "./support/serving.ts";
 
 interface TlsServing extends AsyncDisposable {
@@ -171,6 +172,58 @@ describe("a server that asks for a client's certificate", () => {
   });
 });
 
+/** A server that turns away everybody at once, in a process of its own. */
+const REFUSING = `
+const { createServer } = require("node:tls");
+const { cert, key, ca } = JSON.parse(process.argv[1]);
+const server = createServer(
+  { cert, key, ca, minVersion: "TLSv1.3", requestCert: true },
+).listen(0, "127.0.0.1", () => console.log(server.address().port));
+server.on("tlsClientError", () => {});
+`;
+
+test("who has no certificate hears of it, however soon the server says it", async () => {
+  const { certificate: cert, key } = identity;
+  const server = start([
+    program("node"),
+    "-e",
+    REFUSING,
+    JSON.stringify({ cert, key, ca: ca.certificate }),
+  ]);
+  await server.says("\n");
+  const address = `tls://127.0.0.1:${server.stdout().trim()}`;
+  try {
+    // It answers while we still look at its own certificate, or a little later.
+    for (let i = 0; i < 30; i++) {
+      await expect(session(address)).rejects.toMatchObject({
+        code: "unauthenticated",
+        message: expect.stringContaining(
+          "only clients that have a certificate",
+        ),
+      });
+    }
+  } finally {
+    server.kill("SIGKILL");
+    await server.outcome;
+  }
+});
+
+test("a server that hangs up without a word is told of as it is", async () => {
+  const { certificate: cert, key } = identity;
+  const silent = createTlsServer({ cert, key }, (socket) => {
+    socket.on("error", () => {}).resume().end();
+  });
+  await new Promise<void>((done) => silent.listen(0, "127.0.0.1", done));
+  const { port } = silent.address() as { port: number };
+  await expect(session(`tls://127.0.0.1:${port}`)).rejects.toMatchObject({
+    code: "connection_failed",
+    message: `tls://127.0.0.1:${port} hung up before it said anything: ` +
+      "perhaps it lets in only clients that have a certificate (--cert and " +
+      "--key)",
+  });
+  await new Promise((done) => silent.close(done));
+});
+
 test("what cannot be used for TLS is refused before anything connects", async () => {
   await using serving = await serve();
   const other = await certificate({}, ca);
@@ -211,7 +264,7 @@ test("what is thrown when a connection is there rejects, and drops it", async ()
     })
   );
   const target = { kind: "tcp", hostname: "127.0.0.1", port } as const;
-  const failing = connectTo(target, () => {
+  const failing = connectSocket(target, () => {
     throw new Error("no such thing");
   });
   await expect(failing).rejects.toMatchObject({
@@ -251,16 +304,19 @@ describe("what connects and does no TLS", () => {
 
   test("is recognised, and a plain client hears what to do", async () => {
     await using serving = await serve();
-    const plain = parseAddress(serving.address.replace("tls:", "tcp:"));
-    await expect(connect(() => adapter.dial(plain), { token: TOKEN })).rejects
-      .toMatchObject({
-        code: "protocol_error",
-        message: expect.stringMatching(
-          /a TLS alert\. A server that speaks TLS is tls:\/\/host:port/,
-        ),
-      });
+    // By the name that it was dialled by, which its certificate may have.
+    const named = serving.address.replace("127.0.0.1", "localhost");
+    for (const address of [serving.address, named]) {
+      const plain = address.replace("tls:", "tcp:");
+      await expect(connectTo(machine, plain, { token: TOKEN })).rejects
+        .toMatchObject({
+          code: "protocol_error",
+          message: "Peer does not speak Limpet: it sent a TLS alert: connect " +
+            `to ${address}`,
+        });
+    }
     await eventually(
-      () => turnedAway(serving.events).length === 1,
+      () => turnedAway(serving.events).length === 2,
       () => JSON.stringify(serving.events),
     );
     expect(turnedAway(serving.events)[0]).toMatchObject({
@@ -278,7 +334,9 @@ test("a client that speaks TLS to a server without hears what to do", async () =
   await expect(session(address)).rejects.toMatchObject({
     code: "connection_failed",
     message: `Cannot connect to ${address}: it hung up instead of a TLS ` +
-      "handshake. A Limpet server without encryption is " + serving.address,
+      `handshake. A Limpet server without encryption is ${serving.address}; ` +
+      "one that is full, or keeps this address out for a while after attempts " +
+      "that failed, hangs up as well",
   });
 });
 

@@ -21,8 +21,11 @@ export type Flow = Pick<Readable, "isPaused"> & {
 /** What is special about a stream. */
 export interface Reading<Source> {
   readonly flowOf?: (source: Source) => Flow;
-  /** What it means that it ends before a byte has come. Default: a clean end. */
-  readonly unanswered?: () => LimpetError;
+  /**
+   * What it means that it ends before a byte has come, by itself (null) or by
+   * that error. Default: a clean end, and the error.
+   */
+  readonly unanswered?: (error: LimpetError | null) => LimpetError;
 }
 
 /**
@@ -58,12 +61,13 @@ export function readableOf<Source extends Readable>(
           if (over) return;
           over = true;
           if (isAnswered) controller.close();
-          else controller.error(unanswered!());
+          else controller.error(unanswered!(null));
         });
         const fail = (error: unknown): void => {
           if (over) return;
           over = true;
-          controller.error(map(error));
+          const known = map(error);
+          controller.error(isAnswered ? known : unanswered!(known));
         };
         source.on("error", fail);
         source.once("close", () => fail(null));

@@ -23,7 +23,7 @@ export interface TlsConnection {
   readonly secure: TLSSocket | Promise<TLSSocket>;
   readonly info: TlsInfo;
   /** What it means that the peer ends before a byte has come, if it is known. */
-  readonly unanswered?: (() => LimpetError) | undefined;
+  readonly unanswered?: (error: LimpetError | null) => LimpetError;
   /** The failures that are TLS's own. */
   explain(error: TlsError): LimpetError | null;
 }

@@ -6,7 +6,7 @@
 
 import { isIP, type Socket } from "node:net";
 import type { ConnectionOptions, PeerCertificate, TLSSocket } from "node:tls";
-import { connectError } from "../../core/adapter/os_error.ts";
+import { connectError, lostError } from "../../core/adapter/os_error.ts";
 import { LimpetError } from "../../core/errors.ts";
 import type { Duplex, SocketTarget } from "../../core/ports.ts";
 import { formatTarget } from "../../core/target.ts";
@@ -14,6 +14,7 @@ import {
   clientTlsError,
   hungUpError,
   problemOf,
+  type TlsError,
   unansweredError,
 } from "../../core/tls/failure.ts";
 import type {
@@ -57,16 +58,28 @@ export async function dial(
     // Judged below, with all there is to know, before anything is sent.
     rejectUnauthorized: false,
   } as const;
+  const explain = (error: TlsError | null) =>
+    error && clientTlsError(address, error);
+  const unanswered = (error: LimpetError | null) =>
+    error === null || error.code === "connection_lost"
+      ? unansweredError(address, options.identity !== undefined, error)
+      : error;
   const { raw, socket } = await connectTo(target, (raw) => {
     // Whatever befalls it is told by the socket on top.
     raw.on("error", () => {});
     const socket = connect({ socket: raw, ...common } as ConnectionOptions);
     return { raw, socket };
   }, signal);
-  const certificate = await handshake(address, raw, socket, signal);
+  const shaking = handshake(address, raw, socket, signal);
+  const { certificate, failure } = await shaking;
   let serverCertificateHash: Uint8Array;
   try {
     serverCertificateHash = await judged(socket, certificate, options);
+    // It was told to nobody else: the streams begin to listen only now.
+    const error = failure();
+    if (error !== null || socket.destroyed) {
+      throw unanswered(explain(error) ?? lostError(error));
+    }
   } catch (error) {
     drop(raw, socket);
     throw error;
@@ -78,21 +91,31 @@ export async function dial(
       serverCertificateHash,
       ...exporterOf(() => socket, runtime.canExport),
     },
-    unanswered: options.identity === undefined
-      ? undefined
-      : () => unansweredError(address),
-    explain: (error) => clientTlsError(address, error),
+    unanswered,
+    explain,
   }, runtime);
 }
 
-/** Resolves to what the server has shown. */
+/** What a handshake has come to. */
+interface Shaken {
+  /** What the server has shown. */
+  readonly certificate: PeerCertificate;
+  /**
+   * What has broken the connection since, if anything has. In TLS 1.3 a client is
+   * done before the server has looked at its certificate, and a server that turns
+   * it away says so at once.
+   */
+  readonly failure: () => TlsError | null;
+}
+
 function handshake(
   address: string,
   raw: Socket,
   socket: TLSSocket,
   signal: AbortSignal | undefined,
-): Promise<PeerCertificate> {
+): Promise<Shaken> {
   return new Promise((resolve, reject) => {
+    let failure: TlsError | null = null;
     const settle = (error: unknown): void => {
       signal?.removeEventListener("abort", aborted);
       socket.off("secureConnect", done).off("close", closed);
@@ -105,7 +128,7 @@ function handshake(
       // what comes next.
       const certificate = socket.getPeerCertificate() as PeerCertificate | null;
       if (certificate === null) return;
-      resolve(certificate);
+      resolve({ certificate, failure: () => failure });
       settle(undefined);
     };
     const aborted = (): void => settle(signal?.reason);
@@ -114,6 +137,7 @@ function handshake(
     const failed = (error: Error): void => {
       const known = osError(error);
       const hungUp = known.code === "ECONNRESET" || known.code === "EPIPE";
+      failure ??= known;
       settle(
         clientTlsError(address, known) ??
           (hungUp ? hungUpError(address, known) : connectError(address, known)),

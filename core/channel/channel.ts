@@ -99,7 +99,7 @@ export class Channel {
         return this.#receiver(frame).abort(
           new LimpetError(
             isCut ? "limit_exceeded" : "connection_lost",
-            `Peer gave up the stream: ${message}`,
+            isCut ? message : `Peer gave up the stream: ${message}`,
           ),
         );
       }
@@ -150,7 +150,7 @@ export function malformed(frame: Frame, bytes: number): LimpetError {
   return new LimpetError(
     "protocol_error",
     `Peer sent a ${frameName(frame.type)} frame of ` +
-      `${frame.payload.byteLength} bytes instead of ${bytes}`,
+      `${frame.payload.byteLength} instead of ${bytes} bytes`,
   );
 }
 

@@ -109,7 +109,7 @@ export class ReceiveStream {
     this.#heldOpen = heldOpen;
     const missing = bytes === this.#total ? null : new LimpetError(
       "connection_lost",
-      `Stream ended after ${this.#total} bytes of ${bytes}`,
+      `Stream ended after ${this.#total} of ${bytes} bytes`,
     );
     this.#finish(missing);
     if (missing !== null) this.onAborted?.();

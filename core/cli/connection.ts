@@ -9,6 +9,7 @@ import { connect, type Session } from "../client.ts";
 import { diallerOf, MAX_NOISE_BYTES } from "../endpoint.ts";
 import { LimpetError } from "../errors.ts";
 import { jobs } from "../jobs/client.ts";
+import { WITHOUT_A_WORD } from "../frame/preface.ts";
 import type { Dialler } from "../ports.ts";
 import { DEFAULT_DRAIN_MS, DEFAULT_KILL_AFTER_MS } from "../exec/request.ts";
 import { resumable } from "../resume.ts";
@@ -126,10 +127,11 @@ async function openSession(
     report.debug(`connected to ${formatTarget(target)}`);
     return session;
   } catch (error) {
-    if (!patience.signal.aborted) throw error;
+    if (!patience.signal.aborted) throw explained(error, connected, target);
     const silent = connected && target.kind === "tcp"
       ? ": it takes connections, and does not answer as a Limpet server does. " +
-        "A server of plain lines, as the lesson's, is raw://HOST:PORT"
+        "A server of plain lines, as the lesson's, is " +
+        formatTarget({ ...target, kind: "raw" })
       : "";
     throw new LimpetError(
       "timed_out",
@@ -139,6 +141,28 @@ async function openSession(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/**
+ * A server drops those who are too many, and those whom it keeps out for a while,
+ * without a word; so only we can say what that may mean.
+ */
+function explained(
+  error: unknown,
+  connected: boolean,
+  { kind }: Target,
+): unknown {
+  if (!connected || kind === "command" || !(error instanceof LimpetError)) {
+    return error;
+  }
+  const { code, message } = error;
+  if (code !== "connection_lost" && message !== WITHOUT_A_WORD) return error;
+  return new LimpetError(
+    code,
+    `${message}. Perhaps the server is full, or keeps this address out for a ` +
+      "while after attempts that failed: its log says so",
+    { cause: error },
+  );
 }
 
 /** What we prove ourselves with: a key pair if one is named, else a token. */

@@ -6,6 +6,7 @@
  */
 
 import type { Session } from "../client.ts";
+import { counted } from "../counted.ts";
 import type { RemoteCommand } from "../exec/client.ts";
 import type { CommandStatus } from "../exec/exit.ts";
 import { feed } from "../exec/output.ts";
@@ -114,13 +115,18 @@ export async function follow(
     }
     throw status.reason;
   }
+  const { reason } = status.value;
+  const broken = new Set<string>();
   for (const output of [outPump, errPump]) {
     if (output.status === "fulfilled") continue;
     // Why it was ended says more than what that did to its output.
-    if (status.value.reason === null) throw output.reason;
-    report.error(output.reason.message);
+    if (reason === null) throw output.reason;
+    broken.add(output.reason.message);
   }
-  const exitStatus = explain(command, status.value, report);
+  for (const message of broken) report.error(message);
+  // Then that was why.
+  const isTold = reason === "output_limit" && broken.size > 0;
+  const exitStatus = explain(command, status.value, isTold, report);
   await report.flush();
   return exitStatus;
 }
@@ -134,9 +140,9 @@ export function sayWhatIsMissing(
   command.onDropped = ({ stream, from, to }) => {
     report.warn(
       `${
-        to - from
-      } bytes of ${stream} are missing here, from offset ${from} to ` +
-        `${to}: the server could not keep them`,
+        counted(to - from, "byte")
+      } of ${stream} missing here, from offset ${from} to ` +
+        `${to}: the server could not keep more`,
     );
   };
 }
@@ -171,11 +177,12 @@ function endedBy(status: CommandStatus, signals: Set<string>): boolean {
 function explain(
   command: RemoteCommand,
   status: CommandStatus,
+  isTold: boolean,
   report: Reporter,
 ): number {
   if (status.reason === "timed_out") {
     report.error("the command was ended because its --timeout passed");
-  } else if (status.reason !== null) {
+  } else if (status.reason !== null && !isTold) {
     report.error(
       `the command was ended by the server: ${reasonWords(status.reason)}`,
     );

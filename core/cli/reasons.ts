@@ -12,8 +12,8 @@ const WORDS: Readonly<Record<string, string>> = {
   stdin_aborted: "its input broke off",
   disconnected: "its client has gone",
   shutting_down: "the server is going down",
-  runtime_limit: "it ran for as long as the server allows",
-  output_limit: "it wrote as much as the server allows",
+  runtime_limit: "it ran for as long as its policy allows (maxRuntime)",
+  output_limit: "it wrote as much as its policy allows (maxOutput)",
   revoked: "its client may not come any more",
 };
 

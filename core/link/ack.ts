@@ -27,7 +27,7 @@ export function readAck({ stream, channel, payload }: Frame): number {
   if (stream !== 0 || channel !== 0 || payload.byteLength !== ACK_BYTES) {
     throw new LimpetError(
       "protocol_error",
-      `Peer sent an ACK of ${payload.byteLength} bytes on channel ${channel}, ` +
+      `Peer sent an ACK of length ${payload.byteLength} on channel ${channel}, ` +
         `stream ${stream}, not of ${ACK_BYTES} on channel 0`,
     );
   }

@@ -124,8 +124,8 @@ export class Mux implements LinkReceiver {
     if (this.#channels.size >= this.#limits.maxChannels) {
       throw new LimpetError(
         "limit_exceeded",
-        `Session has ${this.#channels.size} commands open, as many as its ` +
-          "limit maxChannels allows",
+        "Session has as many commands open as its limit maxChannels allows: " +
+          this.#channels.size,
       );
     }
     return this.#addChannel(this.#lastChannel + 2);

@@ -53,22 +53,38 @@ export function hungUpError(address: string, { cause }: TlsError): LimpetError {
   return new LimpetError(
     "connection_failed",
     `Cannot connect to ${address}: it hung up instead of a TLS handshake. A ` +
-      `Limpet server without encryption is ${address.replace("tls:", "tcp:")}`,
+      `Limpet server without encryption is ${
+        address.replace("tls:", "tcp:")
+      }; one that is full, or keeps this address out for a while after ` +
+      "attempts that failed, hangs up as well",
     { cause },
   );
 }
 
 /**
- * After the handshake, in which it got our certificate, `address` hung up without
- * a byte. By no runtime can a server tell why: it looks at the certificate when
- * TLS has nothing more to say.
+ * After the handshake, in which it got our certificate if we have one, `address`
+ * hung up without a byte, for `cause` if there was any. By no runtime does a
+ * server of ours tell why it did not accept a certificate, for it looks at it
+ * when TLS has nothing more to say; that it wants one may be lost on the way.
  */
-export function unansweredError(address: string): LimpetError {
-  return new LimpetError(
-    "unauthenticated",
-    `${address} hung up when it had our certificate, which it most likely does ` +
-      `not accept: ${ADVICE}. Its log says more`,
-  );
+export function unansweredError(
+  address: string,
+  isShown: boolean,
+  cause: unknown,
+): LimpetError {
+  return isShown
+    ? new LimpetError(
+      "unauthenticated",
+      `${address} hung up when it had our certificate, which it most likely ` +
+        `does not accept: ${ADVICE}. Its log says more`,
+      { cause },
+    )
+    : new LimpetError(
+      "connection_failed",
+      `${address} hung up before it said anything: perhaps it lets in only ` +
+        "clients that have a certificate (--cert and --key)",
+      { cause },
+    );
 }
 
 /** A server's connection failed in TLS; null: in something else. */
