@@ -25,6 +25,7 @@ import {
   report,
   type ServeOptions,
 } from "./server/options.ts";
+import { Patience } from "./server/patience.ts";
 import { revoked } from "./server/session.ts";
 import { Sessions } from "./server/sessions.ts";
 import { resolveServerLimits } from "./server_limits.ts";
@@ -43,6 +44,9 @@ export interface CloseOptions {
   readonly graceMs?: number;
 }
 
+/** How much longer than it may take to end everything `close` waits, in ms. */
+const STUCK_MS = 5_000;
+
 /** Serves connections from a listener, or handed over one by one. */
 export class Server implements AsyncDisposable {
   readonly #host: Host;
@@ -55,6 +59,7 @@ export class Server implements AsyncDisposable {
   #closing: Promise<void> | null = null;
   /** Resolved when commands are being ended. */
   readonly #ending = deferred<void>();
+  readonly #patience = new Patience();
 
   /** Use {@linkcode serve}, or this one for connections of another origin. */
   constructor(options: ServeOptions) {
@@ -89,6 +94,7 @@ export class Server implements AsyncDisposable {
         count,
       })
     );
+    this.#patience.over.then(() => this.#giveUp());
     this.#authenticator = authenticatorOf(options);
     this.#authenticator.catch(() => {});
   }
@@ -176,8 +182,10 @@ export class Server implements AsyncDisposable {
   /**
    * Stops listening, lets commands come to their end for `drainMs`, ends those
    * that are left (SIGTERM, and SIGKILL after `graceMs`) and closes every session.
-   * A number is the same as `{ graceMs }`. Settles when nothing is left. To be in
-   * more of a hurry, call it again with shorter times: they count at once.
+   * A number is the same as `{ graceMs }`. Settles when nothing is left; or after
+   * twice `graceMs` and 5 seconds, if something does not end even by SIGKILL or
+   * start: the event `command_left` names it. To be in more of a hurry, call it
+   * again with shorter times: they count at once.
    */
   async close(how: number | CloseOptions = {}): Promise<void> {
     const { drainMs = 0, graceMs } = typeof how === "number"
@@ -186,13 +194,39 @@ export class Server implements AsyncDisposable {
     if (drainMs > 0) await this.drain(drainMs);
     await this.#stopListening();
     this.#ending.resolve();
+    const { limits: { shutdownGraceMs } } = this.#host;
+    this.#patience.shorten(2 * (graceMs ?? shutdownGraceMs) + STUCK_MS);
+    await Promise.race([this.#end(graceMs), this.#patience.over]);
+    this.#patience.stop();
+    this.#refusals.close();
+  }
+
+  async #end(graceMs: number | undefined): Promise<void> {
     for (const each of this.#connections) each.turn(goingDown());
     const { jobs } = this.#host;
     const jobsEnded = jobs.shutdown("shutting_down", graceMs);
     await Promise.all([jobsEnded, this.#sessions.close(jobsEnded, graceMs)]);
     await Promise.all([...this.#connections].map(({ over }) => over));
     await jobs.close();
-    this.#refusals.close();
+  }
+
+  /** What does not end holds up nobody else, and is named. */
+  #giveUp(): void {
+    for (const entry of this.#host.jobs.registry.running()) {
+      const { id, owner, pid, argv, shell } = entry;
+      report(this.#host.options, {
+        type: "command_left",
+        time: Date.now(),
+        session: 0,
+        peer: "server",
+        identity: owner,
+        jobId: id,
+        pid,
+        argv,
+        shell,
+      });
+    }
+    this.#sessions.drop(goingDown());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

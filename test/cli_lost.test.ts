@@ -81,7 +81,7 @@ describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
       env: env(),
     });
     expect(seen.stdout).toBe("wrong\n");
-    expect(server().log()).toContain("was turned away (unauthenticated)");
+    expect(server().log()).toContain("did not get in (unauthenticated)");
   });
 
   test("a connection that is cut is 255, stdout only what came", async () => {

@@ -84,7 +84,7 @@ describe(`exec on ${THIS_RUNTIME}, cmd: on ${serverFor(1)}`, () => {
     });
     const { code, stderr } = await running.outcome;
     expect(code).toBe(0);
-    expect(stderr).toContain("stdio was turned away (timed_out)");
+    expect(stderr).toContain("stdio did not get in (timed_out)");
     const ended = await limpet(["serve", "--stdio"], { env, runtime });
     expect(ended.code).toBe(0);
   });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { main } from "../core/cli/main.ts";
+import { describeEvent } from "../core/cli/serve.ts";
 import { reasonWords } from "../core/cli/reasons.ts";
 import type { CliRuntime } from "../core/cli/runtime.ts";
 import { cliRuntime } from "./support/cli_in_process.ts";
@@ -301,9 +302,31 @@ test("what it means to be root is told after mistakes, not before them", async (
   );
 });
 
+test("what a server had to leave behind is named, whatever was said of it before", () => {
+  const event = {
+    type: "command_left",
+    time: 0,
+    session: 0,
+    peer: "server",
+    identity: "ann",
+    jobId: "j1",
+    argv: ["cat", "/mnt/gone"],
+    shell: false,
+  } as const;
+  expect(describeEvent({ ...event, pid: 4711 })).toEqual({
+    text: "a command of ann is left behind, process 4711 does not end, not " +
+      'even by SIGKILL: ["cat","/mnt/gone"]',
+    important: true,
+  });
+  expect(describeEvent({ ...event, pid: null }).text).toBe(
+    "a command of ann is left behind, it has not even started: " +
+      '["cat","/mnt/gone"]',
+  );
+});
+
 test("why a server ended a command is told in words, if they are known", () => {
   expect(reasonWords("runtime_limit")).toBe(
-    "it ran for as long as the server allows",
+    "it ran for as long as its policy allows (maxRuntime)",
   );
   expect(reasonWords("toString")).toBe("toString");
 });

@@ -236,7 +236,7 @@ describe(`SIGHUP to serve on ${THIS_RUNTIME}`, () => {
     });
     running.kill("SIGTERM");
     expect((await running.outcome).code).toBe(0);
-    expectOwnWords(running.stderr().replaceAll(/^.*turned away.*\n/gm, ""));
+    expectOwnWords(running.stderr().replaceAll(/^.*did not get in.*\n/gm, ""));
   });
 
   test("a server whose terminal closes does not live on", async () => {

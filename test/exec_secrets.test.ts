@@ -80,7 +80,7 @@ describe.each(RUNTIMES)("a server on %s", (runtime) => {
       expect(everything(error)).not.toContain(token);
     }
     await eventually(
-      () => /turned away/.test(server().log()),
+      () => /did not get in/.test(server().log()),
       () => `the server tells of it: ${server().log()}`,
     );
     expect(server().log()).not.toContain(token);

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { deferred } from "../core/deferred.ts";
 import type { ExitStatus, ProcessHandle } from "../core/ports.ts";
+import { holdTimers } from "./support/held_timers.ts";
 import { eventually } from "./support/leaks.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
 import { serving } from "./support/serving.ts";
@@ -181,4 +182,48 @@ test("terminate() takes no time that no timer can hold", async () => {
   child.terminate(0);
   expect(await child.status).toMatchObject({ reason: "cancelled" });
   await untilGone([await child.pid]);
+});
+
+test("what does not start, and what no signal ends, holds up no server for ever", async () => {
+  const sent: string[] = [];
+  const ended = deferred<ExitStatus>();
+  let isAlive = true;
+  const stuck: ProcessHandle = {
+    pid: 4711,
+    stdin: null,
+    stdout: null,
+    stderr: null,
+    status: ended.promise,
+    kill: (signal) => sent.push(signal) > 0,
+    groupAlive: () => isAlive,
+  };
+  const unstarted = deferred<ProcessHandle>();
+  await using served = await serving(
+    { shutdownGraceMs: 100 },
+    ({ argv }) =>
+      argv?.[0] === "never" ? unstarted.promise : Promise.resolve(stuck),
+  );
+  await using session = await served.connect();
+  using timers = holdTimers(5_200);
+  const never = session.spawn("never", silent);
+  const child = session.spawn("stuck", silent);
+  expect(await child.pid).toBe(4711);
+  const closing = served.server.close();
+  await eventually(() => sent.includes("SIGKILL"), () => sent.join());
+  expect(timers.waiting(5_200)).toBe(1);
+  expect(served.events.some(({ type }) => type === "command_left")).toBe(false);
+  timers.fire(5_200);
+  await closing;
+  expect(served.events.filter(({ type }) => type === "command_left"))
+    .toMatchObject([
+      { identity: "default", pid: null, argv: ["never"], shell: false },
+      { identity: "default", pid: 4711, argv: ["stuck"], shell: false },
+    ]);
+  for (const { status } of [never, child]) {
+    await expect(status).rejects.toMatchObject({ code: "shutting_down" });
+  }
+  // The kernel lets it go after all.
+  isAlive = false;
+  ended.resolve({ code: null, signal: "SIGKILL" });
+  unstarted.reject(new Error("The disk is back, and full"));
 });

@@ -211,8 +211,11 @@ async function serveStdio(
   // SIGHUP: of a terminal that closes, or an ssh that hangs up.
   const told = stopRequests(runtime, [...STOP_SIGNALS, "SIGHUP"]);
   let going: Promise<void> | undefined;
-  told[0].then(() => going = goDown(server, told, drainMs(), report));
-  await over;
+  const gone = told[0].then(() =>
+    going = goDown(server, told, drainMs(), report)
+  );
+  // The connection is not over while a command does not end.
+  await Promise.race([over, gone]);
   await going;
   await server.close();
 }
@@ -290,6 +293,17 @@ export function describeEvent(
     }
     case "jobs_problem":
       return { text: event.message, important: true };
+    case "command_left": {
+      const { argv, identity, pid } = event;
+      const why = pid === null
+        ? "it has not even started"
+        : `process ${pid} does not end, not even by SIGKILL`;
+      return {
+        text: `a command of ${identity} is left behind, ${why}: ` +
+          JSON.stringify(argv).slice(0, 200),
+        important: true,
+      };
+    }
     case "connected":
       return { text: `${who} ${event.peer} connected`, important: false };
     case "authenticated":
@@ -308,7 +322,7 @@ export function describeEvent(
       return event.authenticated
         ? { text: `${who} ended: ${event.message}`, important: false }
         : {
-          text: `${who} ${event.peer} was turned away (${event.code}): ` +
+          text: `${who} ${event.peer} did not get in (${event.code}): ` +
             event.message,
           important: true,
         };

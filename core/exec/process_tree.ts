@@ -10,6 +10,9 @@ import type { TerminationReason } from "./exit.ts";
 /** How often to look whether a group that must go has gone. */
 const POLL_MS = 10;
 
+/** The same of one that not even SIGKILL has ended. */
+const STUCK_POLL_MS = 1_000;
+
 /** How long SIGKILL may take to show before we stop looking. */
 const KILL_CONFIRM_MS = 2_000;
 
@@ -76,8 +79,11 @@ export class ProcessTree {
         killedAt = now;
       }
       // A process in an uninterruptible sleep dies when the kernel lets it.
-      if (leaderEnded && now - killedAt >= KILL_CONFIRM_MS) return;
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      const stuck = now - killedAt >= KILL_CONFIRM_MS;
+      if (leaderEnded && stuck) return;
+      await new Promise((resolve) =>
+        setTimeout(resolve, stuck ? STUCK_POLL_MS : POLL_MS)
+      );
     }
   }
 }

@@ -39,6 +39,20 @@ export type ServerEvent =
       /** Connections refused for this reason since the event before. */
       readonly count: number;
     }
+    /**
+     * The server has ended without this command, of no session any more: SIGKILL
+     * has not ended it, as when it waits for a disk that does not answer; or the
+     * spawner has not come back from starting it.
+     */
+    | {
+      readonly type: "command_left";
+      readonly jobId: string;
+      /** Null if it had not started. */
+      readonly pid: number | null;
+      /** The program's arguments, or the shell's line as the only element. */
+      readonly argv: readonly string[];
+      readonly shell: boolean;
+    }
     /** What is kept of jobs could not be read or written; of no session. */
     | { readonly type: "jobs_problem"; readonly message: string }
     | { readonly type: "connected" }

@@ -191,8 +191,13 @@ export class Session {
 
   /** Its identity is no longer let in. */
   async revoke(): Promise<void> {
-    this.#mux.fail(revoked());
+    this.drop(revoked());
     await this.over;
+  }
+
+  /** Ends it for its client; what runs is still being ended. */
+  drop(reason: LimpetError): void {
+    this.#mux.fail(reason);
   }
 
   /** Tells of something, as of this session. */

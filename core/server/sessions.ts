@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { LimpetError } from "../errors.ts";
 import type { Identity } from "../identity.ts";
 import type { Session } from "./session.ts";
 
@@ -50,6 +51,11 @@ export class Sessions {
     await Promise.all(
       [...this.#all].map((each) => each.close(jobsEnded, graceMs)),
     );
+  }
+
+  /** Ends them all for their clients, whatever still runs. */
+  drop(reason: LimpetError): void {
+    for (const each of this.#all) each.drop(reason);
   }
 
   /** As `Server.endSessions`. */
