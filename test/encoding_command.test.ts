@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { toProgram } from "../core/adapter/command.ts";
 import { encodeCommand } from "../core/adapter/encoded.ts";
 import { LimpetError } from "../core/errors.ts";
 import type { Command, ConsoleText } from "../core/ports.ts";
@@ -119,6 +120,46 @@ describe.each(posixShells().map((shell) => [shell.join(" "), shell] as const))(
       expect({ status, stderr: String(stderr) })
         .toEqual({ status: 0, stderr: "" });
       expectSame(stdout, PRINTED);
+    });
+
+    test("lead to a program whose name looks like an option", () => {
+      const bin = mkdtempSync(join(folder, "bin-"));
+      writeFileSync(join(bin, "-prog"), '#!/bin/sh\nprintf %s "$*"\n', {
+        mode: 0o755,
+      });
+      const env = { PATH: `${bin}:${PATH}` };
+      const command = {
+        argv: ["-prog", "-x"],
+        env,
+        stdin: "null",
+        stdout: "piped",
+        stderr: "stdout",
+      } as const;
+      const inGbk = (more: Partial<Command>) =>
+        encodeCommand({
+          ...command,
+          consoleText: consoleText("PATH"),
+          ...more,
+        })!;
+      // Where only the shell can say what PATH is, it looks as well.
+      const hidden = inGbk({ env: { PATH: `${bin}:${PATH}:/中` } });
+      for (
+        const [given, said] of [
+          [toProgram(command, false).args, "-x"],
+          [inGbk({ argv: ["-prog", "中"] }).args, "中"],
+          [hidden.args, "-x"],
+          [hidden.check!.args, `${bin}/-prog\n`],
+        ] as const
+      ) {
+        const { stdout, stderr, status } = spawnSync(
+          shell,
+          [...flags, ...given],
+          { env, stdio: ["ignore", "pipe", "pipe"] },
+        );
+        expect({ status, stderr: String(stderr) })
+          .toEqual({ status: 0, stderr: "" });
+        expectSame(stdout, gbkBytes(said));
+      }
     });
   },
 );

@@ -7,7 +7,7 @@
 
 import type { LimpetError } from "../errors.ts";
 import type { Command } from "../ports.ts";
-import { encodeCommand, type ShellCheck } from "./encoded.ts";
+import { encodeCommand, execOf, type ShellCheck } from "./encoded.ts";
 import { startError } from "./os_error.ts";
 
 /** What to start. */
@@ -85,7 +85,7 @@ export function toProgram(command: Command, isWindows: boolean): Program {
   return {
     ...common,
     file: "/bin/sh",
-    args: ["-c", 'exec "$@" 2>&1', "sh", file, ...args],
+    args: ["-c", `${execOf(file)} "$@" 2>&1`, "sh", file, ...args],
     wrapped: wrapped ?? file,
   };
 }

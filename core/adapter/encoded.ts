@@ -65,7 +65,7 @@ const CHECK_DIRECTORY =
 
 const CHECK_PROGRAM = 'case $1 in */*) [ -e "$1" ] || exit 4; ' +
   '[ ! -d "$1" ] || exit 5; [ -x "$1" ] || exit 6;; ' +
-  '*) command -v "$1" || exit 4;; esac';
+  '*) command -v -- "$1" || exit 4;; esac';
 
 /** Null for a command whose text is all ASCII, or is to go as UTF-8. */
 export function encodeCommand(command: Command): EncodedCommand | null {
@@ -93,7 +93,7 @@ export function encodeCommand(command: Command): EncodedCommand | null {
       [
         moves ? `${MOVE} || exit 126; shift;` : "",
         // By its path: the command's PATH need not lead to it.
-        variables.length > 0 ? "exec /usr/bin/env --" : "exec",
+        variables.length > 0 ? "exec /usr/bin/env --" : execOf(program),
         '"$@"',
         command.stderr === "stdout" ? "2>&1" : "",
       ].join(" "),
@@ -117,6 +117,14 @@ export function encodeCommand(command: Command): EncodedCommand | null {
     cwd: moves ? undefined : cwd,
     env: Object.fromEntries(rest),
   };
+}
+
+/**
+ * How a shell becomes a program of that name. Where it is bash, its `exec` takes a
+ * name with a dash in front for an option; and `exec --` is not known to dash.
+ */
+export function execOf(program: string): string {
+  return program.startsWith("-") ? "exec /usr/bin/env --" : "exec";
 }
 
 /** Who looks whether the program is there, and the directory if it is given. */
