@@ -175,6 +175,8 @@ async function serveAtSocket(
   };
 }
 
+// ENOMEM can only be told to be: a limit of memory under which no process starts
+// (RLIMIT_AS, RLIMIT_DATA) ends the engines of Node and Bun themselves first.
 test.each(["EAGAIN", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM", "ENOSPC"])(
   "%s is one command's trouble, and will pass",
   async (code) => {
