@@ -14,3 +14,19 @@ export interface Identity {
    */
   readonly graceMs?: number;
 }
+
+/** Who has proved themselves, and with what. */
+export interface Proven {
+  readonly identity: Identity;
+  /**
+   * What it was proved with, as 24 hex digits: the same for the same token or key
+   * pair alone, and no secret. Whose jobs are whose is a matter of it, for a name
+   * may be given to somebody else. Default: of the name alone.
+   */
+  readonly key?: string;
+  /**
+   * Whoever is let in by this name is the same, whatever they prove it with: there
+   * is one token, and it may be replaced. Default false.
+   */
+  readonly isSole?: boolean;
+}

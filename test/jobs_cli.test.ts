@@ -22,6 +22,7 @@ import {
   startLimpet,
   temporaryFolder,
 } from "./support/cli.ts";
+import { ownFolder } from "./support/jobs.ts";
 import { eventually } from "./support/leaks.ts";
 import { untilGone } from "./support/processes.ts";
 import { type Runtime, THIS_RUNTIME } from "./support/runtimes.ts";
@@ -37,7 +38,7 @@ function ofServer(directory: string): string {
 
 /** Waits until a server has so many bytes of a job's stdout on its disk. */
 async function untilSpooled(directory: string, id: string, bytes: number) {
-  const path = join(ofServer(directory), "default", id, "stdout.0");
+  const path = join(ownFolder(ofServer(directory)), id, "stdout.0");
   const size = () => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   await eventually(() => size() >= bytes, () => `${path} has ${size()} bytes`);
 }
@@ -224,7 +225,7 @@ test("a server that was killed finds its jobs, and says what it does not know", 
     () =>
       /"endedAt":\d/.test(
         readFileSync(
-          join(ofServer(directory), "default", "short", "record.json"),
+          join(ownFolder(ofServer(directory)), "short", "record.json"),
           "utf8",
         ),
       ),

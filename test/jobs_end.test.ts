@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterEach(() => noLeaks());
 
-const IDENTITY = { name: "ann" };
+const ANN = { identity: { name: "ann" } };
 
 function requestOf(more: Partial<ExecRequest>): ExecRequest {
   return {
@@ -71,7 +71,7 @@ describe("of a job that has ended", () => {
       let finished = () => {};
       const over = new Promise<void>((resolve) => finished = resolve);
       const host = hostOf(finished);
-      const { entry } = await jobs.keep(IDENTITY, request, 1, host);
+      const { entry } = await jobs.keep(ANN, request, 1, host);
       for (const each of [request, host, entry.job, entry.channel]) {
         refs.push(new WeakRef(each!));
       }
@@ -79,7 +79,7 @@ describe("of a job that has ended", () => {
     };
     await run();
     await eventually(
-      () => jobs.registry.find(IDENTITY, "x").channel === null,
+      () => jobs.registry.find(ANN, "x").channel === null,
       () => "all of it is in its spools",
     );
     const alive = async () => {
@@ -90,7 +90,7 @@ describe("of a job that has ended", () => {
     for (let i = 0; i < 100 && left > 0; i++) left = await alive();
     expect(left).toBe(0);
     // And it is read as before.
-    const { stdout, isOver } = jobs.registry.find(IDENTITY, "x");
+    const { stdout, isOver } = jobs.registry.find(ANN, "x");
     const piece = await stdout!.spool.read(0, 10);
     expect(piece).toEqual({ bytes: new TextEncoder().encode("hi\n") });
     expect([isOver, stdout!.outcome()]).toEqual([true, { heldOpen: false }]);
@@ -104,7 +104,7 @@ describe("of a job that has ended", () => {
     const before = await heldBytes();
     const entries = Array.from({ length: words }, (_, i) => {
       const word = new TextDecoder().decode(new Uint8Array(bytes).fill(65 + i));
-      return JobEntry.of(`${i}`, IDENTITY, requestOf({ argv: [word] }));
+      return JobEntry.of(`${i}`, ANN, requestOf({ argv: [word] }));
     });
     expect((await heldBytes()) - before).toBeLessThan(words * bytes / 2);
     expect(entries[0].argv[0]).toBe(`${"A".repeat(1_000)}…`);
@@ -234,15 +234,15 @@ describe("an identity that is revoked", () => {
     });
     const request = requestOf({ onDisconnect: "detach" });
     const host = hostOf(() => {});
-    const kept = jobs.keep(IDENTITY, request, 1, host);
-    const other = jobs.keep({ name: "bob" }, request, 1, host);
-    await jobs.revoke((identity) => identity === IDENTITY);
+    const kept = jobs.keep(ANN, request, 1, host);
+    const other = jobs.keep({ identity: { name: "bob" } }, request, 1, host);
+    await jobs.revoke((identity) => identity === ANN.identity);
     open();
     await expect(kept).rejects.toMatchObject({
       code: "refused",
       message: "Identity was revoked",
     });
-    expect(jobs.registry.of(IDENTITY)).toEqual([]);
+    expect(jobs.registry.of(ANN)).toEqual([]);
     await (await other).entry.ended;
     await jobs.shutdown("shutting_down");
     await jobs.close();

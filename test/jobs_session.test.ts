@@ -7,7 +7,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Identities } from "../core/auth/identities.ts";
 import { jobs } from "../core/jobs/client.ts";
@@ -15,7 +15,12 @@ import type { DroppedRange } from "../core/jobs/client.ts";
 import type { Session } from "../core/client.ts";
 import { policyAuthorizer } from "../core/policy/authorizer.ts";
 import { receive, textOf } from "./support/bytes.ts";
-import { jobServer, jobSession, temporaryFolder } from "./support/jobs.ts";
+import {
+  jobServer,
+  jobSession,
+  ownFolder,
+  temporaryFolder,
+} from "./support/jobs.ts";
 import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
 import { fakeSpawner } from "./support/fake_process.ts";
 import { serving, TOKEN, warmUp } from "./support/serving.ts";
@@ -164,7 +169,7 @@ describe("a job that is detached", () => {
     await sleeper.remove();
     await expect(sleeper.info()).rejects.toMatchObject({ code: "no_such_job" });
     await eventually(
-      () => readdirSync(join(here.jobs, "default")).length === 0,
+      () => readdirSync(ownFolder(here.jobs)).length === 0,
       () => "its files are gone",
     );
   });
@@ -710,7 +715,7 @@ test("a job is forgotten when its time is over", async () => {
   const child = session.spawn("true", { jobId: "x", onDisconnect: "detach" });
   await child.status;
   await eventually(
-    () => readdirSync(join(here.jobs, "default")).length === 0,
+    () => readdirSync(ownFolder(here.jobs)).length === 0,
     () => "its files are gone",
   );
   await expect(session.attach("x").status).rejects.toMatchObject({
@@ -771,8 +776,9 @@ describe("a server that", () => {
     // As a killed server leaves it: its lock is that of a process long gone.
     cpSync(here.jobs, here.at("left"), { recursive: true });
     writeFileSync(join(here.at("left"), ".lock.1"), "999999999 1");
-    mkdirSync(join(here.at("left"), "default", "bad"));
-    writeFileSync(join(here.at("left"), "default", "bad", "record.json"), "{");
+    const own = ownFolder(here.at("left"));
+    mkdirSync(join(own, "bad"));
+    writeFileSync(join(own, "bad", "record.json"), "{");
     await using next = await jobServer(here.at("left"));
     await using other = await jobSession(next);
     expect(await other.jobs().list()).toMatchObject([
@@ -781,7 +787,9 @@ describe("a server that", () => {
     ]);
     expect(next.events).toContainEqual(expect.objectContaining({
       type: "jobs_problem",
-      message: expect.stringMatching(/default\/bad: It is no JSON object$/),
+      message: expect.stringMatching(
+        /[0-9a-f]{24}\/bad: It is no JSON object$/,
+      ),
     }));
     const attached = other.attach("x");
     const { bytes, error } = await receive(attached.stdout);
@@ -817,14 +825,14 @@ describe("a server that", () => {
       const child = session.spawn("true", { ...DETACH, jobId: "mine" });
       expect((await child.status).code).toBe(0);
     }
-    expect(readdirSync(here.jobs)).toContain("default");
-    expect(readdirSync(`${here.jobs}.2`)).toContain("default");
+    expect(readdirSync(ownFolder(here.jobs))).toEqual(["mine"]);
+    expect(readdirSync(ownFolder(`${here.jobs}.2`))).toEqual(["mine"]);
     expect(one.spawned.length + two.spawned.length).toBe(2);
   });
 });
 
 function recordOf(folder: string, id: string): string {
-  return readFileSync(join(folder, "default", id, "record.json"), "utf8");
+  return readFileSync(join(ownFolder(folder), id, "record.json"), "utf8");
 }
 
 test("what is on disk is its owner's alone, and no value of a variable", async () => {
@@ -837,13 +845,14 @@ test("what is on disk is its owner's alone, and no value of a variable", async (
     () => /"endedAt":\d/.test(recordOf(here.jobs, "+41+2eb")),
     () => "it is written down",
   );
+  const own = basename(ownFolder(here.jobs));
   const names = readdirSync(here.jobs, { recursive: true }).map(String);
   expect(names.sort()).toEqual([
     ".lock.1",
-    "default",
-    "default/+41+2eb",
-    "default/+41+2eb/record.json",
-    "default/+41+2eb/stdout.0",
+    own,
+    `${own}/+41+2eb`,
+    `${own}/+41+2eb/record.json`,
+    `${own}/+41+2eb/stdout.0`,
   ]);
   for (const name of ["", ...names]) {
     const stats = statSync(join(here.jobs, name));

@@ -33,6 +33,7 @@ const PRINTS = Object.fromEntries(
 const RECORD: JobRecord = {
   id: "a",
   identity: "ann",
+  key: null,
   onDisconnect: "detach",
   argv: ["ls", "-l"],
   shell: false,
@@ -147,6 +148,7 @@ describe("what is written down of a job", () => {
       ...RECORD,
       id: "B.x",
       identity: "Ann Ä",
+      key: "0123456789abcdef01234567",
       endedAt: null,
       status: null,
       stdout: null,
@@ -164,7 +166,7 @@ describe("what is written down of a job", () => {
     const records = found.map(({ record }) => record);
     expect(records).toHaveLength(2);
     expect(records).toEqual(expect.arrayContaining([running, ended]));
-    await store.remove("ann", "a");
+    await store.remove({ name: "ann", key: null }, "a");
     expect(await store.load(() => {})).toHaveLength(1);
     await store.close();
   });

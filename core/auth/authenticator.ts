@@ -4,9 +4,10 @@
  * @module
  */
 
-import type { Identity } from "../identity.ts";
+import type { Proven } from "../identity.ts";
 import type { Bytes } from "./base64url.ts";
 import { clientMessage, serverMessage } from "./proof.ts";
+import { digitsOf } from "./key_digits.ts";
 import { TokenKey } from "./token.ts";
 
 /** What a client says of itself, and what it has to be true of. */
@@ -21,8 +22,7 @@ export interface Claim {
 }
 
 /** The client is who it says, and this is the server's own proof. */
-export interface Admission {
-  readonly identity: Identity;
+export interface Admission extends Proven {
   readonly proof: Bytes;
 }
 
@@ -54,6 +54,7 @@ export async function tokenAuthenticator(
   token: string,
 ): Promise<Authenticator> {
   const key = await TokenKey.from(token);
+  const shown = digitsOf(await key.id());
   return {
     async authenticate({ proof, transcript }) {
       if (!(await key.verify(proof, clientMessage(transcript)))) {
@@ -61,6 +62,8 @@ export async function tokenAuthenticator(
       }
       return {
         identity: { name: "default" },
+        key: shown,
+        isSole: true,
         proof: await key.sign(serverMessage(transcript, proof)),
       };
     },

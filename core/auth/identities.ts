@@ -12,6 +12,7 @@ import type {
   Claim,
   Denial,
 } from "./authenticator.ts";
+import { digitsOf } from "./key_digits.ts";
 import { checkPublicKey, type KeyPair, verifySignature } from "./key_pair.ts";
 import { clientMessage, serverMessage } from "./proof.ts";
 import { makeToken, TokenKey } from "./token.ts";
@@ -107,7 +108,7 @@ export class Identities implements Authenticator {
       serverMessage(transcript, proof),
     );
     if (ours === undefined) return { denied: "the server has no host key" };
-    return { identity, proof: ours };
+    return { identity, key: digitsOf(key), proof: ours };
   }
 }
 

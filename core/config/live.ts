@@ -97,9 +97,11 @@ export class LiveIdentities implements Authenticator {
     const [onlyOne] = this.#known;
     const outcome = await this.#authenticator!.authenticate(claim);
     if ("denied" in outcome) return outcome;
-    const { identity, proof } = outcome;
+    const { identity } = outcome;
     this.#options.used(identity.name, claim.peer);
-    return { identity: identity instanceof Known ? identity : onlyOne, proof };
+    return identity instanceof Known
+      ? outcome
+      : { ...outcome, identity: onlyOne };
   }
 
   /** What the file has of an identity that was let in; null once it has not. */

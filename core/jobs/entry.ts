@@ -8,8 +8,9 @@ import { deferred } from "../deferred.ts";
 import type { CommandStatus, TerminationReason } from "../exec/exit.ts";
 import type { Job } from "../exec/job.ts";
 import type { ExecRequest, OnDisconnect } from "../exec/request.ts";
-import type { Identity } from "../identity.ts";
+import type { Identity, Proven } from "../identity.ts";
 import { type Fingerprint, fingerprintOf } from "./fingerprint.ts";
+import { type Owner, ownerOf } from "./owner.ts";
 import type { JobRecord, StreamRecord } from "./record.ts";
 import type { Spool } from "./spool.ts";
 import type { StreamEnd } from "./spool_writer.ts";
@@ -31,7 +32,8 @@ const MAX_COMMAND_LENGTH = 1_000;
 /** See the module's description. */
 export class JobEntry {
   readonly id: string;
-  readonly owner: string;
+  /** The name of the identity whose it is, and what they proved it with. */
+  readonly owner: Owner;
   /** Null for one of an earlier server: nobody's session started it. */
   readonly identity: Identity | null;
   readonly onDisconnect: OnDisconnect;
@@ -62,7 +64,8 @@ export class JobEntry {
 
   constructor(
     id: string,
-    owner: Identity | string,
+    owner: Owner,
+    identity: Identity | null,
     command: {
       readonly onDisconnect: OnDisconnect;
       readonly argv: readonly string[];
@@ -73,8 +76,8 @@ export class JobEntry {
     },
   ) {
     this.id = id;
-    this.identity = typeof owner === "string" ? null : owner;
-    this.owner = typeof owner === "string" ? owner : owner.name;
+    this.owner = owner;
+    this.identity = identity;
     this.onDisconnect = command.onDisconnect;
     this.argv = command.argv;
     this.shell = command.shell;
@@ -85,10 +88,10 @@ export class JobEntry {
   }
 
   /** One that is about to start. */
-  static of(id: string, identity: Identity, request: ExecRequest): JobEntry {
+  static of(id: string, client: Proven, request: ExecRequest): JobEntry {
     const { onDisconnect = "kill", jobId } = request;
     const isNamed = jobId !== undefined;
-    return new JobEntry(id, identity, {
+    return new JobEntry(id, ownerOf(client), client.identity, {
       onDisconnect,
       argv: brief(request.argv ?? [request.line ?? ""]),
       shell: request.line !== undefined,
@@ -102,7 +105,8 @@ export class JobEntry {
 
   /** One that an earlier server left. */
   static restored(record: JobRecord): JobEntry {
-    const entry = new JobEntry(record.id, record.identity, {
+    const { identity: name, key } = record;
+    const entry = new JobEntry(record.id, { name, key }, null, {
       ...record,
       fingerprint: Promise.resolve(record.fingerprint),
       isNamed: true,
@@ -160,7 +164,8 @@ export class JobEntry {
     if (fingerprint === null) throw new TypeError("It has no spools");
     return {
       id: this.id,
-      identity: this.owner,
+      identity: this.owner.name,
+      key: this.owner.key,
       onDisconnect: this.onDisconnect,
       argv: this.argv,
       shell: this.shell,

@@ -10,10 +10,11 @@ import type { TerminationReason } from "../exec/exit.ts";
 import { Job, type JobHost, type JobTicket } from "../exec/job.ts";
 import { Leftovers } from "../exec/leftovers.ts";
 import type { ExecRequest } from "../exec/request.ts";
-import type { Identity } from "../identity.ts";
+import type { Identity, Proven } from "../identity.ts";
 import type { JobFiles } from "../ports.ts";
 import type { ServerLimits } from "../server_limits.ts";
 import { JobEntry, type JobStream } from "./entry.ts";
+import { ownerOf } from "./owner.ts";
 import { JobRegistry, type RegistryLimits } from "./registry.ts";
 import { Spool, type SpoolOptions } from "./spool.ts";
 import { SpoolRoom } from "./spool_room.ts";
@@ -81,13 +82,13 @@ export class Jobs {
 
   /** A command that ends with its session: listed, and never twice by one name. */
   async enter(
-    identity: Identity,
+    client: Proven,
     request: ExecRequest,
     job: Job,
   ): Promise<JobTicket> {
     // Its name may be that of a job on disk.
     if (request.jobId !== undefined) await this.ready();
-    const { entry, isNew } = this.registry.claim(identity, request);
+    const { entry, isNew } = this.registry.claim(client, request);
     if (!isNew) {
       await this.registry.checkSame(entry, request);
       throw new LimpetError(
@@ -106,7 +107,7 @@ export class Jobs {
    * or the one that the same request has started before.
    */
   async keep(
-    identity: Identity,
+    client: Proven,
     request: ExecRequest,
     command: number,
     host: Omit<JobHost, "enter">,
@@ -119,7 +120,7 @@ export class Jobs {
           "ends with its client",
       );
     }
-    const turn = { identity, isGone: false };
+    const turn = { identity: client.identity, isGone: false };
     this.#waiting.add(turn);
     let store: JobStore;
     // No `finally()` of a promise, which takes its time: what is asked of this job
@@ -130,11 +131,11 @@ export class Jobs {
       this.#waiting.delete(turn);
     }
     if (turn.isGone) throw new LimpetError("refused", "Identity was revoked");
-    store.folderOf(identity.name, request.jobId ?? "new");
+    store.folderOf(ownerOf(client), request.jobId ?? "new");
     if (this.#closing) {
       throw new LimpetError("shutting_down", "Server is going down");
     }
-    const { entry, isNew } = this.registry.claim(identity, request);
+    const { entry, isNew } = this.registry.claim(client, request);
     if (isNew) this.#start(store, entry, request, command, host);
     else await this.registry.checkSame(entry, request);
     return { entry, isNew };
@@ -311,7 +312,7 @@ export class Jobs {
       room: {
         take: (bytes) => {
           while (!room.take(bytes)) {
-            if (!this.registry.forgetOldest(owner)) return false;
+            if (!this.registry.forgetOldest(owner.name)) return false;
           }
           return true;
         },
@@ -380,7 +381,10 @@ export class Jobs {
     // Their time begins now, also if the server is started once more.
     const left = found.filter(({ record }) => record.endedAt === null);
     const now = entries.filter(({ id, owner }) =>
-      left.some(({ record }) => record.id === id && record.identity === owner)
+      left.some(({ record }) =>
+        record.id === id && record.identity === owner.name &&
+        record.key === owner.key
+      )
     );
     for (const entry of now) {
       if (!this.registry.has(entry)) continue;
@@ -425,7 +429,7 @@ function streamOf(writer: SpoolWriter | null): JobStream | null {
 }
 
 function keyOf({ owner, id }: JobEntry): string {
-  return `${id} ${owner}`;
+  return `${id} ${owner.key} ${owner.name}`;
 }
 
 function wordsOf(error: unknown): string {

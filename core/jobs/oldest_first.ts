@@ -33,13 +33,13 @@ export class OldestFirst {
   }
 
   /**
-   * The one to go first: of what nobody asked to keep, then of all. One whose
+   * The one of that identity to go first: of what nobody asked to keep, then of all. One whose
    * output is still held open is not among them.
    */
-  oldest(owner: string): JobEntry | null {
+  oldest(name: string): JobEntry | null {
     let oldest: JobEntry | null = null;
     for (const entry of this.#entries) {
-      if (entry.owner !== owner || entry.channel !== null) continue;
+      if (entry.owner.name !== name || entry.channel !== null) continue;
       if (!entry.isNamed && entry.onDisconnect === "kill") return entry;
       oldest ??= entry;
     }

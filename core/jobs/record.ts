@@ -27,6 +27,8 @@ export interface JobRecord {
   readonly id: string;
   /** The name of the identity whose job it is. */
   readonly identity: string;
+  /** What they proved it with: `Proven.key`. Null where that is not known. */
+  readonly key: string | null;
   readonly onDisconnect: OnDisconnect;
   /** The command, cut if it is long. */
   readonly argv: readonly string[];
@@ -81,6 +83,7 @@ export function decodeRecord(text: string): JobRecord {
   return {
     id: fields.text("id"),
     identity: fields.text("identity"),
+    key: fields.has("key") ? or("key", () => fields.text("key", 100)) : null,
     onDisconnect,
     argv: textsIn(fields, "argv"),
     shell: fields.boolean("shell", false),

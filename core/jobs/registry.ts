@@ -10,7 +10,8 @@ import { LimpetError } from "../errors.ts";
 import type { TerminationReason } from "../exec/exit.ts";
 import { makeJobId } from "../exec/job_id.ts";
 import type { ExecRequest } from "../exec/request.ts";
-import type { Identity } from "../identity.ts";
+import type { Proven } from "../identity.ts";
+import { isTheirs, ownerOf } from "./owner.ts";
 import type { ServerLimits } from "../server_limits.ts";
 import { JobEntry } from "./entry.ts";
 import { differences, fingerprintOf } from "./fingerprint.ts";
@@ -26,6 +27,7 @@ export type RegistryLimits = Pick<
 export class JobRegistry {
   readonly #limits: RegistryLimits;
   readonly #discard: (entry: JobEntry) => void;
+  /** By the name of their identity, and then by key and id. */
   readonly #jobs = new Map<string, Map<string, JobEntry>>();
   readonly #kept: OldestFirst;
 
@@ -40,31 +42,30 @@ export class JobRegistry {
   }
 
   /**
-   * The job of a request, which is new unless it was asked for before. Throws
+   * The job of a client's request, which is new unless it was asked for before. Throws
    * `limit_exceeded` if there is no room for one more. A new one is there at once,
    * so that the next one to ask finds it.
    */
   claim(
-    identity: Identity,
+    client: Proven,
     request: ExecRequest,
   ): { entry: JobEntry; isNew: boolean } {
     const { jobId } = request;
-    const there = jobId === undefined
-      ? undefined
-      : this.#jobs.get(identity.name)?.get(jobId);
+    const there = jobId === undefined ? undefined : this.#find(client, jobId);
     if (there !== undefined) return { entry: there, isNew: false };
-    const id = jobId ?? this.#newId(identity);
-    const entry = JobEntry.of(id, identity, request);
-    if (counts(entry)) this.#makeRoom(identity.name);
+    const id = jobId ?? this.#newId(client);
+    const entry = JobEntry.of(id, client, request);
+    if (counts(entry)) this.#makeRoom(entry.owner.name);
     this.add(entry);
     return { entry, isNew: true };
   }
 
   /** Adds one that is there already; `ended` is still to be told of it. */
   add(entry: JobEntry): void {
-    const own = this.#jobs.get(entry.owner) ?? new Map<string, JobEntry>();
-    own.set(entry.id, entry);
-    this.#jobs.set(entry.owner, own);
+    const { name } = entry.owner;
+    const own = this.#jobs.get(name) ?? new Map<string, JobEntry>();
+    own.set(placeOf(entry), entry);
+    this.#jobs.set(name, own);
   }
 
   /** Rejects with `refused` unless the job was started by the same request. */
@@ -82,15 +83,16 @@ export class JobRegistry {
   }
 
   /** Throws `no_such_job`, whether nobody has it or somebody else. */
-  find(identity: Identity, id: string): JobEntry {
-    const entry = this.#jobs.get(identity.name)?.get(id);
+  find(client: Proven, id: string): JobEntry {
+    const entry = this.#find(client, id);
     if (entry !== undefined) return entry;
     throw new LimpetError("no_such_job", `There is no job "${id}"`);
   }
 
-  /** All of an identity's, in the order in which they were asked for. */
-  of({ name }: Identity): JobEntry[] {
-    return [...this.#jobs.get(name)?.values() ?? []];
+  /** All of a client's, in the order in which they were asked for. */
+  of(client: Proven): JobEntry[] {
+    return this.#named(client.identity.name)
+      .filter(({ owner }) => isTheirs(owner, client));
   }
 
   /** All of everybody's that have not ended. */
@@ -105,7 +107,7 @@ export class JobRegistry {
 
   /** Whether it has not been forgotten. */
   has(entry: JobEntry): boolean {
-    return this.#jobs.get(entry.owner)?.get(entry.id) === entry;
+    return this.#jobs.get(entry.owner.name)?.get(placeOf(entry)) === entry;
   }
 
   /** It has ended, and is kept for some time. */
@@ -113,8 +115,9 @@ export class JobRegistry {
     // It may have been removed meanwhile.
     if (!this.has(entry)) return;
     this.#kept.add(entry);
-    while (this.#isFull(entry.owner, 0)) {
-      const oldest = this.#kept.oldest(entry.owner);
+    const { name } = entry.owner;
+    while (this.#isFull(name, 0)) {
+      const oldest = this.#kept.oldest(name);
       if (oldest === null) return;
       this.forget(oldest);
     }
@@ -123,19 +126,20 @@ export class JobRegistry {
   /** Removes it. */
   forget(entry: JobEntry): void {
     if (!this.has(entry)) return;
-    const own = this.#jobs.get(entry.owner);
-    own?.delete(entry.id);
-    if (own?.size === 0) this.#jobs.delete(entry.owner);
+    const { name } = entry.owner;
+    const own = this.#jobs.get(name);
+    own?.delete(placeOf(entry));
+    if (own?.size === 0) this.#jobs.delete(name);
     this.#kept.delete(entry);
     this.#discard(entry);
   }
 
   /**
-   * Forgets the oldest of an identity's that have ended, their output included;
-   * false if there is none.
+   * Forgets the oldest that have ended of the identity of that name, whatever key
+   * it was proved with, their output included; false if there is none.
    */
-  forgetOldest(owner: string): boolean {
-    const oldest = this.#kept.oldest(owner);
+  forgetOldest(name: string): boolean {
+    const oldest = this.#kept.oldest(name);
     if (oldest !== null) this.forget(oldest);
     return oldest !== null;
   }
@@ -155,18 +159,30 @@ export class JobRegistry {
     this.#kept.close();
   }
 
-  #newId({ name }: Identity): string {
+  #find(client: Proven, id: string): JobEntry | undefined {
+    const { name } = client.identity;
+    const own = placeOf({ id, owner: ownerOf(client) });
+    return this.#jobs.get(name)?.get(own) ??
+      this.of(client).find((entry) => entry.id === id);
+  }
+
+  /** All of the identity of that name, whatever it was proved with. */
+  #named(name: string): JobEntry[] {
+    return [...this.#jobs.get(name)?.values() ?? []];
+  }
+
+  #newId(client: Proven): string {
     for (;;) {
       const id = makeJobId();
-      if (!this.#jobs.get(name)?.has(id)) return id;
+      if (this.#find(client, id) === undefined) return id;
     }
   }
 
-  #makeRoom(owner: string): void {
-    while (this.#isFull(owner, 1)) {
-      if (this.forgetOldest(owner)) continue;
+  #makeRoom(name: string): void {
+    while (this.#isFull(name, 1)) {
+      if (this.forgetOldest(name)) continue;
       const { maxJobs, maxJobsPerIdentity } = this.#limits;
-      const own = this.#countOf(owner) >= maxJobsPerIdentity;
+      const own = this.#countOf(name) >= maxJobsPerIdentity;
       throw new LimpetError(
         "limit_exceeded",
         own
@@ -179,15 +195,20 @@ export class JobRegistry {
     }
   }
 
-  #isFull(owner: string, more: number): boolean {
+  #isFull(name: string, more: number): boolean {
     const { maxJobs, maxJobsPerIdentity } = this.#limits;
-    if (this.#countOf(owner) + more > maxJobsPerIdentity) return true;
+    if (this.#countOf(name) + more > maxJobsPerIdentity) return true;
     return this.all().filter(counts).length + more > maxJobs;
   }
 
-  #countOf(owner: string): number {
-    return [...this.#jobs.get(owner)?.values() ?? []].filter(counts).length;
+  #countOf(name: string): number {
+    return this.#named(name).filter(counts).length;
   }
+}
+
+/** Where it is among those of its name. */
+function placeOf({ id, owner }: Pick<JobEntry, "id" | "owner">): string {
+  return `${id} ${owner.key ?? ""}`;
 }
 
 /** What nobody named and nobody asked to keep counts once it is over. */

@@ -15,7 +15,7 @@ import { type ExecRequest, MAX_TIMER_MS } from "../exec/request.ts";
 import { checkSignal } from "../exec/signals.ts";
 import { brief, type Fields } from "../frame/control.ts";
 import { FrameType } from "../frame/frame.ts";
-import type { Identity } from "../identity.ts";
+import type { Proven } from "../identity.ts";
 import { printable } from "../printable.ts";
 import type { JobEntry } from "./entry.ts";
 import { Follower, type Wish } from "./follower.ts";
@@ -28,22 +28,22 @@ const PAGE = 100;
 /** See the module's description. */
 export class SessionJobs {
   readonly #jobs: Jobs;
-  readonly #identity: () => Identity;
+  readonly #client: Proven;
   readonly #report: (event: ExecEvent) => void;
 
   constructor(
     jobs: Jobs,
-    identity: () => Identity,
+    client: Proven,
     report: (event: ExecEvent) => void,
   ) {
     this.#jobs = jobs;
-    this.#identity = identity;
+    this.#client = client;
     this.#report = report;
   }
 
   /** Names a command that ends with its session. */
   enter(job: Job, request: ExecRequest): Promise<JobTicket> {
-    return this.#jobs.enter(this.#identity(), request, job);
+    return this.#jobs.enter(this.#client, request, job);
   }
 
   /**
@@ -70,7 +70,7 @@ export class SessionJobs {
       let isNew = false;
       try {
         const kept = await this.#jobs.keep(
-          this.#identity(),
+          this.#client,
           request,
           channel.id,
           host,
@@ -102,7 +102,7 @@ export class SessionJobs {
     } as const;
     const find = async (channel: Channel) => {
       await this.#jobs.ready();
-      const entry = this.#jobs.registry.find(this.#identity(), id);
+      const entry = this.#jobs.registry.find(this.#client, id);
       if (entry.onDisconnect === "kill") {
         throw new LimpetError(
           "refused",
@@ -177,7 +177,7 @@ export class SessionJobs {
   ): Promise<object> {
     if (question.op === "list") return this.#list(question.after);
     const { registry } = this.#jobs;
-    const entry = registry.find(this.#identity(), question.id);
+    const entry = registry.find(this.#client, question.id);
     switch (question.op) {
       case "get":
         return { job: infoOf(entry) };
@@ -204,7 +204,7 @@ export class SessionJobs {
 
   #list(after: string | null): object {
     // By id: whatever comes and goes meanwhile, each page is behind the last.
-    const rest = this.#jobs.registry.of(this.#identity())
+    const rest = this.#jobs.registry.of(this.#client)
       .filter(({ id }) => after === null || id > after)
       .sort((one, other) => one.id < other.id ? -1 : 1);
     const page = rest.slice(0, PAGE);

@@ -2,8 +2,10 @@
  * The folder of a server's jobs.
  *
  *     FOLDER/.lock.1
- *     FOLDER/IDENTITY/JOB/record.json
- *     FOLDER/IDENTITY/JOB/stdout.OFFSET
+ *     FOLDER/NAME.KEY/JOB/record.json
+ *     FOLDER/NAME.KEY/JOB/stdout.OFFSET
+ *
+ * NAME is that of an identity, KEY what it was proved with: see `Owner`.
  *
  * @module
  */
@@ -13,6 +15,7 @@ import { LimpetError } from "../errors.ts";
 import type { FolderEntry, JobFiles } from "../ports.ts";
 import { printable } from "../printable.ts";
 import { takeLock } from "./lock.ts";
+import type { Owner } from "./owner.ts";
 import {
   decodeRecord,
   encodeRecord,
@@ -83,20 +86,21 @@ export class JobStore {
   }
 
   /** Where a job's files are. Throws `invalid_argument` for too long a name. */
-  folderOf(identity: string, id: string): string {
-    return `${this.#folder}/${fileName(identity)}/${fileName(id)}`;
+  folderOf({ name, key }: Owner, id: string): string {
+    const own = key === null ? "" : `.${fileName(key)}`;
+    return `${this.#folder}/${fileName(name)}${own}/${fileName(id)}`;
   }
 
   /** Writes a job's record down: all of it or nothing. */
   async write(record: JobRecord): Promise<void> {
-    const folder = this.folderOf(record.identity, record.id);
+    const folder = this.folderOf(ownerIn(record), record.id);
     await this.files.makeFolder(folder);
     await this.files.replace(`${folder}/record.json`, encodeRecord(record));
   }
 
   /** Removes all there is of a job. */
-  async remove(identity: string, id: string): Promise<void> {
-    await this.files.remove(this.folderOf(identity, id));
+  async remove(owner: Owner, id: string): Promise<void> {
+    await this.files.remove(this.folderOf(owner, id));
   }
 
   /** Another server may have the folder from now on. */
@@ -117,7 +121,7 @@ export class JobStore {
       await this.files.read(`${path}/record.json`) ?? "",
     );
     // Moved by hand, it would be somebody else's.
-    if (this.folderOf(record.identity, record.id) !== path) {
+    if (this.folderOf(ownerIn(record), record.id) !== path) {
       throw new LimpetError(
         "invalid_argument",
         "its record is that of another job",
@@ -125,6 +129,10 @@ export class JobStore {
     }
     return { record, entries };
   }
+}
+
+function ownerIn({ identity, key }: JobRecord): Owner {
+  return { name: identity, key };
 }
 
 /**

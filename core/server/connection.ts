@@ -132,7 +132,7 @@ export class Connection {
     this.#away.signal.throwIfAborted();
     const session = new Session(this.#host, {
       id: this.#id,
-      identity,
+      client,
       carrier: this.#carrier,
       visit: this.#visit,
       peerLimits,
@@ -149,7 +149,7 @@ export class Connection {
     const { identity } = client;
     const carrier = this.#carrier;
     await this.#passGate();
-    const session = this.#sessions.find(wish.session, identity);
+    const session = this.#sessions.find(wish.session, client);
     let from: number | undefined;
     try {
       from = await session?.claim(carrier, wish.received);

@@ -11,7 +11,7 @@ import { type ErrorCode, LimpetError } from "../errors.ts";
 import type { ExecEvent } from "../exec/events.ts";
 import { ExecServer } from "../exec/server.ts";
 import { FrameType } from "../frame/frame.ts";
-import type { Identity } from "../identity.ts";
+import type { Proven } from "../identity.ts";
 import { SessionJobs } from "../jobs/session_jobs.ts";
 import type { Link } from "../link/link.ts";
 import { ResumableLink } from "../link/resumable_link.ts";
@@ -45,7 +45,7 @@ const KEY_BYTES = 16;
 export interface Beginning {
   /** Of its first connection. */
   readonly id: number;
-  readonly identity: Identity;
+  readonly client: Proven;
   readonly carrier: Carrier;
   readonly visit: Visit;
   readonly peerLimits: PeerLimits;
@@ -59,7 +59,7 @@ export interface Beginning {
 export class Session {
   /** What its client has to name to resume it; null if it cannot. */
   readonly key: string | null;
-  readonly identity: Identity;
+  readonly client: Proven;
   /** Settles when it is over, and all that it started is gone. */
   readonly over: Promise<void>;
   readonly #id: number;
@@ -78,7 +78,7 @@ export class Session {
   #claimant: Carrier;
 
   constructor(host: Host, beginning: Beginning) {
-    const { id, identity, carrier, peerLimits } = beginning;
+    const { id, client, carrier, peerLimits } = beginning;
     const { limits, memory } = host;
     const [queue, parts, replay] = Array.from(
       { length: 3 },
@@ -86,7 +86,7 @@ export class Session {
     );
     this.#host = host;
     this.#id = id;
-    this.identity = identity;
+    this.client = client;
     this.key = beginning.key;
     this.#visit = beginning.visit;
     this.#graceMs = beginning.graceMs;
@@ -206,7 +206,7 @@ export class Session {
       time: Date.now(),
       session: this.#id,
       peer: this.#link.peer,
-      identity: this.identity.name,
+      identity: this.client.identity.name,
       ...event,
     });
   }
@@ -262,7 +262,8 @@ export class Session {
 
   #makeExec(): ExecServer {
     const { options, limits, memory, authorization } = this.#host;
-    const { identity } = this;
+    const { client } = this;
+    const { identity } = client;
     return new ExecServer({
       spawner: options.spawner,
       environment: options.environment,
@@ -277,7 +278,7 @@ export class Session {
       report: (event) => this.report(event),
       jobs: new SessionJobs(
         this.#host.jobs,
-        () => identity,
+        client,
         (event) => this.report(event),
       ),
       memory: new Memory("maxBufferedBytes", limits.maxBufferedBytes, memory),

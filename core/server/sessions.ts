@@ -5,7 +5,7 @@
  */
 
 import type { LimpetError } from "../errors.ts";
-import type { Identity } from "../identity.ts";
+import type { Identity, Proven } from "../identity.ts";
 import type { Session } from "./session.ts";
 
 /** See the module's description. */
@@ -34,9 +34,13 @@ export class Sessions {
   }
 
   /** The one with that key, if it is theirs and not over. */
-  find(key: string, { name }: Identity): Session | null {
+  find(key: string, { identity, key: proved }: Proven): Session | null {
     const session = this.#byKey.get(key);
-    const theirs = session?.identity.name === name && !session.isOver;
+    if (session === undefined || session.isOver) return null;
+    const { client } = session;
+    // A name that was given to somebody else is not theirs.
+    const theirs = client.identity.name === identity.name &&
+      client.key === proved;
     return theirs ? session : null;
   }
 
@@ -60,7 +64,7 @@ export class Sessions {
 
   /** As `Server.endSessions`. */
   async end(gone: (identity: Identity) => boolean): Promise<void> {
-    const ended = [...this.#all].filter(({ identity }) => gone(identity));
+    const ended = [...this.#all].filter(({ client }) => gone(client.identity));
     await Promise.all(ended.map((each) => each.revoke()));
   }
 }

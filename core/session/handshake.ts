@@ -9,7 +9,7 @@ import { toBase64Url } from "../auth/base64url.ts";
 import type { Credential } from "../auth/credential.ts";
 import { makeNonce, transcriptOf } from "../auth/proof.ts";
 import { type ErrorCode, LimpetError } from "../errors.ts";
-import type { Identity } from "../identity.ts";
+import type { Proven } from "../identity.ts";
 import { printable } from "../printable.ts";
 import { decodeControl, type Fields, NOTHING_TAKEN } from "../frame/control.ts";
 import { textsIn } from "../frame/lists.ts";
@@ -131,8 +131,7 @@ export async function clientHandshake(
 }
 
 /** The client as the server knows it after the handshake. */
-export interface KnownClient {
-  readonly identity: Identity;
+export interface KnownClient extends Proven {
   readonly peerLimits: PeerLimits;
   /** Whether it can resume a session that it begins now. */
   readonly resumes: boolean;
@@ -187,11 +186,11 @@ export async function serverHandshake(
     });
   }
   link.maxPayload = limits.maxFrameBytes;
-  const { identity, proof } = admission;
+  const { proof, ...proven } = admission;
   const resumes = features.includes("resume");
   const ours = { proof: toBase64Url(proof), platform };
   return {
-    identity,
+    ...proven,
     peerLimits,
     resumes,
     resume,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Session } from "../../core/client.ts";
@@ -39,6 +39,14 @@ export function jobServer(
 ): Promise<Serving> {
   const folder = { files: jobFiles, path };
   return serving(limits, adapter.spawner, { jobs: folder, ...more });
+}
+
+/** Within a folder of jobs, that of whoever has the one token: `default.KEY`. */
+export function ownFolder(path: string): string {
+  const name = readdirSync(path).find((name) =>
+    /^default\.[0-9a-f]{24}$/.test(name)
+  );
+  return join(path, name ?? "there is none yet");
 }
 
 /** A client that knows of jobs. */
