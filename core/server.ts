@@ -129,10 +129,15 @@ export class Server implements AsyncDisposable {
 
   /** Takes connections until the listener ends or the server closes. */
   async listen(listener: Listener): Promise<void> {
-    await this.ready();
+    // At once: a server that is closed before it is ready closes it as well.
     this.#listeners.add(listener);
-    for await (const duplex of listener) this.accept(duplex);
-    this.#listeners.delete(listener);
+    try {
+      if (this.#closing !== null) await listener.close();
+      await this.ready();
+      for await (const duplex of listener) this.accept(duplex);
+    } finally {
+      this.#listeners.delete(listener);
+    }
   }
 
   /** Serves one connection. Settles when it is over; never rejects. */

@@ -1,10 +1,12 @@
 import { expect, test } from "vitest";
 import { deferred } from "../core/deferred.ts";
 import type { ExitStatus, ProcessHandle } from "../core/ports.ts";
+import { Server } from "../core/server.ts";
+import { adapter } from "./support/adapter.ts";
 import { holdTimers } from "./support/held_timers.ts";
 import { eventually } from "./support/leaks.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
-import { serving } from "./support/serving.ts";
+import { PLATFORM, serving, TOKEN } from "./support/serving.ts";
 
 const DAY_MS = 86_400_000;
 const silent = { stdout: "null", stderr: "null" } as const;
@@ -37,6 +39,27 @@ test("a server that closes waits its own time at most, whatever a command asked 
     reason: "shutting_down",
   });
 });
+
+test.each(["before it listens", "while it begins to"])(
+  "a server that is closed %s does not listen",
+  async (when) => {
+    const server = new Server({
+      token: TOKEN,
+      platform: PLATFORM,
+      environment: () => ({}),
+      spawner: adapter.spawner,
+    });
+    const listener = await adapter.listen({
+      kind: "tcp",
+      hostname: "127.0.0.1",
+      port: 0,
+    });
+    if (when === "before it listens") await server.close();
+    const listening = server.listen(listener);
+    await server.close();
+    await listening;
+  },
+);
 
 test("a command asks for less than that, and gets it", async () => {
   await using served = await serving({ shutdownGraceMs: DAY_MS });
