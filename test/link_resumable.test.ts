@@ -185,6 +185,16 @@ describe("what has come is acknowledged", () => {
     expect(peer.acks()).toEqual([5]);
   });
 
+  test("but not behind a goodbye, which is the last word", async () => {
+    const { link, peer } = linkTo();
+    await peer.write(data("a"));
+    await settle();
+    await link.send([close]);
+    await peer.write(data("b"));
+    await pass(10 * ACK_DELAY_MS, 10);
+    expect(peer.frames().map(({ type }) => type)).toEqual([CLOSE]);
+  });
+
   test("not while there is no connection, nor again after it", async () => {
     const { link, peer, reconnect } = linkTo();
     await peer.write(data("a"));

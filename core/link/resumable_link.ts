@@ -240,7 +240,9 @@ export class ResumableLink implements Link {
     }
     this.#most = Math.max(this.#most, this.#next);
     const { isOwed, isDue } = this.#receipt;
-    if (isOwed && (isDue || this.#ackNow || batch.length > 0)) {
+    // A goodbye is the last word, and nobody comes back after it.
+    const owes = isOwed && !this.#ending;
+    if (owes && (isDue || this.#ackNow || batch.length > 0)) {
       this.#ackNow = false;
       batch.push(ackFrame(this.#receipt.acknowledge()));
     }
