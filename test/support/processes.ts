@@ -49,6 +49,11 @@ export async function untilResting(pids: readonly number[]): Promise<void> {
   );
 }
 
+/** How many descriptors a process has open. */
+export function openOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
 /** Memory of a process that is in RAM now, in bytes. */
 export function residentBytes(pid: number = process.pid): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");

@@ -32,14 +32,26 @@ export interface Proxy extends AsyncDisposable {
   dial(signal?: AbortSignal): Promise<Duplex>;
 }
 
+/** Sees what passes through one connection, as it comes. */
+export interface Tap {
+  client(bytes: Uint8Array): void;
+  server(bytes: Uint8Array): void;
+}
+
 interface Pair {
   readonly client: Socket;
   readonly server: Socket;
   stalled: boolean;
 }
 
-/** Starts one in front of that port of the loopback interface. */
-export async function proxyTo(port: number): Promise<Proxy> {
+/**
+ * Starts one in front of that port of the loopback interface. `tap` is asked for
+ * each connection.
+ */
+export async function proxyTo(
+  port: number,
+  tap?: () => Tap,
+): Promise<Proxy> {
   const pairs = new Set<Pair>();
   let count = 0;
   let bytes = 0;
@@ -50,10 +62,16 @@ export async function proxyTo(port: number): Promise<Proxy> {
     const server = dialTcp({ port, host: "127.0.0.1", allowHalfOpen: true });
     const pair: Pair = { client, server, stalled: false };
     pairs.add(pair);
-    const join = (from: Socket, to: Socket) => {
+    const seen = tap?.();
+    const join = (
+      from: Socket,
+      to: Socket,
+      see?: (bytes: Uint8Array) => void,
+    ) => {
       from.on("data", (chunk: Uint8Array) => {
         if (pair.stalled) return;
         bytes += chunk.byteLength;
+        see?.(chunk);
         if (to.write(chunk)) return;
         from.pause();
         to.once("drain", () => from.resume());
@@ -65,8 +83,8 @@ export async function proxyTo(port: number): Promise<Proxy> {
         to.destroySoon();
       });
     };
-    join(client, server);
-    join(server, client);
+    join(client, server, seen && ((bytes) => seen.client(bytes)));
+    join(server, client, seen && ((bytes) => seen.server(bytes)));
   });
   await new Promise<void>((done) => listener.listen(0, "127.0.0.1", done));
   const address = listener.address();

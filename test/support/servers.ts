@@ -92,21 +92,29 @@ export function useServer(
   return () => server;
 }
 
-/** Starts `limpet serve` on a free port of the loopback interface. */
+/** Where a server is: on a free port of the loopback interface by default. */
+export interface Place {
+  readonly listen?: string;
+  /** What starts it there (`ip netns exec NAME`). */
+  readonly before?: readonly string[];
+}
+
+/** Starts `limpet serve`. */
 export async function startServer(
   runtime: Runtime,
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
+  { listen = "tcp://127.0.0.1:0", before = [] }: Place = {},
 ): Promise<ServerProcess> {
   const folder = mkdtempSync(join(tmpdir(), "limpet-server-"));
   const tokenFile = join(folder, "token");
   const token = makeToken();
   writeFileSync(tokenFile, `${token}\n`, { mode: 0o600 });
-  const [file, ...prefix] = cli(runtime);
+  const [file, ...prefix] = [...before, ...cli(runtime)];
   const child = spawn(file, [
     ...prefix,
     "serve",
-    "tcp://127.0.0.1:0",
+    listen,
     "--token-file",
     tokenFile,
     // A test that stops its server does not mean to wait for what still runs.
