@@ -1,8 +1,11 @@
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { jobs } from "../core/jobs/client.ts";
 import { digest, seq } from "./support/bytes.ts";
 import { type RunOptions, start, temporaryFolder } from "./support/cli.ts";
+import { eventually } from "./support/leaks.ts";
+import { proxyTo } from "./support/proxy.ts";
 import { untilGone } from "./support/processes.ts";
 import { ROOT, THIS_RUNTIME } from "./support/runtimes.ts";
 import { useServer } from "./support/servers.ts";
@@ -14,7 +17,9 @@ writeFileSync(wrong, "not-the-token-of-any-server\n", { mode: 0o600 });
 
 // Each server is met by the suite of its own runtime.
 describe(`a client in Python, a server on ${THIS_RUNTIME}`, () => {
-  const server = useServer(THIS_RUNTIME);
+  const jobsFolder = join(folder, "jobs");
+  mkdirSync(jobsFolder);
+  const server = useServer(THIS_RUNTIME, ["--jobs-dir", jobsFolder]);
 
   function client(
     flags: readonly string[],
@@ -87,6 +92,53 @@ describe(`a client in Python, a server on ${THIS_RUNTIME}`, () => {
     const pid = Number(running.stdout());
     running.kill("SIGKILL");
     await untilGone([pid]);
+  });
+
+  test("a connection that is lost is got back, both ways at full stretch", async () => {
+    await using proxy = await proxyTo(Number(new URL(server().address).port));
+    const bytes = 3_000_000;
+    const input = Uint8Array.from({ length: bytes }, (_, i) => i * i >> 8);
+    const running = start([
+      "python3",
+      CLIENT,
+      "--token-file",
+      server().tokenFile,
+      "-i",
+      "--resume",
+      `127.0.0.1:${proxy.port}`,
+      "-c",
+      "tee /dev/stderr",
+    ], { input });
+    await eventually(
+      () => proxy.bytes > bytes,
+      () => `${proxy.bytes} bytes went through`,
+    );
+    proxy.cut("reset");
+    const { code, bytes: out, stderr } = await running.outcome;
+    expect(code).toBe(0);
+    expect(await digest([out])).toEqual(await digest([input]));
+    expect(stderr).toHaveLength(new TextDecoder().decode(input).length);
+    expect(proxy.count).toBe(2);
+  });
+
+  test("attaches to a job", async () => {
+    const go = join(folder, "go");
+    await using session = await server().connect({ jobs });
+    const line = `echo one; until test -e ${go}; do sleep 0.02; done; ` +
+      "echo two >&2; exit 9";
+    const job = session.spawn(line, { shell: true, onDisconnect: "detach" });
+    await job.pid;
+    const running = client(["--attach", job.jobId ?? ""], []);
+    await running.says("one\n");
+    writeFileSync(go, "");
+    expect(await running.outcome).toMatchObject({
+      code: 9,
+      stdout: "one\n",
+      stderr: "two\n",
+    });
+    const missing = await client(["--attach", "missing"], []).outcome;
+    expect(missing).toMatchObject({ code: 125, stdout: "" });
+    expect(missing.stderr).toContain('There is no job "missing"');
   });
 
   test("the wrong token", async () => {

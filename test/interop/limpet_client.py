@@ -3,6 +3,9 @@
 
     limpet_client.py [options] HOST:PORT|unix:PATH -- CMD ARG...
     limpet_client.py [options] HOST:PORT|unix:PATH -c LINE
+    limpet_client.py [options] HOST:PORT|unix:PATH --attach JOB
+
+With --resume a lost connection is got back, once in each session.
 
 The token comes from --token-file, or from the file LIMPET_TOKEN_FILE, or from
 LIMPET_TOKEN. The exit status is the command's, 128+n for a signal, 124 if it was
@@ -81,6 +84,8 @@ FIELDS = {  # what the server's messages must hold; "?" marks what may be missin
     END: {"bytes": int, "heldOpen?": bool},
     ABORT: REASON,
     EXIT: {"code": (int, NULL), "signal": (str, NULL), "reason?": str},
+    DETACH: {"code?": str, "message?": str},
+    DROPPED: {"stream": str, "from": int, "to": int},
 }
 
 
@@ -124,6 +129,7 @@ class FrameReader:
         self.frame_limit = FRAME_LIMIT_BEFORE_PROOF
         self.control_limit = 0  # no PART before authentication
         self.resumable = False  # no ACK unless the session outlives its connections
+        self.count = 0  # the frames that came behind PROOF, whole, without ACK
         self.parts = bytearray()
         self.parts_of = None  # the channel whose control payload is being put together
 
@@ -144,11 +150,12 @@ class FrameReader:
                 return None
             payload = bytes(self.buffer[HEADER.size:end])
             del self.buffer[:end]
+            self.count += bool(self.control_limit and type_ != ACK)
             if type_ == PART:
                 self.parts += payload
                 self.parts_of = channel
             elif type_ < 128:  # the others are hints of later versions
-                if self.parts_of is not None:
+                if self.parts_of is not None and type_ != ACK:
                     payload = bytes(self.parts) + payload
                     self.parts, self.parts_of = bytearray(), None
                 return Message(type_, stream, channel, payload)
@@ -168,7 +175,8 @@ class FrameReader:
         if length > self.frame_limit:
             raise ProtocolError(f"frame of {length} bytes, the limit is {self.frame_limit}",
                                 "limit_exceeded")
-        if self.parts_of is not None and (channel != self.parts_of or type_ in RAW or type_ >= 128):
+        if (self.parts_of is not None and type_ != ACK
+                and (channel != self.parts_of or type_ in RAW or type_ >= 128)):
             raise ProtocolError(f"frame of type {type_} between the parts of another one")
         if type_ >= 128:
             return
@@ -189,7 +197,7 @@ class FrameReader:
             raise ProtocolError(f"{name} with a payload of {length} bytes")
         if type_ in (PART, PING, PONG) and not self.control_limit:
             raise ProtocolError(f"{name} before authentication")
-        if ((type_ == PART or self.parts_of is not None)
+        if ((type_ == PART or self.parts_of is not None and type_ != ACK)
                 and len(self.parts) + length > self.control_limit):
             raise ProtocolError(f"control payload above {self.control_limit} bytes",
                                 "limit_exceeded")
@@ -285,24 +293,49 @@ def complain(text):
     print("limpet_client: " + text, file=sys.stderr, flush=True)
 
 
+def frames_in(data):
+    """The single frames of what `encode` has made."""
+    while data:
+        end = HEADER.size + HEADER.unpack_from(data)[0]
+        yield data[:end]
+        data = data[end:]
+
+
 class Session:
-    """A connection, and the one command that runs over it as channel 1."""
+    """A connection, and the one command that runs over it as channel 1.
+
+    With `dial` it asks the server to keep the session, and goes on over a second
+    connection when the first one is lost.
+    """
 
     CHANNEL = 1
 
-    def __init__(self, sock):
+    def __init__(self, sock, dial=None):
         self.sock = sock
+        self.dial = dial
         self.reader = FrameReader("server")
-        self.sending = threading.Lock()
+        self.sending = threading.RLock()
         self.closed = False
         self.peer_limits = None
+        self.token = None
+        self.kept = None  # the id of the session, if the server keeps it
+        self.unacknowledged = []  # frames, the first of which has the number
+        self.acknowledged = 0
+        self.told = 0  # the last ACK that we have sent
 
     def send(self, *frames, last=False):
         with self.sending:
             if self.closed:
                 raise BrokenPipeError("nothing may follow CLOSE")
             self.closed = last
-            self.sock.sendall(b"".join(frames))
+            data = b"".join(frames)
+            if self.dial:
+                self.unacknowledged += frames_in(data)
+            try:
+                self.sock.sendall(data)
+            except OSError:
+                if not self.kept:  # else whoever receives will notice as well
+                    raise
 
     def send_on_channel(self, type_, payload=b"", stream=0):
         self.send(encode(type_, payload, self.CHANNEL, stream, self.peer_limits["frame"]))
@@ -311,6 +344,10 @@ class Session:
         """The next message; CLOSE and the end of the connection are failures."""
         while True:
             message = self.reader.next()
+            self._acknowledge()
+            if message and message.type == ACK:
+                self._forget(struct.unpack(">Q", message.payload)[0])
+                continue
             if message and message.type == CLOSE:
                 raise Failure(255, "the server closed: " + describe(parse(message)))
             if message and message.type == PING:
@@ -320,10 +357,53 @@ class Session:
             if message:
                 continue
             self.sock.settimeout(deadline and max(deadline - time.monotonic(), 0.001))
-            data = self.sock.recv(65536)
-            if not data:
+            try:
+                data = self.sock.recv(65536)
+            except ConnectionError:
+                if not self.kept:
+                    raise
+                data = b""
+            if data:
+                self.reader.feed(data)
+            elif self.kept:
+                self._resume()
+            else:
                 raise Failure(255, "the connection ended; what became of the command is unknown")
-            self.reader.feed(data)
+
+    def _acknowledge(self):
+        """Each message at once: a few bytes, and nothing to be late with."""
+        if self.kept and self.reader.count > self.told:
+            self.told = self.reader.count
+            with self.sending:
+                try:
+                    self.sock.sendall(encode(ACK, struct.pack(">Q", self.told)))
+                except OSError:
+                    pass  # whoever receives will notice
+
+    def _forget(self, count):
+        with self.sending:
+            if not 0 <= count - self.acknowledged <= len(self.unacknowledged):
+                raise ProtocolError(f"{count} frames cannot have been received")
+            del self.unacknowledged[:count - self.acknowledged]
+            self.acknowledged = count
+
+    def _resume(self):
+        """A second connection, and a whole handshake: what has not come is sent again."""
+        id_, self.kept = self.kept, None  # once
+        old, before = self.reader, self.sock
+        with self.sending:
+            before.close()
+            self.sock = self.dial()
+            self.reader = FrameReader("server")
+            fields = self._shake({"resume": {"session": id_, "received": old.count}})
+            if "resumed" not in fields:
+                raise Failure(255, "the server has no such session any more")
+            self.reader.authenticated(LIMITS)
+            self.reader.resumable = True
+            self.reader.count, self.told = old.count, old.count
+            self.reader.parts, self.reader.parts_of = old.parts, old.parts_of
+            self._forget(fields["resumed"]["received"])
+            self.sock.sendall(b"".join(self.unacknowledged))
 
     def expect(self, type_, deadline):
         message = self.receive(deadline)
@@ -333,10 +413,24 @@ class Session:
 
     def open(self, token, request):
         """The handshake, with the request right behind the client's proof."""
+        self.token = token
+        fields = self._shake({}, request)
+        self.reader.authenticated(LIMITS)
+        if self.dial and "session" in fields:
+            self.kept = fields["session"]["id"]
+            self.reader.resumable = True
+        else:
+            self.dial, self.unacknowledged = None, []
+
+    def _shake(self, more, request=None):
+        """Prove the token, and take the server's proof; what stands in it."""
+        token = self.token
         deadline = time.monotonic() + HANDSHAKE_SECONDS
+        features = ["resume"] if self.dial else []
         hello = encode(HELLO, {"min": 1, "max": 1, "nonce": to_base64(secrets.token_bytes(32)),
-                               "limits": LIMITS, "features": [], "software": SOFTWARE})
-        self.send(PREFACE["client"], hello)
+                               "limits": LIMITS, "features": features, "software": SOFTWARE,
+                               **more})
+        self.sock.sendall(PREFACE["client"] + hello)
         answer = self.expect(HELLO, deadline)
         fields = parse(answer)
         from_base64(fields["nonce"])
@@ -344,18 +438,24 @@ class Session:
             raise ProtocolError("the server chose a version that was not offered")
         if fields["limits"]["frame"] < 1024:
             raise ProtocolError("the server's frame limit is below 1024")
-        self.peer_limits = fields["limits"]
+        self.peer_limits = self.peer_limits or fields["limits"]  # those of the first handshake
         transcript = hashlib.sha256(hello + encode(HELLO, answer.payload)).digest()
         mine = proof(token, "client", transcript)
-        request = to_json(request)
-        if len(request) > max(self.peer_limits["frame"], self.peer_limits["control"]):
-            raise Failure(125, "limit_exceeded: the command is too long for this server")
-        self.send(encode(PROOF, {"key": token_id(token), "proof": to_base64(mine)}),
-                  encode(OPEN, request, self.CHANNEL, 0, self.peer_limits["frame"]))
-        theirs = from_base64(parse(self.expect(PROOF, deadline))["proof"])
+        behind = b""
+        if request is not None:
+            request = to_json(request)
+            if len(request) > max(self.peer_limits["frame"], self.peer_limits["control"]):
+                raise Failure(125, "limit_exceeded: the command is too long for this server")
+            behind = encode(OPEN, request, self.CHANNEL, 0, self.peer_limits["frame"])
+        if self.dial:
+            self.unacknowledged += frames_in(behind)
+        ours = encode(PROOF, {"key": token_id(token), "proof": to_base64(mine)})
+        self.sock.sendall(ours + behind)
+        fields = parse(self.expect(PROOF, deadline))
+        theirs = from_base64(fields["proof"])
         if not hmac.compare_digest(theirs, proof(token, "server", transcript, mine)):
             raise ProtocolError("the server does not have this token", "unauthenticated")
-        self.reader.authenticated(LIMITS)
+        return fields
 
     def close(self, code, message=""):
         """Say CLOSE, unless `code` is None, end our side and await the peer's end for a second."""
@@ -494,6 +594,13 @@ def follow(session, outputs, stdin):
             fields = parse(message)
             statuses = {"not_found": 127, "not_executable": 126}
             raise Failure(statuses.get(fields["code"], 125), describe(fields))
+        elif message.type == DROPPED:
+            fields = parse(message)
+            complain(f"bytes {fields['from']} to {fields['to']} of "
+                     f"{printable(fields['stream'])} are not there any more")
+        elif message.type == DETACH:
+            fields = parse(message)
+            raise Failure(255, printable(fields.get("message", "the job goes on")))
         elif message.type == EXIT:
             if exit_ is not None:
                 raise ProtocolError("EXIT twice")
@@ -515,9 +622,9 @@ def status_of(exit_):
     raise Failure(255, f"ended by {printable(exit_['signal'])}, which has no number here")
 
 
-def execute(sock, token, request, fds=(0, 1, 2)):
+def execute(sock, token, request, fds=(0, 1, 2), dial=None):
     """Run `request` over the socket; the exit status for the whole program."""
-    session, outputs = Session(sock), {}
+    session, outputs = Session(sock, dial), {}
     try:
         session.open(token, request)
         stdin = Input(session, fds[0]) if request.get("stdin") else None
@@ -537,7 +644,7 @@ def execute(sock, token, request, fds=(0, 1, 2)):
     except OSError as error:
         status = 255
         complain(f"connection failed: {error}; what became of the command is unknown")
-        sock.close()
+        session.sock.close()
     for stream, output in outputs.items():
         if output.error:
             complain(f"stream {stream} is not complete: {output.error}")
@@ -582,13 +689,17 @@ def arguments(argv):
     parser.add_argument("--merge", action="store_true", help="stderr into stdout at the source")
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="end the command then")
     parser.add_argument("--token-file", metavar="FILE")
+    parser.add_argument("--resume", action="store_true", help="get a lost connection back")
+    parser.add_argument("--attach", metavar="JOB", help="all that a job has written, and writes")
     options, command = parser.parse_args(argv[:cut]), argv[cut + 1:]
-    if bool(command) == (options.line is not None):
-        parser.error("give either -- CMD ARG... or -c LINE")
+    if [bool(command), options.line is not None, options.attach is not None].count(True) != 1:
+        parser.error("give either -- CMD ARG... or -c LINE or --attach JOB")
     if options.timeout is not None and not 0 < options.timeout < 2 ** 43:
         parser.error("--timeout must be above 0")
     if not options.target.startswith("unix:") and not options.target.rpartition(":")[2].isdigit():
         parser.error("the target must be HOST:PORT or unix:PATH")
+    if options.attach is not None:
+        return options, {"kind": "attach", "job": options.attach, "stdin": options.stdin}
     request = {"kind": "exec"}
     request.update({"argv": command} if command else {"line": options.line})
     request.update({name: True for name in ("stdin", "merge") if getattr(options, name)})
@@ -604,7 +715,10 @@ def main(argv):
     try:
         to_json(request)
         token = read_token(options.token_file)
-        return execute(connect(options.target), token, request)
+        def dial():
+            return connect(options.target)
+
+        return execute(dial(), token, request, dial=dial if options.resume else None)
     except UnicodeEncodeError:
         complain("the command is not valid UTF-8, which the protocol cannot carry")
         return 125

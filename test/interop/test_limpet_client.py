@@ -463,6 +463,42 @@ class Program(unittest.TestCase):
                     self.assertTrue(done.stdout == data)
 
 
+class Resuming(unittest.TestCase):
+    vectors = load("resume.json")["cases"]
+
+    @staticmethod
+    def reader(case, count=0, before=None):
+        reader = limpet.FrameReader(case["from"])
+        reader.feed(limpet.PREFACE[case["from"]])
+        reader.authenticated(limpet.LIMITS)
+        reader.resumable, reader.count = True, count
+        if before:
+            reader.parts, reader.parts_of = before.parts, before.parts_of
+        return reader
+
+    def test_what_has_come_and_what_comes_again(self):
+        for case in self.vectors:
+            data = bytes.fromhex(case["hex"])
+            whole = read(self.reader(case), data)
+            messages = [each for each in whole if each.type != limpet.ACK]
+            numbered = [each for each in limpet.frames_in(data) if each[4] != limpet.ACK]
+            for cut in case["cuts"]:
+                with self.subTest(case["name"], bytes=cut["bytes"]):
+                    first = self.reader(case)
+                    got = read(first, data[:cut["bytes"]])
+                    self.assertEqual(first.count, cut["received"])
+                    again = b"".join(numbered[cut["received"]:])
+                    self.assertEqual(again.hex(), cut["again"])
+                    then = cut["then"]
+                    second = self.reader(case, first.count, first)
+                    got += read(second, again[:then["bytes"]])
+                    self.assertEqual(second.count, then["received"])
+                    third = self.reader(case, second.count, second)
+                    got += read(third, b"".join(numbered[second.count:]))
+                    self.assertEqual(third.count, len(numbered))
+                    self.assertEqual([each for each in got if each.type != limpet.ACK], messages)
+
+
 class Vectors(unittest.TestCase):
     def test_the_files_are_what_the_generator_writes(self):
         import runpy

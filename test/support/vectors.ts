@@ -40,6 +40,19 @@ export interface FrameCase {
   readonly hex: string;
 }
 
+export interface ResumeCase {
+  readonly name: string;
+  readonly from: Role;
+  readonly hex: string;
+  readonly acknowledges: number;
+  readonly cuts: readonly {
+    readonly bytes: number;
+    readonly received: number;
+    readonly again: string;
+    readonly then: { readonly bytes: number; readonly received: number };
+  }[];
+}
+
 export interface HandshakeCase {
   readonly name: string;
   readonly token: string;
@@ -118,6 +131,8 @@ export const frameVectors = read<{
   invalid: (FrameCase & { error: string; known: number; layer: string })[];
   refused: (FrameCase & { channel: number; refused: string })[];
 }>("frames");
+
+export const resumeVectors = read<{ cases: ResumeCase[] }>("resume");
 
 export const handshakeVectors = read<{
   labels: Record<string, string>;

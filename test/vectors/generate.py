@@ -1016,8 +1016,77 @@ def sessions_file():
     return {"sessions": out, "broken": broken}
 
 
+# ---- resume.json -----------------------------------------------------------------------
+
+
+def whole_frames(frames, count):
+    """How many of the frames that have a number lie within so many bytes."""
+    numbered = end = 0
+    for each in frames:
+        end += len(each)
+        if end > count:
+            break
+        numbered += each[4] != NUMBERS["ACK"]
+    return numbered
+
+
+def resume_file():
+    def ack(count):
+        return frame("ACK", struct.pack(">Q", count))
+
+    def data_frame(payload, stream, channel=1):
+        return frame("DATA", payload, channel, stream)
+
+    cases = []
+
+    def case(name, side, frames):
+        numbered = [each for each in frames if each[4] != NUMBERS["ACK"]]
+        size = sum(map(len, frames))
+        edges, at = set(), 0
+        for each in frames:
+            edges |= {at, at + 1, at + 9, at + 10, at + len(each) - 1}
+            at += len(each)
+        cuts = []
+        for count in sorted(edge for edge in edges | {size} if edge <= size):
+            received = whole_frames(frames, count)
+            again = b"".join(numbered[received:])
+            half = len(again) // 2
+            cuts.append({
+                "bytes": count, "received": received, "again": again.hex(),
+                "then": {"bytes": half,
+                         "received": received + whole_frames(numbered[received:], half)}})
+        acked = [struct.unpack(">Q", each[10:])[0] for each in frames
+                 if each[4] == NUMBERS["ACK"]]
+        cases.append({"name": name, "from": side, "hex": b"".join(frames).hex(),
+                      "acknowledges": max(acked, default=0), "cuts": cuts})
+
+    case("a command's output", SERVER, [
+        frame("STARTED", {"pid": 4711}, 1), data_frame(b"one\n", 1), data_frame(b"", 1),
+        data_frame(b"two\n", 2), frame("END", {"bytes": 4}, 1, 1),
+        frame("END", {"bytes": 4}, 1, 2), frame("EXIT", {"code": 0, "signal": None}, 1)])
+    case("a command and its input", CLIENT, [
+        frame("OPEN", {"kind": "exec", "argv": ["cat"], "stdin": True}, 1),
+        data_frame(bytes(range(60)), 0), frame("CREDIT", struct.pack(">I", 9), 1, 1),
+        frame("STOP", b"", 1, 2), frame("SIGNAL", {"signal": "SIGINT"}, 1),
+        frame("END", {"bytes": 60}, 1, 0)])
+    case("each part has a number", CLIENT,
+         cut("OPEN", {"kind": "exec", "argv": ["echo", "x" * 60]}, 1, 40))
+    case("hints and signs of life have numbers", SERVER, [
+        frame(200, b"hint"), frame("PING"), frame(255, b"", 7, 9), frame("PONG"),
+        frame("GOAWAY", {"code": "shutting_down", "message": "Bye"})])
+    case("ACK has none, wherever it stands", SERVER, [
+        ack(0), frame("STARTED", {"pid": 1}, 1), ack(1), ack(1), data_frame(b"abc", 1), ack(2),
+        frame("PART", b'{"by', 1, 1), ack(3), frame("END", b'tes":3}', 1, 1), ack(3)])
+    case("jobs", SERVER, [
+        frame("STARTED", {"pid": 1, "jobId": "a", "stdinOffset": 0}, 1),
+        frame("DROPPED", {"stream": "stdout", "from": 0, "to": 5}, 1), data_frame(b"end", 1),
+        frame("RESULT", {}, 3), frame("DETACH", {}, 1)])
+    return {"cases": cases}
+
+
 FILES = {"preface.json": preface_file, "frames.json": frames_file,
-         "handshake.json": handshake_file, "sessions.json": sessions_file}
+         "handshake.json": handshake_file, "sessions.json": sessions_file,
+         "resume.json": resume_file}
 
 
 def main(argv):
