@@ -34,6 +34,7 @@ Usage:
   limpet config check [FILE]                is the server's file right?
   limpet help SUBCOMMAND                    flags and examples
   limpet help tls                           encryption, and whom to trust
+  limpet help resume                        what survives a lost connection
   limpet help policy                        what each may run
   limpet --version
 
@@ -159,6 +160,45 @@ $XDG_STATE_HOME/limpet/jobs or ~/.local/state/limpet/jobs, readable by its user
 alone, for a week after their end. A server that is started again finds them; of
 those that ran when it was killed it says that their outcome is unknown. A server
 on --stdio keeps none.
+`;
+
+const RESUME = `What survives what
+
+The connection is lost (reset, cable, another address, a sleeping laptop):
+nothing ends. The client connects again, at once and then less and less often,
+proves itself anew, and goes on: no byte is lost, none comes twice, no command
+runs again. Commands run on meanwhile, and wait when what they write has no more
+room. A loss of more than a second is told on stderr; -v tells of each.
+
+  --keepalive TIME       both sides: ask who is silent after TIME (15s); three
+                         times that is a loss
+  --resume-timeout TIME  client: look for another connection for TIME (as long
+                         as the server says); 0: not at all
+  --grace TIME           serve: keep the session for TIME (60s); 0: not at all.
+                         "grace" in the configuration is for one identity
+
+The client ends, or stays away for longer: its commands are ended, by SIGTERM
+and then SIGKILL. Jobs go on, which are what was started with -d, or with
+--on-disconnect keep or detach (limpet help job).
+
+The server is told to end: commands and jobs have its --drain to come to their
+end, and are ended then. Jobs and what they wrote are there when it is started
+again.
+
+The server is killed: what became of commands is unknown, exit status 255. The
+next server knows the jobs that had ended, and says of the others that their
+outcome is unknown; processes of theirs may run on.
+
+So that a command runs once, whatever happens: --job-id ID and --on-disconnect
+detach, and again with the same flags until there is an answer.
+
+Through cmd: nothing is resumed, for a program that is started again is another
+server; raw:// has no sessions. A server on --stdio keeps no jobs.
+
+Examples:
+  limpet exec --resume-timeout 10m 127.0.0.1 -- sleep 1
+  limpet exec --job-id once --on-disconnect detach 127.0.0.1 -- echo done
+  limpet rm 127.0.0.1 once
 `;
 
 const JOB_EXAMPLES = `
@@ -473,6 +513,8 @@ export function helpText(topic: string | undefined): string | null {
       return EXEC + table(EXEC_FLAGS) + EXEC_STATUS + EXAMPLES.exec;
     case "shell":
       return SHELL + table(SHELL_FLAGS) + EXAMPLES.shell;
+    case "resume":
+      return RESUME;
     case "job":
       return JOB + JOB_EXAMPLES;
     case "ps":
@@ -514,6 +556,7 @@ export const TOPICS = [
   "key",
   "tls",
   "policy",
+  "resume",
   "job",
   "ps",
   "attach",
