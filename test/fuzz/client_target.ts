@@ -10,11 +10,15 @@ import type { RemoteCommand } from "../../core/exec/client.ts";
 import type { Credential } from "../../core/auth/credential.ts";
 import { KeyCredential } from "../../core/auth/key_credential.ts";
 import type { SpawnOptions } from "../../core/options.ts";
+import { type JobInfo, jobs } from "../../core/jobs/client.ts";
+import type { Dialler, Duplex } from "../../core/ports.ts";
+import { resumable } from "../../core/resume.ts";
 import { iconv } from "../../core/text/iconv.ts";
 import { pair } from "../support/pair.ts";
 import { makeScript } from "./generate.ts";
 import { seedNonces } from "./inline_crypto.ts";
-import { Player, settle } from "./player.ts";
+import { LastingPlayer } from "./lasting_player.ts";
+import { settle } from "./player.ts";
 import { Prng } from "./prng.ts";
 import { orHang, unclean, wrongWith } from "./problems.ts";
 import { HOST_KEY, pairs, TLS, TOKEN } from "./secrets.ts";
@@ -36,31 +40,79 @@ const LIMITS = {
 /** See the module's description. */
 export class ClientTarget implements Target<Script> {
   readonly reached: Map<string, number> = new Map();
+  readonly #lasting: boolean;
+
+  /** `lasting`: a client that comes back, and that knows of jobs. */
+  constructor(lasting = false) {
+    this.#lasting = lasting;
+  }
 
   make(rng: Prng): Script {
-    return makeScript("server", rng);
+    return makeScript("server", rng, this.#lasting);
   }
 
   async run(script: Script): Promise<string[]> {
     seedNonces(new Prng(script.seed, 1));
-    const user = new User(script, this.reached);
-    const [clientEnd, serverEnd] = pair(4_096).map((end) => ({
-      ...end,
-      tls: TLS[script.tls ?? "none"],
-    }));
-    const player = new Player("server", serverEnd);
-    const using = user.use(clientEnd);
+    const user = new User(script, this.reached, this.#lasting);
+    const door = new Door(script);
+    const player = new LastingPlayer("server", () => door.next());
+    const using = user.use(door.dial);
     await settle();
     await player.play(script);
-    player.unmute();
-    await settle();
+    door.close();
     await player.drop();
     await orHang(using, "The client has not noticed that the server has gone");
+    count(this.reached, `connections ${player.count}`);
     return [...player.problems, ...user.problems];
   }
 
   close(): Promise<void> {
     return Promise.resolve();
+  }
+}
+
+/** After so many turns of the event loop a client that comes back is here. */
+const TURNS_TO_DIAL = 40;
+
+/** Where a client knocks, and a script waits for it. */
+class Door {
+  readonly #script: Script;
+  readonly #waiting: Duplex[] = [];
+  #closed = false;
+
+  constructor(script: Script) {
+    this.#script = script;
+  }
+
+  /** For the client. */
+  readonly dial: Dialler = async () => {
+    await null;
+    if (this.#closed) {
+      // What no other attempt can change.
+      throw new LimpetError("unsupported", "Nothing more is played");
+    }
+    const [clientEnd, serverEnd] = pair(4_096).map((end) => ({
+      ...end,
+      tls: TLS[this.#script.tls ?? "none"],
+    }));
+    this.#waiting.push(serverEnd);
+    return clientEnd;
+  };
+
+  /** For the script: the next connection; null if the client makes none. */
+  async next(): Promise<Duplex | null> {
+    for (let i = 0; i < TURNS_TO_DIAL && this.#waiting.length === 0; i++) {
+      await settle(1);
+    }
+    return this.#waiting.shift() ?? null;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const duplex of this.#waiting) {
+      duplex.readable.cancel().catch(() => {});
+      duplex.writable.abort().catch(() => {});
+    }
   }
 }
 
@@ -70,16 +122,22 @@ class User {
   readonly #rng: Prng;
   readonly #proved: boolean;
   readonly #reached: Map<string, number>;
+  readonly #lasting: boolean;
   #noise = 0;
 
-  constructor(script: Script, reached: Map<string, number>) {
+  constructor(
+    script: Script,
+    reached: Map<string, number>,
+    lasting: boolean,
+  ) {
     this.#reached = reached;
+    this.#lasting = lasting;
     this.#rng = new Prng(script.seed, 2);
     this.#proved = hasSecret(script);
   }
 
   /** Settles when the session and all of its commands are over. */
-  async use(duplex: Parameters<typeof connect>[0]): Promise<void> {
+  async use(dial: Dialler): Promise<void> {
     const rng = this.#rng;
     const early = rng.oneIn(2);
     const show = (bytes: Uint8Array) => {
@@ -88,12 +146,14 @@ class User {
     const noise = rng.oneIn(3) ? { maxBytes: MAX_NOISE, show } : undefined;
     let session: Session;
     try {
-      session = await connect(duplex, {
+      session = await connect(dial, {
         ...await this.#secret(),
         limits: LIMITS,
         early,
         noise,
         encodings: rng.oneIn(2) ? iconv : undefined,
+        jobs: this.#lasting ? jobs : undefined,
+        resume: this.#lasting ? this.#resumption() : undefined,
       });
       if (!early) this.#believes("The session");
     } catch (error) {
@@ -116,6 +176,11 @@ class User {
       () => this.#run(session),
     );
     if (rng.oneIn(4)) commands.push(this.#collect(session));
+    if (this.#lasting) {
+      for (let i = rng.below(4); i > 0; i--) {
+        commands.push(this.#askOfJobs(session));
+      }
+    }
     if (rng.oneIn(6)) ready.then(() => this.#lookUpCodec(session));
     await Promise.all([ready, ...commands]);
     this.#fails("The session's end", await session.closed);
@@ -128,6 +193,70 @@ class User {
     return { credential: new KeyCredential(await pairs.client(), HOST_KEY) };
   }
 
+  #resumption() {
+    return resumable({
+      maxReplayBytes: this.#rng.pick([0, 6_000, undefined]),
+      // No waiting between attempts.
+      random: () => 0,
+      onEvent: (event) => {
+        count(this.#reached, event.type);
+        if (event.type === "resumed") this.#believes("That it goes on");
+        else this.#fails("A connection", event.reason);
+      },
+    });
+  }
+
+  async #askOfJobs(session: Session): Promise<void> {
+    const rng = this.#rng;
+    const client = session.jobs();
+    const job = client.job("a");
+    const clean = (infos: readonly JobInfo[]) => {
+      this.#believes("A job");
+      for (const { id, state, problem } of infos) {
+        for (const text of [id, state, problem ?? ""]) {
+          const wrong = unclean(text);
+          if (wrong !== null) this.problems.push(`A job: ${wrong}`);
+        }
+      }
+    };
+    try {
+      switch (rng.below(6)) {
+        case 0:
+          return clean(await client.list());
+        case 1:
+          return clean([await job.info()]);
+        case 2: {
+          const stop = new AbortController();
+          const waiting = job.wait(stop.signal);
+          if (rng.oneIn(3)) settle(3).then(() => stop.abort());
+          return clean([await waiting]);
+        }
+        case 3:
+          return await job.kill();
+        case 4:
+          return await job.remove();
+        default: {
+          const attached = session.attach("a", {
+            stdoutOffset: rng.pick([0, 3, 1_000]),
+            follow: rng.oneIn(2),
+            stdin: rng.oneIn(2) ? "piped" : "null",
+          });
+          attached.onDropped = () => this.#believes("What is gone");
+          if (rng.oneIn(4)) settle(3).then(() => attached.detach());
+          attached.pid.catch(() => {});
+          await Promise.all([
+            this.#read(attached.stdout),
+            this.#read(attached.stderr),
+            attached.status,
+          ]);
+          this.#believes("How a job ended");
+        }
+      }
+    } catch (error) {
+      this.#fails("A job", error);
+    }
+  }
+
   async #run(session: Session): Promise<void> {
     const rng = this.#rng;
     const options: SpawnOptions = {
@@ -137,6 +266,9 @@ class User {
       stderr: rng.oneIn(12) ? "null" : "piped",
       merge: rng.oneIn(16),
       args: ["x".repeat(rng.pick([1, 10, 3_000]))],
+      onDisconnect: this.#lasting
+        ? rng.pick(["kill", "keep", "detach"] as const)
+        : undefined,
     };
     let command: RemoteCommand;
     try {

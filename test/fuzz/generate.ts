@@ -13,6 +13,7 @@ import { mutateBytes, mutateFrames, randomFrame } from "./mutate.ts";
 import type { Prng } from "./prng.ts";
 import { CLIENT_KEY, HOST_KEY, TLS, type TlsName } from "./secrets.ts";
 import {
+  ackFrame,
   type Item,
   jsonFrame,
   rawBytes,
@@ -52,14 +53,26 @@ const STRANGERS: readonly Uint8Array[] = [
   Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3),
 ];
 
-/** A script for the peer that plays `side`. */
-export function makeScript(side: Role, rng: Prng): Script {
+/**
+ * A script for the peer that plays `side`. With `lasting`, of sessions that go on
+ * over one connection after another.
+ */
+export function makeScript(
+  side: Role,
+  rng: Prng,
+  lasting = false,
+): Script {
   const tls = rng.pick(TLS_NAMES);
   // Half of them have the token: what they may do is what they then misuse.
   const insider = rng.oneIn(2);
   let items = rng.oneIn(12) && !insider
     ? [bytesItem(strangeBytes(side, rng))]
-    : conversation(side, insider, tls, rng);
+    : conversation(side, insider, tls, rng, lasting);
+  if (lasting && insider) {
+    for (let more = rng.pick([0, 1, 1, 2, 3]); more > 0; more--) {
+      items.push(...comingBack(side, tls, rng));
+    }
+  }
   if (rng.oneIn(5)) items = spoilBytes(items, insider, rng);
   if (rng.oneIn(10)) {
     items.splice(rng.below(items.length + 1), 0, { do: "mute" });
@@ -92,13 +105,16 @@ function conversation(
   insider: boolean,
   tls: TlsName,
   rng: Prng,
+  lasting: boolean,
 ): Item[] {
   const items: Item[] = [];
   // Who keeps to the handshake gets further; who does not is seen to as well.
   const strict = insider && !rng.oneIn(8);
   if (!strict && rng.oneIn(10)) items.push(bytesItem(rng.bytes(rng.below(40))));
   items.push(bytesItem(prefaceOf(side)));
-  let opening: RawFrame[] = [hello(side, tls, rng)];
+  const features = lasting && !rng.oneIn(8) ? ["resume"] : [];
+  const body = helloBody(side, tls, rng, features);
+  let opening: RawFrame[] = [jsonFrame(FrameType.HELLO, body)];
   while (!strict && rng.oneIn(2)) opening = mutateFrames(opening, rng);
   items.push(...opening.map((frame) => bytesItem(rawBytes(frame))));
   if (insider || rng.oneIn(3)) {
@@ -110,6 +126,7 @@ function conversation(
       named: strict || !rng.oneIn(8),
       bound: strict || !rng.oneIn(4),
       flip,
+      fields: lasting && side === "server" ? keeping(rng) : undefined,
     });
   } else if (rng.oneIn(2)) {
     const proof = toBase64Url(rng.bytes(32));
@@ -126,10 +143,12 @@ function conversation(
   }
   // Behind the proof without waiting for its answer, or after it.
   if (rng.oneIn(2)) items.push({ do: "settle" });
-  let frames = sessionFrames(side, rng);
-  for (let i = rng.pick(SPOILS); i > 0; i--) {
+  // Most sessions are over with the first mistake, and do not get to come back.
+  const brief = lasting && !rng.oneIn(3);
+  let frames = brief ? [] : sessionFrames(side, rng, lasting);
+  for (let i = brief ? 0 : rng.pick(SPOILS); i > 0; i--) {
     frames = rng.oneIn(8)
-      ? splice(frames, sessionFrames(side, rng), rng)
+      ? splice(frames, sessionFrames(side, rng, lasting), rng)
       : mutateFrames(frames, rng);
   }
   for (const frame of frames) {
@@ -137,6 +156,64 @@ function conversation(
     if (rng.oneIn(5)) items.push({ do: "settle" });
   }
   return items;
+}
+
+/** Another connection: a handshake that goes on with the session, and what then comes. */
+function comingBack(side: Role, tls: TlsName, rng: Prng): Item[] {
+  const items: Item[] = [{ do: "again", drops: !rng.oneIn(4) }];
+  if (rng.oneIn(12)) return items;
+  items.push(bytesItem(prefaceOf(side)));
+  const strict = !rng.oneIn(6);
+  const session = strict ? "$SESSION" : rng.pick(["", "x", "A".repeat(64), 7]);
+  const received = rng.oneIn(6)
+    ? rng.pick([
+      "$RECEIVED-1",
+      "$RECEIVED+1",
+      "$RECEIVED+9",
+      0,
+      -1,
+      2 ** 53,
+      "x",
+    ])
+    : "$RECEIVED";
+  const own = helloBody(side, tls, rng, rng.oneIn(8) ? [] : ["resume"]);
+  const body = side === "client" && !rng.oneIn(8)
+    ? { ...own, resume: { session, received } }
+    : own;
+  items.push({ do: "hello", body });
+  items.push({
+    do: "proof",
+    // Another one's, now and then: nobody may go on with what is not theirs.
+    secret: !rng.oneIn(8),
+    of: rng.oneIn(4) ? "pair" : "token",
+    named: true,
+    bound: !rng.oneIn(16),
+    flip: rng.oneIn(16) ? rng.below(60 * 8) : null,
+    fields: side === "server" && !rng.oneIn(8)
+      ? { resumed: rng.oneIn(12) ? rng.pick([null, {}, 1]) : { received } }
+      : undefined,
+  });
+  if (!rng.oneIn(5)) items.push({ do: "replay" });
+  if (rng.oneIn(3)) {
+    const count = rng.pick([0, 1, 3, 50, 2 ** 40]);
+    items.push(bytesItem(rawBytes(ackFrame(count))));
+  }
+  const frames = rng.oneIn(2) ? [] : sessionFrames(side, rng, true);
+  const spoiled = rng.oneIn(3) ? mutateFrames(frames, rng) : frames;
+  for (const frame of spoiled) {
+    items.push(bytesItem(rawBytes(frame)));
+    if (rng.oneIn(5)) items.push({ do: "settle" });
+  }
+  return items;
+}
+
+/** What a server says of a session that it keeps. */
+function keeping(rng: Prng): object | undefined {
+  if (rng.oneIn(8)) return undefined;
+  if (rng.oneIn(12)) return { session: rng.pick([null, {}, "x", 1]) };
+  const id = rng.oneIn(10) ? rng.pick(["", "\u001b[2J", "x".repeat(65)]) : "it";
+  const graceMs = rng.pick([60_000, 60_000, 60_000, 0, 1, -1, 2 ** 53 - 1]);
+  return { session: { id, graceMs } };
 }
 
 /** The beginning of one session and the end of another. */
@@ -147,13 +224,18 @@ function splice(a: RawFrame[], b: RawFrame[], rng: Prng): RawFrame[] {
   ];
 }
 
-function hello(side: Role, tls: TlsName, rng: Prng): RawFrame {
+function helloBody(
+  side: Role,
+  tls: TlsName,
+  rng: Prng,
+  more: readonly string[],
+): object {
   const bindings = offeredBindings(TLS[tls]);
   const own = side === "client"
     ? {
       min: 1,
       max: 1,
-      features: rng.oneIn(4) ? [] : ["ed25519", "another"],
+      features: [...rng.oneIn(4) ? [] : ["ed25519", "another"], ...more],
       bindings: rng.oneIn(8) ? ["another", ...BINDINGS] : bindings,
     }
     : {
@@ -162,7 +244,7 @@ function hello(side: Role, tls: TlsName, rng: Prng): RawFrame {
       hostKey: rng.oneIn(8) ? rng.pick(HOST_KEYS) : HOST_KEY,
       binding: rng.oneIn(8) ? rng.pick(BINDINGS) : rng.pick(bindings),
     };
-  return jsonFrame(FrameType.HELLO, {
+  return {
     ...own,
     nonce: toBase64Url(rng.bytes(32)),
     limits: {
@@ -171,7 +253,7 @@ function hello(side: Role, tls: TlsName, rng: Prng): RawFrame {
       window: rng.pick([0, 1, 1_024, 262_144, 0x7fff_ffff]),
     },
     software: "fuzz",
-  });
+  };
 }
 
 /** Spoils the bytes of one item. Of an insider, one behind the handshake. */

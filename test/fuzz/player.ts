@@ -31,7 +31,9 @@ import { unclean } from "./problems.ts";
 import { OTHER_TOKEN, pairs, TOKEN } from "./secrets.ts";
 import {
   type Deed,
+  filledIn,
   jsonFrame,
+  type Progress,
   type Proof,
   rawBytes,
   type Script,
@@ -73,6 +75,8 @@ export async function settle(turns = TURNS): Promise<void> {
 
 /** See the module's description. */
 export class Player {
+  /** Of a session that has had other connections. */
+  readonly progress: Progress;
   /** What the other side did that no peer of ours may do. */
   readonly problems: string[] = [];
   /** Frames that came from the other side. */
@@ -87,6 +91,12 @@ export class Player {
   /** What was sent, as far as it can matter to the transcript. */
   readonly #sent: Uint8Array[] = [];
   #proving = false;
+  /** Whether the other side has proved itself, or seems to. */
+  #proved = false;
+  /** Whether our proof was that of who has the secret, for this connection. */
+  #honest = false;
+  /** What was sent behind our proof. */
+  readonly #behind: Uint8Array[] = [];
   #head: Uint8Array = new Uint8Array(0);
   /** The PART frames of the message that is under way. */
   #parts: Uint8Array[] = [];
@@ -95,7 +105,17 @@ export class Player {
   #dropped = false;
   #closed = false;
 
-  constructor(side: Role, duplex: Duplex) {
+  constructor(
+    side: Role,
+    duplex: Duplex,
+    progress: Progress = {
+      session: "",
+      received: 0,
+      acknowledged: 0,
+      sent: [],
+    },
+  ) {
+    this.progress = progress;
     this.#side = side;
     this.#tls = duplex.tls;
     this.#reader = duplex.readable.getReader();
@@ -114,6 +134,16 @@ export class Player {
       else await this.#act(write);
     }
     await settle();
+  }
+
+  /** Writes down which frames were sent, for a connection to come. */
+  note(): void {
+    const { progress } = this;
+    progress.sent.length = Math.min(
+      progress.sent.length,
+      progress.acknowledged,
+    );
+    progress.sent.push(...framesIn(joined(...this.#behind)));
   }
 
   /** Drops the connection. */
@@ -139,20 +169,36 @@ export class Player {
       case "end":
         this.#writer.close().catch(() => {});
         return await settle();
+      case "hello": {
+        const body = filledIn(item.body, this.progress);
+        return this.#write(rawBytes(jsonFrame(FrameType.HELLO, body)));
+      }
+      case "replay": {
+        await settle();
+        const { sent, acknowledged } = this.progress;
+        for (const frame of sent.slice(acknowledged)) this.#write(frame);
+        return;
+      }
+      case "again":
+        throw new TypeError("One player has one connection");
       case "proof": {
         await settle();
         const proof = await this.#proof(item);
+        this.#honest = item.secret && !this.strayed;
         if (item.flip !== null) {
           proof[(item.flip >> 3) % proof.byteLength] ^= 1 << (item.flip & 7);
         }
-        return this.#write(proof);
+        this.#write(proof);
+        this.#behind.length = 0;
+        return;
       }
     }
   }
 
   /** Not awaited: the other side may have stopped reading, and that is its right. */
   #write(bytes: Uint8Array): void {
-    if (!this.#proving) this.#sent.push(bytes);
+    if (this.#proving) this.#behind.push(bytes);
+    else this.#sent.push(bytes);
     this.#writer.write(bytes).catch(() => {});
   }
 
@@ -190,8 +236,10 @@ export class Player {
     const body = {
       proof: toBase64Url(proof),
       platform: platform(this.#seed),
+      ...item.fields,
     };
-    return rawBytes(jsonFrame(FrameType.PROOF, body));
+    const text = filledIn(body, this.progress);
+    return rawBytes(jsonFrame(FrameType.PROOF, text));
   }
 
   /** What the server's HELLO says that both are bound to, or something else. */
@@ -240,8 +288,12 @@ export class Player {
     if (this.#closed) this.problems.push(`${name} after CLOSE`);
     this.#closed = frame.type === FrameType.CLOSE;
     this.heard.push(frame);
+    if (this.#proved && this.#decoder.whole && frame.type !== FrameType.ACK) {
+      this.progress.received++;
+    }
     const isRaw = frame.type === FrameType.DATA ||
-      frame.type === FrameType.CREDIT || frame.type === FrameType.STOP;
+      frame.type === FrameType.CREDIT || frame.type === FrameType.STOP ||
+      frame.type === FrameType.ACK;
     if (frame.type === FrameType.PING || frame.type === FrameType.PONG) {
       if (rawBytes(frame).byteLength > 10) {
         this.problems.push(`${name} too long`);
@@ -253,10 +305,31 @@ export class Player {
     if (frame.type === FrameType.PART) return;
     const body = JSON.parse(new TextDecoder().decode(joined(...this.#parts)));
     this.#parts = [];
+    this.#learn(frame.type, body);
     for (const key of ["code", "message"]) {
       const problem = typeof body[key] === "string" ? unclean(body[key]) : null;
       if (problem !== null) this.problems.push(`${name}: ${problem}`);
     }
+  }
+
+  /** What the other side says of the session, and that it believes us. */
+  #learn(type: number, body: Record<string, unknown>): void {
+    const { progress } = this;
+    const of = (key: string) => {
+      const value = body[key];
+      return typeof value === "object" && value !== null
+        ? value as Record<string, unknown>
+        : {};
+    };
+    const theirs = of(type === FrameType.HELLO ? "resume" : "resumed").received;
+    if (typeof theirs === "number") progress.acknowledged = theirs;
+    if (type !== FrameType.PROOF) return;
+    this.#proved = true;
+    if (this.#side === "client" && !this.#honest) {
+      this.problems.push("Let in without the secret, or from elsewhere");
+    }
+    const { id } = of("session");
+    if (typeof id === "string") progress.session = id;
   }
 
   #atEnd(): void {
@@ -280,6 +353,22 @@ function helloIn(sent: Uint8Array): Uint8Array {
     // A length that is a lie.
   }
   return new Uint8Array(0);
+}
+
+/** The whole frames that have a number, as far as they are any. */
+function framesIn(bytes: Uint8Array): Uint8Array[] {
+  const decoder = new Decoder(bytes.byteLength);
+  const frames: Uint8Array[] = [];
+  decoder.push(bytes);
+  try {
+    for (let frame; (frame = decoder.next()) !== undefined;) {
+      const counts = decoder.whole && frame.type !== FrameType.ACK;
+      if (counts) frames.push(encodeFrame(frame));
+    }
+  } catch {
+    // A length that is a lie.
+  }
+  return frames;
 }
 
 /** What one of ours has said. */

@@ -9,6 +9,7 @@ import { heldBytes } from "../support/memory.ts";
 import { ClientTarget } from "./client_target.ts";
 import { DecoderTarget } from "./decoder_target.ts";
 import { inlineCrypto } from "./inline_crypto.ts";
+import { LastingServerTarget } from "./lasting_server_target.ts";
 import { minimise } from "./minimise.ts";
 import { settle } from "./player.ts";
 import { Prng } from "./prng.ts";
@@ -24,6 +25,8 @@ import { turnClock } from "./turn_clock.ts";
 export const TARGETS = {
   server: () => new ServerTarget(),
   client: () => new ClientTarget(),
+  "lasting-server": () => new LastingServerTarget(),
+  "lasting-client": () => new ClientTarget(true),
   decoder: () => new DecoderTarget(),
   "raw-server": () => new RawServerTarget(),
   "raw-client": () => new RawClientTarget(),

@@ -20,6 +20,8 @@ export interface Proof {
   readonly named: boolean;
   /** Whether it is bound to the connection that it is sent on. */
   readonly bound: boolean;
+  /** More fields of a server's, with placeholders; see `filledIn`. */
+  readonly fields?: object;
   /** Spoils one bit of the frame. */
   readonly flip: number | null;
 }
@@ -28,6 +30,12 @@ export interface Proof {
 export type Item =
   | { readonly do: "bytes"; readonly bytes: Uint8Array }
   | Proof
+  /** A HELLO with placeholders, of whoever comes back; see `filledIn`. */
+  | { readonly do: "hello"; readonly body: object }
+  /** Sends again what the other side says that it does not have. */
+  | { readonly do: "replay" }
+  /** Goes on over another connection; `drops` the one that there was. */
+  | { readonly do: "again"; readonly drops: boolean }
   /** Waits until the other side has nothing more to do. */
   | { readonly do: "settle" }
   /** Reads nothing from here on. */
@@ -54,6 +62,30 @@ export function hasSecret({ items }: Script): boolean {
   return items.some((item) =>
     item.do === "proof" && item.secret && item.flip === null
   );
+}
+
+/** Where in a session a peer is that comes back. */
+export interface Progress {
+  /** The id that the server gave it. */
+  session: string;
+  /** How many frames have come to it, in all. */
+  received: number;
+  /** How many the other side says that it has. */
+  acknowledged: number;
+  /** The frames that it has sent, by their numbers. */
+  sent: Uint8Array[];
+}
+
+/**
+ * Puts what is known when it is played in place of `$SESSION` and of `$RECEIVED`,
+ * which may have a number added (`$RECEIVED-2`).
+ */
+export function filledIn(body: object, progress: Progress): string {
+  return JSON.stringify(body, (_, value) => {
+    if (value === "$SESSION") return progress.session;
+    const count = /^\$RECEIVED([+-]\d+)?$/.exec(value);
+    return count ? progress.received + Number(count[1] ?? 0) : value;
+  });
 }
 
 /** A frame that may lie about itself. */
@@ -91,6 +123,13 @@ export function creditFrame(
   const payload = new Uint8Array(4);
   new DataView(payload.buffer).setUint32(0, bytes);
   return { type: FrameType.CREDIT, stream, channel, payload };
+}
+
+/** ACK of so many frames in all. */
+export function ackFrame(count: number): RawFrame {
+  const payload = new Uint8Array(8);
+  new DataView(payload.buffer).setBigUint64(0, BigInt(count));
+  return { type: FrameType.ACK, stream: 0, channel: 0, payload };
 }
 
 /** Its bytes, with whatever its header claims. */
@@ -140,7 +179,9 @@ export function describeScript({ items, chunk, tls }: Script): string {
       case "bytes":
         return `  ${hex(item.bytes)}`;
       case "proof":
-        return `  (PROOF ${JSON.stringify({ ...item, do: undefined })})`;
+      case "hello":
+      case "again":
+        return `  (${item.do} ${JSON.stringify({ ...item, do: undefined })})`;
       default:
         return `  (${item.do})`;
     }

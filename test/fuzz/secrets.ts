@@ -10,6 +10,8 @@ import type { TlsInfo } from "../../core/ports.ts";
 /** The secret of everybody who is to be trusted. */
 export const TOKEN = "a-token-for-the-fuzzer";
 export const OTHER_TOKEN = "a-token-of-somebody-else";
+/** Of one who means well, and whom no attacker is. */
+export const HONEST_TOKEN = "a-token-of-who-means-well";
 
 /** The server's public key, and the trusted client's. */
 export const HOST_KEY = "ed25519:iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w";

@@ -10,14 +10,20 @@ import { ALONE, RECORDED } from "./corpus.ts";
 import type { Prng } from "./prng.ts";
 import { creditFrame, jsonFrame, type RawFrame } from "./script.ts";
 
-const { OPEN, STARTED, REFUSED, DATA, END, ABORT, STOP, SIGNAL, EXIT, DETACH } =
+const { OPEN, STARTED, REFUSED, DATA, END, ABORT, STOP, SIGNAL, EXIT } =
   FrameType;
-const { CLOSE, GOAWAY } = FrameType;
+const { CLOSE, GOAWAY, DETACH, DROPPED, RESULT } = FrameType;
 
-/** What one side says behind its proof. */
-export function sessionFrames(side: Role, rng: Prng): RawFrame[] {
+/** What one side says behind its proof; with `lasting`, of jobs more than else. */
+export function sessionFrames(
+  side: Role,
+  rng: Prng,
+  lasting = false,
+): RawFrame[] {
   if (rng.oneIn(4)) return [...rng.pick(RECORDED[side])];
-  const frames = side === "client" ? clientFrames(rng) : serverFrames(rng);
+  const frames = side === "client"
+    ? clientFrames(rng, lasting)
+    : serverFrames(rng, lasting);
   if (rng.oneIn(6)) {
     frames.splice(rng.below(frames.length + 1), 0, ...rng.pick(ALONE[side]));
   }
@@ -42,10 +48,11 @@ const WORDS = [
 ];
 const MILLISECONDS = [0, 1, 5, 1_000, 0x7fff_ffff];
 
-/** The body of an OPEN that is in order. */
-export const JOBS = ["a", "b", "__proto__", "..", "", "x".repeat(64)];
+/** Names of jobs, and what is none. */
+const JOBS = ["a", "b", "__proto__", "..", "", "x".repeat(64)];
 
-function openBody(rng: Prng): Record<string, unknown> {
+/** The body of an OPEN that is in order. */
+function openBody(rng: Prng, lasting: boolean): Record<string, unknown> {
   const body: Record<string, unknown> = { kind: "exec" };
   if (rng.oneIn(3)) body.line = rng.pick(WORDS);
   else {
@@ -72,8 +79,10 @@ function openBody(rng: Prng): Record<string, unknown> {
   for (const key of ["timeoutMs", "killAfterMs", "drainMs"]) {
     if (rng.oneIn(5)) body[key] = rng.pick(MILLISECONDS);
   }
-  if (rng.oneIn(5)) body.jobId = rng.pick(JOBS);
-  if (rng.oneIn(8)) body.onDisconnect = rng.pick(["kill", "keep", "detach"]);
+  if (rng.oneIn(lasting ? 2 : 5)) body.jobId = rng.pick(JOBS);
+  if (rng.oneIn(lasting ? 2 : 8)) {
+    body.onDisconnect = rng.pick(["kill", "keep", "detach"]);
+  }
   return body;
 }
 
@@ -100,7 +109,7 @@ function jobBody(rng: Prng): Record<string, unknown> {
   };
 }
 
-function clientFrames(rng: Prng): RawFrame[] {
+function clientFrames(rng: Prng, lasting: boolean): RawFrame[] {
   const frames: RawFrame[] = [];
   const opened: { channel: number; sent: number; open: boolean }[] = [];
   let channel = -1;
@@ -110,7 +119,9 @@ function clientFrames(rng: Prng): RawFrame[] {
       : rng.pick(opened);
     if (one === undefined) {
       channel += rng.oneIn(6) ? 2 + 2 * rng.below(5) : 2;
-      const body = rng.oneIn(5) ? jobBody(rng) : openBody(rng);
+      const body = rng.oneIn(lasting ? 2 : 5)
+        ? jobBody(rng)
+        : openBody(rng, lasting);
       opened.push({ channel, sent: 0, open: body.stdin === true });
       frames.push(...inParts(jsonFrame(OPEN, body, channel), rng));
       continue;
@@ -161,10 +172,15 @@ function signalBody(rng: Prng): object {
   return { signal, terminate: true, killAfterMs: rng.pick([0, 1, 5]) };
 }
 
-function serverFrames(rng: Prng): RawFrame[] {
+function serverFrames(rng: Prng, lasting: boolean): RawFrame[] {
   const frames: RawFrame[] = [];
-  for (let channel = 1; channel <= 5; channel += 2) {
+  const last = lasting ? 7 : 5;
+  for (let channel = 1; channel <= last; channel += 2) {
     if (rng.oneIn(5)) continue;
+    if (lasting && rng.oneIn(3)) {
+      frames.push(jsonFrame(RESULT, resultBody(rng), channel));
+      continue;
+    }
     if (rng.oneIn(5)) {
       frames.push(jsonFrame(REFUSED, {
         code: rng.pick(["not_found", "refused", "closed", "unheard_of"]),
@@ -174,7 +190,10 @@ function serverFrames(rng: Prng): RawFrame[] {
     }
     const pid = rng.pick([1, 4_711, 0]);
     const jobId = rng.pick([undefined, "x", ...WORDS]);
-    frames.push(jsonFrame(STARTED, { pid, jobId }, channel));
+    const stdinOffset = lasting && rng.oneIn(2)
+      ? rng.pick([0, 5, 2 ** 53 - 1])
+      : undefined;
+    frames.push(jsonFrame(STARTED, { pid, jobId, stdinOffset }, channel));
     const sent = [0, 0, 0];
     for (let steps = rng.below(8); steps > 0; steps--) {
       const stream = rng.pick([STDOUT, STDERR]);
@@ -185,6 +204,9 @@ function serverFrames(rng: Prng): RawFrame[] {
         frames.push(creditFrame(rng.below(3_000), channel, STDIN));
       }
       if (rng.oneIn(6)) frames.push(stop(channel, STDIN));
+      if (lasting && rng.oneIn(3)) {
+        frames.push(jsonFrame(DROPPED, droppedBody(rng), channel));
+      }
     }
     const ends: RawFrame[] = [STDOUT, STDERR].map((stream) =>
       rng.oneIn(6)
@@ -196,7 +218,9 @@ function serverFrames(rng: Prng): RawFrame[] {
         )
         : jsonFrame(END, { bytes: sent[stream] }, channel, stream)
     );
-    const exit = jsonFrame(EXIT, exitBody(rng), channel);
+    const exit = lasting && rng.oneIn(4)
+      ? jsonFrame(DETACH, detachBody(rng), channel)
+      : jsonFrame(EXIT, exitBody(rng), channel);
     ends.splice(rng.below(3), 0, exit);
     frames.push(...ends.slice(0, rng.oneIn(4) ? rng.below(3) : 3));
   }
@@ -207,6 +231,53 @@ function serverFrames(rng: Prng): RawFrame[] {
   }
   if (rng.oneIn(3)) frames.push(closeFrame(rng));
   return frames.flatMap((frame) => inParts(frame, rng));
+}
+
+/** A job as a server tells of it, with something about it that is not so. */
+function jobInfo(rng: Prng): object {
+  const count = () => rng.pick([0, 7, 2 ** 53 - 1]);
+  const stream = () => ({ bytes: count(), dropped: count() });
+  return {
+    id: rng.oneIn(3) ? rng.pick(WORDS) : rng.pick(JOBS),
+    state: rng.pick(["running", "ended", "unknown", "starting", ...WORDS]),
+    onDisconnect: rng.pick(["keep", "detach", "kill", "stay"]),
+    argv: rng.oneIn(8) ? "cat" : [rng.pick(WORDS), rng.pick(WORDS)],
+    shell: rng.oneIn(3),
+    startedAt: count(),
+    endedAt: rng.oneIn(2) ? count() : undefined,
+    pid: rng.oneIn(2) ? 1 : undefined,
+    status: rng.oneIn(2) ? exitBody(rng) : undefined,
+    stdout: rng.oneIn(2) ? stream() : undefined,
+    stderr: rng.oneIn(3) ? stream() : undefined,
+    readers: rng.below(3),
+    problem: rng.oneIn(4) ? rng.pick(WORDS) : undefined,
+  };
+}
+
+function resultBody(rng: Prng): object {
+  if (rng.oneIn(3)) return rng.oneIn(2) ? {} : { job: jobInfo(rng) };
+  const jobs = Array.from({ length: rng.below(4) }, () => jobInfo(rng));
+  // In the order that is promised, mostly.
+  if (!rng.oneIn(3)) {
+    jobs.forEach((each, i) => Object.assign(each, { id: `${i}` }));
+  }
+  return { jobs, more: rng.oneIn(4), job: jobInfo(rng) };
+}
+
+function droppedBody(rng: Prng): object {
+  const from = rng.pick([0, 3, 800]);
+  return {
+    stream: rng.pick(["stdout", "stderr", "stdin"]),
+    from,
+    to: rng.oneIn(6) ? from - 1 : from + rng.pick([0, 1, 2 ** 40]),
+  };
+}
+
+function detachBody(rng: Prng): object {
+  return rng.oneIn(2) ? {} : {
+    code: rng.pick(["connection_lost", "closed", "x"]),
+    message: rng.pick(WORDS),
+  };
 }
 
 function exitBody(rng: Prng): object {
