@@ -26,7 +26,8 @@ const ALLOWED = [
   /^(package\.json|README(\.zh-CN)?\.md|LICENSE|CHANGELOG\.md|core\/PROTOCOL\.md)$/,
   /^core\/config\/server\.schema\.json$/,
   /^adapters\/node\/limpet\.service$/,
-  /^dist\/(limpet|mod|iconv|jobs|certificate|node|deno|shared-[A-Z0-9]+)\.js$/,
+  /^dist\/(limpet|program)\.cjs$/,
+  /^dist\/(mod|iconv|jobs|certificate|node|deno|shared-[A-Z0-9]+)\.js$/,
   /^dist\/types\/(core|adapters)\/[\w/]+\.d\.ts$/,
 ];
 
@@ -39,7 +40,8 @@ const REQUIRED = [
   "core/PROTOCOL.md",
   "core/config/server.schema.json",
   "adapters/node/limpet.service",
-  "dist/limpet.js",
+  "dist/limpet.cjs",
+  "dist/program.cjs",
   "dist/mod.js",
   "dist/iconv.js",
   "dist/jobs.js",
@@ -282,7 +284,7 @@ function loads(consumer, version) {
   writeFileSync(
     join(consumer, "version.mjs"),
     `import { execFileSync } from "node:child_process";
-     const program = "node_modules/limpet/dist/limpet.js";
+     const program = "node_modules/limpet/dist/limpet.cjs";
      const said = String(execFileSync(program, ["--version"])).trim();
      if (!said.split(/\\s+/).includes("${version}")) throw new Error(said);
     `,

@@ -1,8 +1,8 @@
 /**
  * Builds `dist/`: the library's entries with their shared parts in common chunks
  * (so that there is one `LimpetError` whichever entry it comes from), their
- * declarations, and the command line as one file, because reading one file is
- * what makes it start fast.
+ * declarations, and the command line as one file for `exec` and one for all else,
+ * because reading one file, with little in it, is what makes it start fast.
  *
  * @module
  */
@@ -64,14 +64,22 @@ try {
     }),
     build({
       ...common,
-      entryPoints: [at("adapters/node/main.ts")],
-      plugins: [streams(), rarelyUsedApart()],
-      outfile: join(out, "limpet.js"),
+      entryPoints: {
+        limpet: at("adapters/node/main.ts"),
+        program: at("adapters/node/program.ts"),
+      },
+      plugins: [streams(), apart(), atOnce(), globalProcess()],
+      outdir: out,
+      outExtension: { ".js": ".cjs" },
       platform: "node",
+      // Loading the first of Node's other modules takes as long as all of ours.
+      format: "cjs",
+      minifyWhitespace: true,
+      minifySyntax: true,
       banner: { js: "#!/usr/bin/env node" },
     }),
   ]);
-  chmodSync(join(out, "limpet.js"), 0o755);
+  chmodSync(join(out, "limpet.cjs"), 0o755);
   declarations();
   exchange();
 } catch (error) {
@@ -108,23 +116,75 @@ function streams() {
 }
 
 /**
- * The program loads the encodings' tables, and what makes certificates, when it
- * needs them, from files of their own. In its one file they would be loaded
- * always.
+ * What the program loads only when it needs it, from a file of its own: all that
+ * `exec` does without, the encodings' tables, and what makes certificates.
  *
  * @returns {import("esbuild").Plugin}
  */
-function rarelyUsedApart() {
+function apart() {
   return {
-    name: "rarely used apart",
+    name: "apart",
     setup({ onResolve }) {
+      for (
+        const [module, path] of [
+          [/^\.\/program\.ts$/, "./program.cjs"],
+          [/\/text\/iconv\.ts$/, "./iconv.js"],
+          [/\/tls\/certificate\.ts$/, "./certificate.js"],
+        ]
+      ) onResolve({ filter: module }, () => ({ path, external: true }));
+    },
+  };
+}
+
+/**
+ * Within one file there is nothing to gain by `import()`: it wraps all that the
+ * module needs in functions, and nothing of it can be left out any more.
+ *
+ * @returns {import("esbuild").Plugin}
+ */
+function atOnce() {
+  const call = /\bimport\(\s*("\.[^"]+")\s*\)/g;
+  const kept = /\/(program|iconv|certificate)\.ts"$/;
+  return {
+    name: "at once",
+    setup({ onLoad }) {
+      onLoad({ filter: /[/\\](core|adapters)[/\\].*\.ts$/ }, ({ path }) => {
+        /** @type {string[]} */
+        const imports = [];
+        const source = readFileSync(path, "utf8").replace(
+          call,
+          (whole, /** @type {string} */ module) => {
+            if (kept.test(module)) return whole;
+            const name = `atOnce${imports.length}`;
+            imports.push(`import * as ${name} from ${module};\n`);
+            return name;
+          },
+        );
+        return { contents: imports.join("") + source, loader: "ts" };
+      });
+    },
+  };
+}
+
+/**
+ * `process` as it is, not as a copy of its properties, which a bundle of this
+ * format makes of modules: Bun opens all three standard streams for that, and
+ * stdout then no longer waits for whoever reads it.
+ *
+ * @returns {import("esbuild").Plugin}
+ */
+function globalProcess() {
+  return {
+    name: "process",
+    setup({ onResolve, onLoad }) {
+      const namespace = "global";
       onResolve(
-        { filter: /\/text\/iconv\.ts$/ },
-        () => ({ path: "./iconv.js", external: true }),
+        { filter: /^node:process$/ },
+        ({ path }) => ({ path, namespace, sideEffects: false }),
       );
-      onResolve(
-        { filter: /\/tls\/certificate\.ts$/ },
-        () => ({ path: "./certificate.js", external: true }),
+      onLoad(
+        { filter: /./, namespace },
+        () => ({ contents: "export default process" }),
       );
     },
   };

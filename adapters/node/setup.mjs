@@ -18,7 +18,7 @@ import { fileURLToPath } from "node:url";
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** The program that `limpet` is after a build. */
-export const cli = join(root, "dist", "limpet.js");
+export const cli = join(root, "dist", "limpet.cjs");
 
 /**
  * @param {string[]} parts

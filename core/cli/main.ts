@@ -4,16 +4,16 @@
  * @module
  */
 
-import { asLimpetError, type LimpetError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
 import { SOFTWARE } from "../session/hello.ts";
 import { demoCommand } from "./demo.ts";
 import { ownWords } from "./codecs.ts";
 import { execCommand } from "./exec.ts";
-import { ExitStatus, statusOfError } from "./exit_status.ts";
+import { ExitStatus } from "./exit_status.ts";
 import { helpText, TOPICS } from "./help.ts";
 import { labCommand } from "./lab.ts";
-import { Reporter, wordsOf } from "./report.ts";
+import { asksForHelp, outcomeOf } from "./outcome.ts";
+import { Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { serveCommand } from "./serve.ts";
 import { shellCommand } from "./shell.ts";
@@ -53,17 +53,12 @@ function job(name: "attach" | "logs" | "wait" | "kill" | "rm") {
 /** Runs the program to its end; `runtime.exit` is called by the adapter. */
 export async function main(runtime: CliRuntime): Promise<number> {
   const [name, ...words] = runtime.args;
-  try {
-    return await dispatch(runtime, name, words);
-  } catch (thrown) {
-    const error = asLimpetError(thrown, "refused", "limpet");
-    const report = new Reporter(runtime, "info");
-    report.error(wordsOf(error));
-    const topic = isUsage(error, name) ? ` ${name}` : null;
-    if (topic !== null) report.error(`see "limpet help${topic}"`);
-    await report.flush();
-    return statusOfError(error.code);
-  }
+  const known = name !== undefined && Object.hasOwn(COMMANDS, name);
+  return await outcomeOf(
+    runtime,
+    known ? name : null,
+    () => dispatch(runtime, name, words),
+  );
 }
 
 async function dispatch(
@@ -85,12 +80,7 @@ async function dispatch(
   if (!Object.hasOwn(COMMANDS, name)) {
     return await unknown(runtime, name, Object.keys(COMMANDS));
   }
-  const own = words.indexOf("--") < 0
-    ? words
-    : words.slice(0, words.indexOf("--"));
-  if (own.includes("--help") || own.includes("-h")) {
-    return await help(runtime, name);
-  }
+  if (asksForHelp(words)) return await help(runtime, name);
   return await COMMANDS[name](runtime, words);
 }
 
@@ -125,9 +115,4 @@ async function print(
   // `limpet help | head -1` is no failure.
   await runtime[to].write(await ownWords(runtime, text)).catch(() => {});
   return 0;
-}
-
-function isUsage(error: LimpetError, name: string | undefined): boolean {
-  return error.code === "invalid_argument" && name !== undefined &&
-    Object.hasOwn(COMMANDS, name);
 }

@@ -230,7 +230,7 @@ export const MEASURES = [
       const runtime = side.place.runtimes[side.peer.runtime];
       const { scheme, port, token, pin } = side.address;
       const program = side.peer.runtime === "node"
-        ? [join(root, "dist", "limpet.js")]
+        ? [join(root, "dist", "limpet.cjs")]
         : [join(root, "adapters", "deno", "main.ts")];
       const whole = [
         ...runtime,

@@ -140,7 +140,7 @@ function limpet(name, runtime, tls) {
     tls,
     async serve({ folder, runtimes }) {
       const program = runtime === "node"
-        ? join(root, "dist", "limpet.js")
+        ? join(root, "dist", "limpet.cjs")
         : join(root, "adapters", "deno", "main.ts");
       const scheme = tls ? "tls" : "tcp";
       const { cert, key, pin } = filesOf(folder).tls;

@@ -69,7 +69,7 @@ export function cli(
   denoFlags: readonly string[] = DENO_SERVE_FLAGS,
 ): string[] {
   if (runtime !== "deno") {
-    return [program(runtime), join(ROOT, "dist", "limpet.js")];
+    return [program(runtime), join(ROOT, "dist", "limpet.cjs")];
   }
   return [
     program("deno"),
