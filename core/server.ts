@@ -224,7 +224,7 @@ export class Server implements AsyncDisposable {
         time: Date.now(),
         session: 0,
         peer: "server",
-        identity: owner,
+        identity: owner.name,
         jobId: id,
         pid,
         argv,

@@ -126,12 +126,15 @@ function apart() {
     name: "apart",
     setup({ onResolve }) {
       for (
-        const [module, path] of [
-          [/^\.\/program\.ts$/, "./program.cjs"],
-          [/\/text\/iconv\.ts$/, "./iconv.js"],
-          [/\/tls\/certificate\.ts$/, "./certificate.js"],
+        const [name, path] of [
+          ["^\\./program", "./program.cjs"],
+          ["/text/iconv", "./iconv.js"],
+          ["/tls/certificate", "./certificate.js"],
         ]
-      ) onResolve({ filter: module }, () => ({ path, external: true }));
+      ) {
+        const filter = new RegExp(`${name}\\.ts$`);
+        onResolve({ filter }, () => ({ path, external: true }));
+      }
     },
   };
 }

@@ -16,7 +16,8 @@ import {
   startClient,
 } from "./client_process.ts";
 import { eventually } from "./leaks.ts";
-import { childrenOf, openOf } from "./processes.ts";
+import { childrenOf } from "./proc.ts";
+import { openOf } from "./processes.ts";
 import { type Runtime, THIS_RUNTIME } from "./runtimes.ts";
 import { serverFor, type ServerProcess, startServer } from "./servers.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { eventually } from "./leaks.ts";
 import { hasEnded, statOf } from "./proc.ts";
