@@ -19,9 +19,10 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { binary, build, install, root } from "./set_up.mjs";
 import { MEASURES } from "./measures.mjs";
+import { FLAGS } from "./micro.mjs";
 import { makeKeys, PEERS } from "./peers.mjs";
 import { load } from "./processes.mjs";
-import { versionOf } from "./programs.mjs";
+import { start, versionOf } from "./programs.mjs";
 import { report, summarise } from "./report.mjs";
 import { Side } from "./sides.mjs";
 
@@ -82,17 +83,33 @@ for (const peer of chosen(PEERS, "name", flags.peers)) {
 
 /** @type {Record<string, Record<string, (number | null)[]>>} */
 const figures = {};
+/** The last round's, where a measure has them. */
+/** @type {Record<string, Record<string, [number, number][]>>} */
+const curves = {};
 for (let round = 1; round <= rounds; round++) {
   for (const measure of measures) {
     progress(`round ${round} of ${rounds}: ${measure.title} (load ${load()})`);
     for (const side of shuffled(sides)) {
       if (measure.takes?.(side.peer) === false) continue;
+      if (measure.slow && round > 1 && !isCompared(side.peer)) continue;
       const of = figures[measure.id] ??= {};
       (of[side.peer.name] ??= []).push(await measured(measure, side));
     }
   }
 }
 await Promise.all(sides.map((side) => side.end()));
+/** @type {import("./micro.mjs").MicroRow[] | undefined} */
+let micro;
+if (flags.only === undefined && flags.peers === undefined) {
+  progress("frames and streams in memory");
+  const file = join(here, "micro.mjs");
+  const program = start([process.execPath, ...FLAGS, file, "--json"]);
+  micro = JSON.parse(await program.line());
+  await program.end();
+}
+
+const seconds = Math.round(performance.now() / 1_000);
+progress(`took ${Math.floor(seconds / 60)} min ${seconds % 60} s`);
 
 const result = {
   date: new Date().toISOString().slice(0, 10),
@@ -104,8 +121,10 @@ const result = {
   },
   rounds,
   size,
+  seconds,
   missing,
-  measures: summarise(measures, sides.map(({ peer }) => peer), figures),
+  measures: summarise(measures, sides.map(({ peer }) => peer), figures, curves),
+  ...(micro && { micro }),
 };
 if (flags.json !== undefined) {
   writeFileSync(flags.json, `${JSON.stringify(result, null, 2)}\n`);
@@ -119,12 +138,24 @@ process.stdout.write(report(result));
  */
 async function measured(measure, side) {
   try {
-    return await measure.figure(side, size);
+    const found = await measure.figure(side, size);
+    if (typeof found === "number") return found;
+    (curves[measure.id] ??= {})[side.peer.name] = found.curve;
+    return found.figure;
   } catch (error) {
     const { message } = /** @type {Error} */ (error);
     progress(`${side.peer.name} failed at ${measure.title}: ${message}`);
     return null;
   }
+}
+
+/**
+ * Limpet, and what its targets are ratios to.
+ *
+ * @param {import("./peers.mjs").Peer} peer
+ */
+function isCompared({ kind }) {
+  return kind === "limpet" || kind === "relay" || kind === "spawn";
 }
 
 /**

@@ -1,6 +1,8 @@
 /**
  * Draws what the benchmark found: a row per measure, a dot per peer, on one axis
  * of how fast each is against the base of its measure. Further right is better.
+ * Below it, what one command costs when there are more and more at a time: level
+ * is what it should be.
  *
  *     node test/bench/plot.mjs result.json >result.svg
  *
@@ -11,11 +13,12 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
-const WIDTH = 860;
-const LEFT = 330;
+const WIDTH = 920;
+const LEFT = 396;
 const RIGHT = 30;
 const TOP = 96;
 const ROW = 30;
+const CURVE = 170;
 const TICKS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5];
 
 /** What is drawn of whom; Limpet last, so that it lies on top. */
@@ -35,8 +38,11 @@ export function plot(result) {
   const measures = result.measures.filter((/** @type {any} */ measure) =>
     measure.base !== null && measure.base !== "itself"
   );
-  const height = TOP + ROW * measures.length + 50;
-  const bottom = height - 40;
+  const curves = result.measures.filter((/** @type {any} */ { rows }) =>
+    rows.some((/** @type {any} */ row) => row.curve !== undefined)
+  );
+  const bottom = TOP + ROW * measures.length + 10;
+  const height = bottom + 40 + CURVE * curves.length;
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" ` +
     `font-family="sans-serif" font-size="13">`,
@@ -81,7 +87,68 @@ export function plot(result) {
       );
     }
   });
+  curves.forEach((/** @type {any} */ measure, /** @type {number} */ i) => {
+    parts.push(...curvesOf(measure, bottom + 50 + CURVE * i));
+  });
   return `${[...parts, "</svg>"].join("\n")}\n`;
+}
+
+/**
+ * What one costs, against what it costs alone.
+ *
+ * @param {any} measure
+ * @param {number} top
+ */
+function curvesOf(measure, top) {
+  const bottom = top + CURVE - 60;
+  const parts = [text(LEFT - 12, top + 14, measure.title, "end")];
+  /** @type {[string, string, [number, number][]][]} */
+  const lines = STYLES.flatMap(([peer, colour]) => {
+    const row = measure.rows.find((/** @type {any} */ { peer: name }) =>
+      name === peer
+    );
+    return row?.curve === undefined ? [] : [[peer, colour, row.curve]];
+  });
+  const costs = lines.flatMap(([, , curve]) =>
+    curve.map(([, cost]) => cost / curve[0][1])
+  );
+  const most = Math.max(2, ...costs);
+  const largest = Math.max(
+    ...lines.map(([, , curve]) => curve[curve.length - 1][0]),
+  );
+  const across = (/** @type {number} */ number) =>
+    round(
+      LEFT + Math.log(number) / Math.log(largest) * (WIDTH - LEFT - RIGHT - 30),
+    );
+  const up = (/** @type {number} */ cost) =>
+    round(bottom - cost / most * (bottom - top));
+  for (let cost = 0; cost <= most; cost++) {
+    parts.push(
+      `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${up(cost)}" ` +
+        `y2="${up(cost)}" stroke="#b5bac2" stroke-dasharray="2 4"/>`,
+      text(WIDTH - RIGHT + 4, up(cost) + 4, `${cost}×`),
+    );
+  }
+  for (let number = 1; number <= largest; number *= 10) {
+    parts.push(text(across(number), bottom + 18, String(number), "middle"));
+  }
+  for (const [peer, colour, curve] of lines) {
+    const points = curve.map(([number, cost]) =>
+      `${across(number)},${up(cost / curve[0][1])}`
+    );
+    parts.push(
+      `<polyline points="${points.join(" ")}" fill="none" ` +
+        `stroke="${colour}" stroke-width="2"><title>${
+          escape(peer)
+        }</title></polyline>`,
+    );
+  }
+  return parts;
+}
+
+/** @param {number} value */
+function round(value) {
+  return Math.round(value * 10) / 10;
 }
 
 /** @param {number} speed */
@@ -89,7 +156,7 @@ function position(speed) {
   const [low, high] = [TICKS[0], TICKS[TICKS.length - 1]].map(Math.log);
   const inside = Math.min(Math.max(Math.log(speed), low), high);
   const part = (inside - low) / (high - low);
-  return Math.round((LEFT + part * (WIDTH - LEFT - RIGHT)) * 10) / 10;
+  return round(LEFT + part * (WIDTH - LEFT - RIGHT));
 }
 
 /**

@@ -6,6 +6,7 @@
  */
 
 import { median } from "./measures.mjs";
+import { microLines } from "./micro.mjs";
 
 /** @type {Record<string, string>} */
 const COMPARED = {
@@ -24,23 +25,28 @@ const TRIP_MS = 50;
  * @property {string} peer
  * @property {number} figure median, in the measure's unit
  * @property {number | null} ratio median; null without anything to compare with
- * @property {number} low of the ratios
- * @property {number} high
+ * @property {number | null} low of the ratios
+ * @property {number | null} high
+ * @property {[number, number][]} [curve] of the last round
  * @property {number} [target] for Limpet
  * @property {boolean} [met]
+ * @property {number} [by] how far on the one side or the other, as a part of the
+ * target
  */
 
 /**
  * @param {import("./measures.mjs").Measure[]} measures
  * @param {import("./peers.mjs").Peer[]} peers
  * @param {Record<string, Record<string, (number | null)[]>>} figures
+ * @param {Record<string, Record<string, [number, number][]>>} curves
  */
-export function summarise(measures, peers, figures) {
+export function summarise(measures, peers, figures, curves) {
   return measures.map((measure) => {
     const of = figures[measure.id] ?? {};
-    const rows = peers.filter(({ name }) => name in of).map((peer) =>
-      row(measure, peer, peers, of)
-    );
+    const rows = peers.filter(({ name }) => name in of).map((peer) => {
+      const curve = curves[measure.id]?.[peer.name];
+      return { ...row(measure, peer, peers, of), ...(curve && { curve }) };
+    });
     const { id, title, unit, base, better } = measure;
     return { id, title, unit, base, better, rows };
   });
@@ -76,11 +82,12 @@ function row({ base, better, target }, peer, peers, of) {
     peer: peer.name,
     figure: good.length === 0 ? NaN : median(good),
     ratio,
-    low: Math.min(...ratios),
-    high: Math.max(...ratios),
+    low: ratio === null ? null : Math.min(...ratios),
+    high: ratio === null ? null : Math.max(...ratios),
     ...(due === undefined || Number.isNaN(due) || judged === null ? {} : {
       target: due,
       met: better === "higher" ? judged >= due : judged <= due,
+      by: Math.abs(judged - due) / due,
     }),
   };
 }
@@ -105,14 +112,16 @@ function baseOf(base, peer, peers) {
 }
 
 /**
+ * For a terminal of 80 columns.
+ *
  * @param {any} result
  * @returns {string}
  */
 export function report(result) {
-  const { date, machine, versions, rounds, size } = result;
+  const { machine, rounds, size } = result;
   const lines = [
-    `${date}, ${machine}; Node ${versions.node}, ${versions.deno}, ` +
-    `${versions.openssh}`,
+    `${result.date}, ${machine}`,
+    versionsOf(result),
     `${rounds} rounds; ${size.bytes / 2 ** 20} MiB, ${size.count} commands`,
   ];
   for (const { name, reason } of result.missing) {
@@ -123,23 +132,39 @@ export function report(result) {
     lines.push("", `${title}${of}`);
     for (const each of rows) lines.push(line(each, unit));
   }
+  if (result.micro !== undefined) lines.push(...microLines(result.micro));
+  const judged = result.measures.flatMap((/** @type {any} */ { rows }) =>
+    rows.filter((/** @type {Row} */ { met }) => met !== undefined)
+  );
+  const met = judged.filter((/** @type {Row} */ { met }) => met).length;
+  lines.push("", `${met} of ${judged.length} targets met`);
   return `${lines.join("\n")}\n`;
+}
+
+/** @param {any} result */
+export function versionsOf({ versions: { node, deno, openssh } }) {
+  const others = [deno?.replace(/ \(.*/, ""), openssh?.replace(/[ ,].*/, "")];
+  return [`Node ${node}`, ...others.filter(Boolean)].join(", ");
 }
 
 /**
  * @param {Row} row
  * @param {string} unit
  */
-function line({ peer, figure, ratio, low, high, target, met }, unit) {
+function line({ peer, figure, ratio, low, high, target, met, by = 0 }, unit) {
   const compared = ratio === null
-    ? "".padEnd(24)
-    : `${ratio.toFixed(2).padStart(8)}  (${low.toFixed(2)} to ${
-      high.toFixed(2)
-    })`.padEnd(28);
+    ? ""
+    : `${short(ratio).padStart(6)}  ${short(low ?? 0)} to ${short(high ?? 0)}`;
   const verdict = target === undefined
     ? ""
-    : `${met ? "met" : "MISSED"} (${target})`;
-  return `  ${peer.padEnd(24)}${figure.toPrecision(3).padStart(10)} ${
-    unit.padEnd(3)
-  }${compared}${verdict}`.trimEnd();
+    : `${met ? "met" : "MISSED"} ${target} by ${Math.round(by * 100)} %`;
+  return `  ${peer.padEnd(22)}${short(figure).padStart(7)} ${unit.padEnd(4)}${
+    compared.padEnd(23)
+  }${verdict}`.trimEnd();
+}
+
+/** @param {number} value three digits of it, whatever its size */
+export function short(value) {
+  if (Number.isNaN(value)) return "failed";
+  return value >= 1_000 ? value.toFixed(0) : value.toPrecision(3);
 }

@@ -65,13 +65,16 @@ function relay(socket) {
     socket.on("close", () => child.kill());
   };
   socket.on("readable", begin);
+  // One that was opened and no more.
+  socket.once("end", () => head.length === 0 && socket.destroy());
 }
 
 /**
- * @param {{ port: number, cert?: string }} address
+ * @param {{ port: number, cert?: string, open?: boolean }} address `open` for a
+ * connection without a command: what it takes to have one
  * @returns {Promise<import("./node_command.mjs").Connection>}
  */
-export function connect({ port, cert }) {
+export function connect({ port, cert, open }) {
   const dial = () =>
     new Promise((resolve, reject) => {
       const to = {
@@ -89,6 +92,7 @@ export function connect({ port, cert }) {
         }, () => resolve(socket));
       socket.once("error", reject);
     });
+  if (open) return dial().then(idle);
   return Promise.resolve({
     async command(argv, stdin = false) {
       const socket = await dial();
@@ -102,4 +106,19 @@ export function connect({ port, cert }) {
     },
     close: () => Promise.resolve(),
   });
+}
+
+/**
+ * @param {net.Socket} socket
+ * @returns {import("./node_command.mjs").Connection}
+ */
+function idle(socket) {
+  return {
+    command: () => Promise.reject(new Error("It is there to be opened")),
+    close: () =>
+      new Promise((resolve) => {
+        socket.on("close", () => resolve(undefined));
+        socket.destroy();
+      }),
+  };
 }

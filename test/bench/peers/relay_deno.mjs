@@ -85,20 +85,39 @@ function halfClosing(connection) {
 
 /**
  * @param {{ port: number, cert?: string }} address
+ * @returns {Promise<Deno.TcpConn | Deno.TlsConn>}
+ */
+async function dial({ port, cert }) {
+  const to = { hostname: "127.0.0.1", port };
+  if (cert === undefined) {
+    const connection = await Deno.connect(to);
+    connection.setNoDelay();
+    return connection;
+  }
+  const connection = await Deno.connectTls({
+    ...to,
+    hostname: "localhost",
+    caCerts: [Deno.readTextFileSync(cert)],
+  });
+  await connection.handshake();
+  return connection;
+}
+
+/**
+ * @param {{ port: number, cert?: string, open?: boolean }} address as of relay.mjs
  * @returns {Promise<import("./node_command.mjs").Connection>}
  */
-export function connect({ port, cert }) {
-  const to = { hostname: "127.0.0.1", port };
-  return Promise.resolve({
+export async function connect({ open, ...address }) {
+  if (open) {
+    const idle = await dial(address);
+    return {
+      command: () => Promise.reject(new Error("It is there to be opened")),
+      close: () => Promise.resolve(idle.close()),
+    };
+  }
+  return {
     async command(argv, stdin = false) {
-      const connection = cert === undefined
-        ? await Deno.connect(to)
-        : await Deno.connectTls({
-          ...to,
-          hostname: "localhost",
-          caCerts: [Deno.readTextFileSync(cert)],
-        });
-      if ("setNoDelay" in connection) connection.setNoDelay();
+      const connection = await dial(address);
       const line = JSON.stringify({ argv, stdin });
       await connection.write(new TextEncoder().encode(`${line}\n`));
       let ended;
@@ -114,5 +133,5 @@ export function connect({ port, cert }) {
       );
     },
     close: () => Promise.resolve(),
-  });
+  };
 }
