@@ -60,6 +60,7 @@ export class Server implements AsyncDisposable {
   /** Resolved when commands are being ended. */
   readonly #ending = deferred<void>();
   readonly #patience = new Patience();
+  readonly #givenUp: Promise<void>;
 
   /** Use {@linkcode serve}, or this one for connections of another origin. */
   constructor(options: ServeOptions) {
@@ -94,7 +95,7 @@ export class Server implements AsyncDisposable {
         count,
       })
     );
-    this.#patience.over.then(() => this.#giveUp());
+    this.#givenUp = this.#patience.over.then(() => this.#giveUp());
     this.#authenticator = authenticatorOf(options);
     this.#authenticator.catch(() => {});
   }
@@ -201,7 +202,7 @@ export class Server implements AsyncDisposable {
     this.#ending.resolve();
     const { limits: { shutdownGraceMs } } = this.#host;
     this.#patience.shorten(2 * (graceMs ?? shutdownGraceMs) + STUCK_MS);
-    await Promise.race([this.#end(graceMs), this.#patience.over]);
+    await Promise.race([this.#end(graceMs), this.#givenUp]);
     this.#patience.stop();
     this.#refusals.close();
   }
@@ -216,7 +217,7 @@ export class Server implements AsyncDisposable {
   }
 
   /** What does not end holds up nobody else, and is named. */
-  #giveUp(): void {
+  async #giveUp(): Promise<void> {
     for (const entry of this.#host.jobs.registry.running()) {
       const { id, owner, pid, argv, shell } = entry;
       report(this.#host.options, {
@@ -231,7 +232,7 @@ export class Server implements AsyncDisposable {
         shell,
       });
     }
-    this.#sessions.drop(goingDown());
+    await this.#sessions.leave();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

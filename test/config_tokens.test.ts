@@ -280,7 +280,9 @@ describe("key new", () => {
     expect((await run("key", "show", path)).stdout).toBe(stdout);
     writeFileSync(file, "no key");
     chmodSync(file, 0o600);
-    expect((await run("key", "show", file)).stderr).toContain(`Key ${file}: `);
+    expect((await run("key", "show", file)).stderr).toMatch(
+      new RegExp(`Private key cannot be read: .* \\(${file}\\)\n`),
+    );
   });
 
   test("makes no folder for a file that is named", async () => {

@@ -58,7 +58,10 @@ export async function readPrivateKey(
       }): run "chmod 600 ${path}", and make a new one if anyone may have seen it`,
     );
   }
-  return await KeyPair.fromPem(text).catch((error) => {
-    throw asLimpetError(error, "invalid_argument", `Key ${path}`);
+  return await KeyPair.fromPem(text).catch((cause) => {
+    const { message } = asLimpetError(cause, "invalid_argument", "Key");
+    throw new LimpetError("invalid_argument", `${message} (${path})`, {
+      cause,
+    });
   });
 }

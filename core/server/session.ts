@@ -191,13 +191,13 @@ export class Session {
 
   /** Its identity is no longer let in. */
   async revoke(): Promise<void> {
-    this.drop(revoked());
+    this.#mux.fail(revoked());
     await this.over;
   }
 
-  /** Ends it for its client; what runs is still being ended. */
-  drop(reason: LimpetError): void {
-    this.#mux.fail(reason);
+  /** Takes leave of its client, though what runs has not ended. */
+  async leave(): Promise<void> {
+    await this.#mux.close("shutting_down");
   }
 
   /** Tells of something, as of this session. */

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { LimpetError } from "../errors.ts";
 import type { Identity, Proven } from "../identity.ts";
 import type { Session } from "./session.ts";
 
@@ -57,9 +56,9 @@ export class Sessions {
     );
   }
 
-  /** Ends them all for their clients, whatever still runs. */
-  drop(reason: LimpetError): void {
-    for (const each of this.#all) each.drop(reason);
+  /** Takes leave of all clients, whatever still runs. */
+  async leave(): Promise<void> {
+    await Promise.all([...this.#all].map((each) => each.leave()));
   }
 
   /** As `Server.endSessions`. */
