@@ -7,6 +7,7 @@
 import { connect, type ConnectOptions, type Session } from "./client.ts";
 import { commandDuplex } from "./command_duplex.ts";
 import { LimpetError } from "./errors.ts";
+import { WITHOUT_A_WORD } from "./frame/preface.ts";
 import { jobs } from "./jobs/client.ts";
 import type { Machine } from "./machine.ts";
 import type { Dialler, Duplex, Platform } from "./ports.ts";
@@ -108,6 +109,11 @@ export function diallerOf(
     const duplex = await machine.dial(target, signal, options);
     return target.kind === "unix" ? duplex : { ...duplex, peer };
   };
+}
+
+/** Whether connecting failed because the server hung up before it said anything. */
+export function saidNothing({ code, message }: LimpetError): boolean {
+  return code === "connection_lost" || message === WITHOUT_A_WORD;
 }
 
 /** Connects to an address, as text or as a byte stream that is there. */

@@ -6,10 +6,9 @@
 
 import type { Credential } from "../auth/credential.ts";
 import { connect, type Session } from "../client.ts";
-import { diallerOf, MAX_NOISE_BYTES } from "../endpoint.ts";
+import { diallerOf, MAX_NOISE_BYTES, saidNothing } from "../endpoint.ts";
 import { LimpetError } from "../errors.ts";
 import { jobs } from "../jobs/client.ts";
-import { WITHOUT_A_WORD } from "../frame/preface.ts";
 import type { Dialler } from "../ports.ts";
 import { DEFAULT_DRAIN_MS, DEFAULT_KILL_AFTER_MS } from "../exec/request.ts";
 import { resumable } from "../resume.ts";
@@ -156,7 +155,7 @@ function explained(
     return error;
   }
   const { code, message } = error;
-  if (code !== "connection_lost" && message !== WITHOUT_A_WORD) return error;
+  if (!saidNothing(error)) return error;
   return new LimpetError(
     code,
     `${message}. Perhaps the server is full, or keeps this address out for a ` +
