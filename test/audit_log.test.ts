@@ -238,7 +238,7 @@ describe("an audit log on a disk that is full", () => {
     log.record(event(1));
     await expect(log.ready()).rejects.toMatchObject({ code: "refused" });
     await log.close();
-    expect(said.at(-1)).toBe("1 events are not in the log");
+    expect(said.at(-1)).toBe("1 event is not in the log");
   });
 });
 
