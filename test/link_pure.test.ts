@@ -7,6 +7,7 @@ import {
 } from "../core/frame/frame.ts";
 import { ackFrame, readAck } from "../core/link/ack.ts";
 import { backoffMs } from "../core/link/backoff.ts";
+import { ByteRing } from "../core/link/byte_ring.ts";
 import { ACK_BYTES, Receipt } from "../core/link/receipt.ts";
 import { ReplayBuffer } from "../core/link/replay_buffer.ts";
 import { Memory, Share } from "../core/memory.ts";
@@ -72,6 +73,56 @@ describe("what was sent and not acknowledged", () => {
     buffer.push(frame);
     frame.payload.fill(7);
     expect(toHex(buffer.at(0)!.payload)).toBe("000000");
+  });
+
+  test("lies where it fits, over what is acknowledged and nothing else", () => {
+    const steps = fc.array(
+      fc.record({ bytes: fc.nat({ max: 9_000 }), acknowledged: fc.nat(3) }),
+      { maxLength: 200 },
+    );
+    fc.assert(fc.property(steps, (script) => {
+      const ring = new ByteRing();
+      const kept: { copy: Uint8Array; value: number }[] = [];
+      const places = new Set<ArrayBufferLike>();
+      let most = 0;
+      for (const [i, { bytes, acknowledged }] of script.entries()) {
+        const value = i % 251;
+        const copy = ring.copy(
+          new Uint8Array(bytes).fill(value),
+          kept[0]?.copy,
+        );
+        kept.push({ copy, value });
+        places.add(copy.buffer);
+        most = Math.max(
+          most,
+          kept.reduce((sum, { copy }) => sum + copy.byteLength + 1, 0),
+        );
+        for (const { copy, value } of kept) {
+          expect(copy.every((byte) => byte === value)).toBe(true);
+        }
+        kept.splice(0, acknowledged);
+        if (kept.length === 0) ring.clear();
+      }
+      // It grows with what is kept, and not with what has been.
+      const largest = Math.max(
+        0,
+        ...[...places].map((each) => each.byteLength),
+      );
+      expect(largest).toBeLessThanOrEqual(Math.max(4_096, 4 * most + 18_000));
+    }));
+  });
+
+  test("takes no new memory for what goes round", () => {
+    const ring = new ByteRing();
+    const bytes = new Uint8Array(60_000);
+    const kept: Uint8Array[] = [];
+    const places = new Set<ArrayBufferLike>();
+    for (let i = 0; i < 1_000; i++) {
+      kept.push(ring.copy(bytes, kept[0]));
+      places.add(kept.at(-1)!.buffer);
+      if (kept.length > 8) kept.splice(0, 4);
+    }
+    expect(places.size).toBeLessThan(8);
   });
 
   test("is the frame itself if it is nobody else's, and fills its memory", () => {

@@ -59,7 +59,7 @@ export class Receipt {
    * is new, or null. Throws `protocol_error` if it is not the same frame again.
    */
   take(frame: Frame, whole: boolean): Frame | null {
-    const { payload, ...place } = frame;
+    const { type, stream, channel, payload } = frame;
     const known = Math.min(this.#delivered - this.#at, payload.byteLength);
     this.#at += payload.byteLength;
     if (this.#begun !== null) this.#check(frame, whole);
@@ -72,7 +72,7 @@ export class Receipt {
       this.#at = 0;
     } else if (isNew) {
       this.#delivered = this.#at;
-      this.#begun = place;
+      this.#begun ??= { type, stream, channel };
     }
     if (known <= 0) return frame;
     return isNew ? { ...frame, payload: payload.subarray(known) } : null;

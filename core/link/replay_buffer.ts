@@ -7,6 +7,7 @@
 import { LimpetError } from "../errors.ts";
 import { type Frame, KEPT_FRAME_BYTES } from "../frame/frame.ts";
 import type { Hold } from "../memory.ts";
+import { ByteRing } from "./byte_ring.ts";
 
 /** How much a link keeps, and of what. */
 export interface ReplayOptions {
@@ -28,6 +29,7 @@ export interface ReplayOptions {
 export class ReplayBuffer {
   readonly #options: ReplayOptions;
   readonly #frames: Frame[] = [];
+  readonly #ring = new ByteRing();
   /** Where in `#frames` the first one is that the peer does not have. */
   #head = 0;
   #acknowledged = 0;
@@ -92,6 +94,7 @@ export class ReplayBuffer {
       this.#frames.splice(0, this.#head);
       this.#head = 0;
     }
+    if (this.#frames.length === 0) this.#ring.clear();
     this.#options.hold?.(this.#bytes);
   }
 
@@ -100,14 +103,18 @@ export class ReplayBuffer {
     this.#frames.length = 0;
     this.#head = 0;
     this.#bytes = 0;
+    this.#ring.clear();
     this.#options.hold?.(0);
   }
 
   #kept(frame: Frame): Frame {
-    const { payload } = frame;
+    const { type, stream, channel, payload } = frame;
     const dense = payload.byteLength * 2 >= payload.buffer.byteLength;
     if (this.#options.owned && dense) return frame;
-    return { ...frame, payload: payload.slice() };
+    const copy = this.#options.owned
+      ? payload.slice()
+      : this.#ring.copy(payload, this.#frames[this.#head]?.payload);
+    return { type, stream, channel, payload: copy };
   }
 }
 
