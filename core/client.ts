@@ -102,7 +102,12 @@ export async function connect(
     : to;
   const link = new PlainLink(duplex);
   const { noise, resume } = options;
-  const lasting = resume?.(link, { to, credential, limits, noise });
+  const growth = {
+    fastestMs: Infinity,
+    grown: 0,
+    most: limits.maxWindowGrowthBytes,
+  };
+  const lasting = resume?.(link, { to, credential, limits, noise, growth });
   const deadline = {
     ms: limits.handshakeTimeoutMs,
     signal: options.signal,
@@ -121,7 +126,13 @@ export async function connect(
     throw error;
   });
   const { peerLimits, proof } = handshake;
-  const mux = new Mux({ link: lasting ?? link, limits, peerLimits, proof });
+  const mux = new Mux({
+    link: lasting ?? link,
+    limits,
+    peerLimits,
+    proof,
+    growth,
+  });
   const ready = within(handshake.verify(), deadline);
   const session = new Session(mux, ready, options);
   if (!options.early) await session.ready;

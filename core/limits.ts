@@ -21,6 +21,12 @@ export interface Limits {
   readonly maxControlBytes: number;
   /** Bytes a peer may send on one stream ahead of its reader. Default 262,144. */
   readonly windowBytes: number;
+  /**
+   * What the windows of a session may grow by, all together, in bytes: that of a
+   * stream whose reader is faster than the line is quick doubles, so that it is
+   * not held up. Default 32 MiB; 0 for none.
+   */
+  readonly maxWindowGrowthBytes: number;
   /** Channels open at once on one session. Default 4,096. */
   readonly maxChannels: number;
   /** From connection to proof of the token, in milliseconds. Default 10,000. */
@@ -47,9 +53,10 @@ export const DEFAULT_LIMITS: Limits = {
   maxFrameBytes: 65_536,
   maxControlBytes: 4_194_304,
   windowBytes: 262_144,
+  maxWindowGrowthBytes: 33_554_432,
   maxChannels: 4_096,
   handshakeTimeoutMs: 10_000,
-  maxQueuedControlBytes: 8 * 1024 * 1024,
+  maxQueuedControlBytes: 8_388_608,
   keepaliveMs: 15_000,
   keepaliveCount: 3,
 };
@@ -77,6 +84,8 @@ export function resolveLimits<T extends Limits = Limits>(
 const RANGES: Readonly<Record<string, readonly [number, number]>> = {
   maxFrameBytes: [MIN_FRAME_BYTES, 0x7fff_ffff],
   windowBytes: [MIN_FRAME_BYTES, 0x7fff_ffff],
+  // Both together stay below what the protocol allows: windows double.
+  maxWindowGrowthBytes: [0, 1_000_000_000],
   keepaliveCount: [2, Infinity],
 };
 
@@ -87,9 +96,10 @@ export function checkLimit(
   min: number,
   max: number,
 ): void {
-  const value: unknown = (limits as Record<string, unknown>)[name];
+  // Types are gone at run time.
+  const value = (limits as Record<string, number>)[name];
   const whole = Number.isSafeInteger(value) || value === Infinity;
-  if (whole && Number(value) >= min && Number(value) <= max) return;
+  if (whole && value >= min && value <= max) return;
   throw new LimpetError(
     "invalid_argument",
     `Limit ${name} must be a whole number from ${min} to ${max}, not ${value}`,

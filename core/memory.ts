@@ -23,12 +23,21 @@ export class Memory {
     return this.#held;
   }
 
-  /** Takes bytes. If there are not so many: what is full, and nothing is taken. */
-  take(bytes: number): Memory | null {
-    if (this.#held + bytes > this.max) return this;
-    const full = this.#parent?.take(bytes) ?? null;
+  /**
+   * Takes bytes. If there are not so many: what is full, and nothing is taken.
+   * `part`, up to 1, is how much of it all may be taken then.
+   */
+  take(bytes: number, part: number = 1): Memory | null {
+    if (this.#held + bytes > this.max * part) return this;
+    const full = this.#parent?.take(bytes, part) ?? null;
     if (full === null) this.#held += bytes;
     return full;
+  }
+
+  /** How many more could be taken. */
+  left(part: number = 1): number {
+    const here = this.max * part - this.#held;
+    return Math.min(here, this.#parent?.left(part) ?? Infinity);
   }
 
   /** Gives them back. */
@@ -48,21 +57,38 @@ export type Hold = (bytes: number) => boolean;
  */
 export class Share {
   readonly #memory: Memory;
-  readonly #free: number;
+  readonly #part: number;
+  #free: number;
   #taken = 0;
 
-  constructor(memory: Memory, free: number) {
+  /**
+   * `part`, up to 1: it gets nothing as soon as so much of `memory` is taken. For
+   * what one can do without, so that it leaves room for what one cannot.
+   */
+  constructor(memory: Memory, free: number, part: number = 1) {
     this.#memory = memory;
     this.#free = free;
+    this.#part = part;
+  }
+
+  /** How many more it could hold, beyond what is free. */
+  get left(): number {
+    return Math.max(0, this.#memory.left(this.#part));
   }
 
   /** From now on it is so many. False if there are not so many; then as before. */
   readonly hold: Hold = (bytes) => {
     const wanted = Math.max(0, bytes - this.#free);
     const more = wanted - this.#taken;
-    if (more > 0 && this.#memory.take(more) !== null) return false;
+    if (more > 0 && this.#memory.take(more, this.#part) !== null) return false;
     if (more < 0) this.#memory.give(-more);
     this.#taken = wanted;
     return true;
   };
+
+  /** Gives all of it back, and takes nothing any more, whatever is asked for. */
+  close(): void {
+    this.#free = Infinity;
+    this.hold(0);
+  }
 }

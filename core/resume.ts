@@ -39,7 +39,7 @@ export interface ResumeOptions {
    */
   readonly timeoutMs?: number;
   /**
-   * What may be kept of what was sent and not acknowledged, in bytes. Default 4
+   * What may be kept of what was sent and not acknowledged, in bytes. Default 32
    * MiB; at the limit a session waits.
    */
   readonly maxReplayBytes?: number;
@@ -74,7 +74,7 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /** What a client keeps by default, to send it again. */
-const DEFAULT_REPLAY_BYTES = 4_194_304;
+const DEFAULT_REPLAY_BYTES = 33_554_432;
 
 /** The server has proved itself, and the session is gone or cannot go on. */
 class Gone extends Error {}
@@ -223,6 +223,7 @@ class Resuming extends ResumableLink implements LastingLink {
     try {
       if (received === null) throw new Error("the server has no such session");
       this.attach(carrier, received);
+      this.#connecting.growth.fastestMs = Infinity;
     } catch (cause) {
       const { message } = cause as Error;
       carrier.abort(new LimpetError("closed", "No session to go on with"));

@@ -6,6 +6,7 @@
  */
 
 import type { Credential } from "./auth/credential.ts";
+import type { Growth } from "./channel/window.ts";
 import type { Noise } from "./frame/preface.ts";
 import type { Limits } from "./limits.ts";
 import type { Link } from "./link/link.ts";
@@ -19,6 +20,8 @@ export interface Connecting {
   readonly credential: Credential;
   readonly limits: Limits;
   readonly noise: Noise | undefined;
+  /** Of the session's windows, which another connection may be a longer way for. */
+  readonly growth: Growth;
 }
 
 /** A link that finds another connection when it has lost one. */

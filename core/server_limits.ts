@@ -66,7 +66,7 @@ export interface ServerLimits extends Limits {
   /**
    * What was sent and not acknowledged, in bytes of memory, on a session that can
    * be resumed: it is sent again over the next connection. At the limit a session
-   * waits. Default 4 MiB.
+   * waits. Default 32 MiB.
    */
   readonly maxReplayBytes: number;
   /**
@@ -142,7 +142,7 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = /* @__PURE__ */ (() => ({
   maxBufferedBytes: 512 * 1024 * 1024,
   maxTotalBufferedBytes: 2 * 1024 * 1024 * 1024,
   idleTimeoutMs: Infinity,
-  maxReplayBytes: 4 * 1024 * 1024,
+  maxReplayBytes: 32 * 1024 * 1024,
   graceMs: 60_000,
   shutdownGraceMs: 10_000,
   maxJobs: 4_096,

@@ -11,6 +11,7 @@ import { type Frame, frameName, FrameType } from "../frame/frame.ts";
 import type { FrameSink } from "./frame_sink.ts";
 import { ReceiveStream } from "./receive_stream.ts";
 import { SendStream } from "./send_stream.ts";
+import type { Growth } from "./window.ts";
 
 /** What a channel is made with. */
 export interface ChannelOptions {
@@ -48,6 +49,8 @@ export class Channel {
   handler: ChannelHandler | null = null;
   /** Whether the peer may send on its streams yet. */
   streamsOpen = true;
+  /** By what the windows of streams that are added may grow; without, they do not. */
+  growth?: Growth | undefined;
 
   constructor(options: ChannelOptions) {
     this.id = options.id;
@@ -70,7 +73,13 @@ export class Channel {
   /** Adds a stream that we receive. */
   addReceiveStream(stream: number): ReceiveStream {
     const { sink, receiveWindow } = this.#options;
-    const added = new ReceiveStream(sink, this.id, stream, receiveWindow);
+    const added = new ReceiveStream(
+      sink,
+      this.id,
+      stream,
+      receiveWindow,
+      this.growth,
+    );
     this.#receiving.set(stream, added);
     return added;
   }
@@ -106,7 +115,7 @@ export class Channel {
       case FrameType.CREDIT:
         return this.#sender(frame).addCredit(credit(frame));
       case FrameType.STOP:
-        if (frame.payload.byteLength > 0) throw malformed(frame, 0);
+        checkLength(frame, 0);
         return this.#sender(frame).stop();
       default:
         if (frame.stream !== 0) wrongStream(frame);
@@ -145,17 +154,19 @@ export class Channel {
   }
 }
 
-/** A payload that is not as long as this type's always is. */
-export function malformed(frame: Frame, bytes: number): LimpetError {
-  return new LimpetError(
+/** Throws `protocol_error` for a payload that is not as long as this type's is. */
+export function checkLength(frame: Frame, bytes: number): void {
+  const { byteLength } = frame.payload;
+  if (byteLength === bytes) return;
+  throw new LimpetError(
     "protocol_error",
-    `Peer sent a ${frameName(frame.type)} frame of ` +
-      `${frame.payload.byteLength} instead of ${bytes} bytes`,
+    `Peer sent a ${frameName(frame.type)} frame of ${byteLength} instead of ` +
+      `${bytes} bytes`,
   );
 }
 
 function credit(frame: Frame): number {
-  if (frame.payload.byteLength !== 4) throw malformed(frame, 4);
+  checkLength(frame, 4);
   const { payload } = frame;
   return new DataView(payload.buffer, payload.byteOffset).getUint32(0);
 }

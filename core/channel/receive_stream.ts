@@ -9,6 +9,7 @@ import { LimpetError } from "../errors.ts";
 import { FrameType } from "../frame/frame.ts";
 import { ByteQueue } from "./byte_queue.ts";
 import type { FrameSink } from "./frame_sink.ts";
+import { type Growth, Window } from "./window.ts";
 
 /**
  * Holds at most one window of bytes. Credit is granted when the user takes
@@ -22,15 +23,11 @@ export class ReceiveStream {
   readonly #sink: FrameSink;
   readonly #channel: number;
   readonly #stream: number;
-  readonly #window: number;
+  readonly #window: Window;
   readonly #queue = new ByteQueue();
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   /** A read is waiting: the next bytes go straight to it. */
   #wanted = false;
-  /** Bytes the sender may still send. */
-  #allowed: number;
-  /** Bytes taken by the user and not yet given back as credit. */
-  #taken = 0;
   #total = 0;
   #stopped = false;
   /** END or ABORT has come: whatever else comes is a mistake. */
@@ -48,12 +45,12 @@ export class ReceiveStream {
     channel: number,
     stream: number,
     window: number,
+    growth?: Growth,
   ) {
     this.#sink = sink;
     this.#channel = channel;
     this.#stream = stream;
-    this.#window = window;
-    this.#allowed = window;
+    this.#window = new Window(window, growth);
     // A high-water mark of 0: the stream itself holds nothing, so that taking
     // a chunk out of it is the user's consumption and no one else's.
     this.readable = new ReadableStream<Uint8Array>({
@@ -82,17 +79,19 @@ export class ReceiveStream {
 
   /** DATA has come. Throws when it is more than was allowed. */
   data(payload: Uint8Array): void {
-    if (this.#endedByPeer) throw this.#after("DATA");
-    if (payload.byteLength > this.#allowed) {
+    this.#checkOpen("DATA");
+    const { byteLength } = payload;
+    const { allowed } = this.#window;
+    if (byteLength > allowed) {
       throw new LimpetError(
         "limit_exceeded",
-        `Peer sent ${payload.byteLength} bytes on stream ${this.#stream} of ` +
-          `channel ${this.#channel}, ${this.#allowed} were allowed`,
+        `Peer sent ${byteLength} bytes on stream ${this.#stream} of ` +
+          `channel ${this.#channel}, ${allowed} were allowed`,
       );
     }
-    this.#allowed -= payload.byteLength;
-    this.#total += payload.byteLength;
-    if (this.#stopped || this.finished || payload.byteLength === 0) return;
+    this.#grant(this.#window.arrived(byteLength, this.#queue.byteLength));
+    this.#total += byteLength;
+    if (this.#stopped || this.finished || byteLength === 0) return;
     if (this.#wanted) {
       this.#wanted = false;
       this.#give(payload);
@@ -103,7 +102,7 @@ export class ReceiveStream {
 
   /** END has come. If bytes are missing, what came is no whole stream. */
   end(bytes: number, heldOpen: boolean): void {
-    if (this.#endedByPeer) throw this.#after("END");
+    this.#checkOpen("END");
     this.#endedByPeer = true;
     if (this.finished) return;
     this.#heldOpen = heldOpen;
@@ -117,7 +116,7 @@ export class ReceiveStream {
 
   /** ABORT has come. */
   abort(error: LimpetError): void {
-    if (this.#endedByPeer) throw this.#after("ABORT");
+    this.#checkOpen("ABORT");
     this.#endedByPeer = true;
     this.fail(error);
     this.onAborted?.();
@@ -133,13 +132,9 @@ export class ReceiveStream {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#queue.clear();
+    this.#window.close();
     if (this.finished) return;
-    this.#sink.raw({
-      type: FrameType.STOP,
-      stream: this.#stream,
-      channel: this.#channel,
-      payload: EMPTY,
-    });
+    this.#send(FrameType.STOP, EMPTY);
   }
 
   #pull(): void {
@@ -151,25 +146,20 @@ export class ReceiveStream {
 
   #give(piece: Uint8Array): void {
     this.#controller.enqueue(piece);
-    this.#taken += piece.byteLength;
-    if (this.finished) {
-      if (this.#queue.byteLength === 0) this.#settle();
-    } else if (this.#taken * 2 >= this.#window) {
-      this.#grant();
-    }
+    if (!this.finished) this.#grant(this.#window.taken(piece.byteLength));
+    else if (this.#queue.byteLength === 0) this.#settle();
   }
 
-  #grant(): void {
+  #grant(bytes: number): void {
+    if (bytes === 0) return;
     const payload = new Uint8Array(4);
-    new DataView(payload.buffer).setUint32(0, this.#taken);
-    this.#allowed += this.#taken;
-    this.#taken = 0;
-    this.#sink.raw({
-      type: FrameType.CREDIT,
-      stream: this.#stream,
-      channel: this.#channel,
-      payload,
-    });
+    new DataView(payload.buffer).setUint32(0, bytes);
+    this.#send(FrameType.CREDIT, payload);
+  }
+
+  #send(type: number, payload: Uint8Array): void {
+    const stream = this.#stream;
+    this.#sink.raw({ type, stream, channel: this.#channel, payload });
   }
 
   #finish(outcome: LimpetError | null): void {
@@ -182,12 +172,15 @@ export class ReceiveStream {
   /** Everything that arrived is with the user: close or error the stream. */
   #settle(): void {
     if (this.#stopped) return;
+    this.#window.close();
     if (this.#outcome) this.#controller.error(this.#outcome);
     else this.#controller.close();
   }
 
-  #after(name: string): LimpetError {
-    return new LimpetError(
+  /** Throws if the sender has ended it already. */
+  #checkOpen(name: string): void {
+    if (!this.#endedByPeer) return;
+    throw new LimpetError(
       "protocol_error",
       `Peer sent ${name} on stream ${this.#stream} of channel ` +
         `${this.#channel} after its end`,

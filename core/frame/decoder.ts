@@ -37,11 +37,8 @@ export class Decoder {
     this.maxPayload = maxPayload;
   }
 
-  /** Takes the next bytes. The previous ones must have been used up. */
+  /** Takes the next bytes, when `next` has used up those before. */
   push(chunk: Uint8Array): void {
-    if (this.#position < this.#chunk.byteLength) {
-      throw new Error("Decoder.push() before next() returned undefined");
-    }
     this.#chunk = chunk;
     this.#position = 0;
   }

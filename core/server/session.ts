@@ -18,6 +18,7 @@ import { ResumableLink } from "../link/resumable_link.ts";
 import { Memory, Share } from "../memory.ts";
 import { acceptor } from "../session/accept.ts";
 import { within } from "../session/deadline.ts";
+import { HeldGrowth } from "../session/held_growth.ts";
 import { type PeerLimits, sessionFrame } from "../session/hello.ts";
 import { IdleTimer } from "../session/idle.ts";
 import { Mux } from "../session/mux.ts";
@@ -37,6 +38,15 @@ const LEAVE_MS = 1_000;
  * each way whatever the others have; of what it may have to send again, too.
  */
 const FREE_CONTROL_BYTES = 65_536;
+
+/**
+ * What makes a session faster over a long line is taken only as long as less than
+ * this of the memory is: the rest is for commands to start.
+ */
+const SPARE_PART = 0.5;
+
+/** To be sent again. What goes beyond is for long lines. */
+const USUAL_REPLAY_BYTES = 4_194_304;
 
 /** Bytes of a session's key. */
 const KEY_BYTES = 16;
@@ -70,6 +80,8 @@ export class Session {
   readonly #exec: ExecServer;
   readonly #mux: Mux;
   readonly #idle: IdleTimer;
+  readonly #memory: Memory;
+  readonly #growth: HeldGrowth;
   readonly #shares: readonly Share[];
   readonly #since = performance.now();
   #lostAt = 0;
@@ -84,6 +96,14 @@ export class Session {
       { length: 3 },
       () => new Share(memory, FREE_CONTROL_BYTES),
     );
+    this.#memory = new Memory(
+      "maxBufferedBytes",
+      limits.maxBufferedBytes,
+      memory,
+    );
+    const windows = new Share(this.#memory, 0, SPARE_PART);
+    this.#growth = new HeldGrowth(limits.maxWindowGrowthBytes, windows);
+    const moreReplay = new Share(memory, 0, SPARE_PART);
     this.#host = host;
     this.#id = id;
     this.client = client;
@@ -91,8 +111,10 @@ export class Session {
     this.#visit = beginning.visit;
     this.#graceMs = beginning.graceMs;
     this.#claimant = carrier;
-    this.#shares = [queue, parts, replay];
-    this.#link = this.key === null ? carrier : this.#resumable(carrier, replay);
+    this.#shares = [queue, parts, replay, windows, moreReplay];
+    this.#link = this.key === null
+      ? carrier
+      : this.#resumable(carrier, replay, moreReplay);
     this.#exec = this.#makeExec();
     this.#idle = new IdleTimer(
       limits.idleTimeoutMs,
@@ -103,6 +125,7 @@ export class Session {
       limits,
       peerLimits,
       hold: { queue: queue.hold, parts: parts.hold },
+      growth: this.#growth,
       accept: acceptor(limits.maxChannels, (channel, payload, full) => {
         this.#idle.stop();
         this.#exec.open(channel, payload, full);
@@ -159,6 +182,7 @@ export class Session {
     clearTimeout(this.#grace);
     const awayMs = Math.round(performance.now() - this.#lostAt);
     (this.#link as ResumableLink).attach(carrier, received);
+    this.#growth.fastestMs = Infinity;
     this.report({ type: "resumed", connection, awayMs });
   }
 
@@ -219,7 +243,7 @@ export class Session {
       this.#exec.shutdown("disconnected"),
       this.#mux.close("closed"),
     ]);
-    for (const share of this.#shares) share.hold(0);
+    for (const share of this.#shares) share.close();
     this.#host.admission.end(this.#visit);
     this.report(disconnected(error.code, error.message, true, this.#since));
   }
@@ -232,11 +256,13 @@ export class Session {
     );
   }
 
-  #resumable(carrier: Carrier, { hold }: Share): ResumableLink {
+  #resumable(carrier: Carrier, usual: Share, more: Share): ResumableLink {
     const { maxReplayBytes } = this.#host.limits;
     const link = new ResumableLink(carrier, {
       maxReplayBytes,
-      hold,
+      hold: (bytes) =>
+        usual.hold(Math.min(bytes, USUAL_REPLAY_BYTES)) &&
+        more.hold(Math.max(0, bytes - USUAL_REPLAY_BYTES)),
       // What commands write, and what is encoded here.
       owned: true,
       onLost: (error) => this.#suspend(error),
@@ -261,7 +287,7 @@ export class Session {
   }
 
   #makeExec(): ExecServer {
-    const { options, limits, memory, authorization } = this.#host;
+    const { options, limits, authorization } = this.#host;
     const { client } = this;
     const { identity } = client;
     return new ExecServer({
@@ -281,7 +307,7 @@ export class Session {
         client,
         (event) => this.report(event),
       ),
-      memory: new Memory("maxBufferedBytes", limits.maxBufferedBytes, memory),
+      memory: this.#memory,
       windowBytes: limits.windowBytes,
     });
   }

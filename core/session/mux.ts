@@ -4,7 +4,8 @@
  * @module
  */
 
-import { Channel, malformed } from "../channel/channel.ts";
+import { Channel, checkLength } from "../channel/channel.ts";
+import type { Growth } from "../channel/window.ts";
 import { deferred } from "../deferred.ts";
 import { EMPTY } from "../bytes.ts";
 import { LimpetError } from "../errors.ts";
@@ -44,6 +45,8 @@ export interface MuxOptions {
   readonly accept?: Accept;
   /** For the memory of messages that are being sent, and put together. */
   readonly hold?: { readonly queue: Hold; readonly parts: Hold };
+  /** By what windows may grow. */
+  readonly growth: Growth;
   /** Told each time when the last channel has ended. */
   readonly onIdle?: () => void;
   /**
@@ -66,6 +69,7 @@ export class Mux implements LinkReceiver {
   readonly #onIdle: MuxOptions["onIdle"];
   readonly #writer: FrameWriter;
   readonly #parts: PartAssembler;
+  readonly #growth: Growth;
   readonly #channels = new Map<number, Channel>();
   #lastChannel = -1;
   #error: LimpetError | null = null;
@@ -86,6 +90,7 @@ export class Mux implements LinkReceiver {
       options.limits.maxControlBytes,
       options.hold?.parts,
     );
+    this.#growth = options.growth;
     this.over = this.#over.promise;
     this.goingAway = this.#goingAway.promise;
     this.#writer = new FrameWriter(
@@ -142,7 +147,7 @@ export class Mux implements LinkReceiver {
     const { type, channel } = frame;
     const asks = isSessionFrame(frame, FrameType.PING);
     if (asks || isSessionFrame(frame, FrameType.PONG)) {
-      if (frame.payload.byteLength > 0) throw malformed(frame, 0);
+      checkLength(frame, 0);
       return asks ? this.#writer.raw(sign(FrameType.PONG)) : undefined;
     }
     const opens = type === FrameType.OPEN && frame.stream === 0;
@@ -240,6 +245,7 @@ export class Mux implements LinkReceiver {
         this.#leaveWhenDone();
       },
     });
+    channel.growth = this.#growth;
     this.#channels.set(id, channel);
     return channel;
   }

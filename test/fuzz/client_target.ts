@@ -32,6 +32,7 @@ const LIMITS = {
   maxFrameBytes: 4_096,
   maxControlBytes: 12_000,
   windowBytes: WINDOW,
+  maxWindowGrowthBytes: 14_336,
   maxChannels: 6,
   maxQueuedControlBytes: 20_000,
   handshakeTimeoutMs: 60_000,

@@ -34,6 +34,7 @@ const LIMITS = {
   maxFrameBytes: 4_096,
   maxControlBytes: 12_000,
   windowBytes: 2_048,
+  maxWindowGrowthBytes: 14_336,
   maxChannels: 6,
   maxCommands: 4,
   maxQueuedControlBytes: 20_000,

@@ -70,8 +70,8 @@ export interface Outcome {
 
 /** After so many cases what is held is as much as it will ever be. */
 const WARM_UP = 10_000;
-/** The window of every stream. */
-const MAX_QUEUED_BYTES = 2_048;
+/** The window of every stream, and all that the windows of a session may grow by. */
+const MAX_QUEUED_BYTES = 2_048 + 14_336;
 /** How often memory is looked at. */
 const MEMORY_EVERY = 50_000;
 /** What may come on top of that. */

@@ -1,0 +1,97 @@
+/**
+ * How far a stream's sender may run ahead of its reader: the reader's account,
+ * which has no stream and no frame in it. PROTOCOL.md, "Windows".
+ *
+ * @module
+ */
+
+/**
+ * What takes so many times as long as the fastest passes for a round trip: radio
+ * and busy machines make them uneven.
+ */
+const SLACK = 2;
+
+/** A window that lets through so many bytes in a millisecond is large enough. */
+const MOST_BYTES_PER_MS = 262_144;
+
+/** What the windows of a session have in common. */
+export interface Growth {
+  /**
+   * The fastest way of credit there and of bytes back, in milliseconds, on the
+   * present connection; `Infinity` on a new one.
+   */
+  fastestMs: number;
+  /** Bytes that they have grown by, all together, and may at most. */
+  grown: number;
+  readonly most: number;
+}
+
+/**
+ * A window doubles when its sender has had to wait for credit although the reader
+ * was not behind. What shows it is the first byte that could not leave without
+ * some credit: little else is there to be read, and it comes no later than one
+ * round trip after that credit was given. The fastest such time is taken for the
+ * round trip, so bytes that queue on a slow line make no window larger, and
+ * nothing that a peer says does.
+ */
+export class Window {
+  /** Bytes that a reader may have to hold; for others to read. */
+  size: number;
+  /** Bytes that the sender may still send; for others to read. */
+  allowed: number;
+  #growth: Growth | undefined;
+  readonly #initial: number;
+  /** Taken by the reader, and not yet given back as credit. */
+  #taken = 0;
+  /** Bytes to come for which the sender needs no credit of `#since` or later. */
+  #ahead = Infinity;
+  #since = 0;
+
+  /** Without `growth` it stays as large as it is. */
+  constructor(size: number, growth?: Growth) {
+    this.size = this.allowed = this.#initial = size;
+    this.#growth = growth;
+  }
+
+  /**
+   * So many bytes have come, no more than are allowed; their reader has not taken
+   * `held` of those before. Returns the credit to give at once: 0 unless the
+   * window has grown.
+   */
+  arrived(bytes: number, held: number): number {
+    const { size } = this;
+    const growth = this.#growth;
+    this.allowed -= bytes;
+    this.#ahead -= bytes;
+    if (!growth || this.#ahead >= 0) return 0;
+    this.#ahead = Infinity;
+    const ms = performance.now() - this.#since;
+    growth.fastestMs = Math.min(growth.fastestMs, ms);
+    const grows = held * 4 <= size && ms <= growth.fastestMs * SLACK &&
+      size <= ms * MOST_BYTES_PER_MS && growth.grown + size <= growth.most;
+    if (!grows) return 0;
+    growth.grown += size;
+    this.allowed += size;
+    this.size += size;
+    return size;
+  }
+
+  /** The reader has taken so many bytes. Returns the credit to give for them, or 0. */
+  taken(bytes: number): number {
+    const credit = this.#taken += bytes;
+    if (credit * 2 < this.size) return 0;
+    if (this.#ahead === Infinity) {
+      this.#ahead = this.allowed;
+      this.#since = performance.now();
+    }
+    this.allowed += credit;
+    this.#taken = 0;
+    return credit;
+  }
+
+  /** Nothing will be held any more: what it has grown by is for others. */
+  close(): void {
+    if (this.#growth) this.#growth.grown -= this.size - this.#initial;
+    this.#growth = undefined;
+  }
+}
