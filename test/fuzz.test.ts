@@ -63,6 +63,30 @@ test("no server brings our client down, or is believed unproved", async () => {
 }, PATIENCE_MS);
 
 test(
+  "nobody has another's session or jobs by coming back, or loses their own",
+  async () => {
+    const reached = await survives({ target: "lasting-server", cases: 150 });
+    for (
+      const event of [
+        "suspended",
+        "resumed",
+        "job_attached",
+        "command_ended",
+        "connections 2",
+      ]
+    ) expect(reached).toContain(event);
+  },
+  PATIENCE_MS,
+);
+
+test("no server has our client go on with what is not so", async () => {
+  const reached = await survives({ target: "lasting-client", cases: 120 });
+  for (const outcome of ["disconnected", "resumed", "That it goes on"]) {
+    expect(reached).toContain(outcome);
+  }
+}, PATIENCE_MS);
+
+test(
   "no raw client has a request run, or leaves a command behind",
   async () => {
     const reached = await survives({ target: "raw-server", cases: 300 });

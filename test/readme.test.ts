@@ -193,6 +193,12 @@ describe(`on ${THIS_RUNTIME}, as they stand`, () => {
     expect(stdout).toMatch(
       /^JOB .*\n\w{12} .* Running .*\n1\n2\n3\ndone\nJOB [^]*\nbackup-7 /,
     );
+    const resume = await startShell(
+      `set -e\n${examples("resume").join("\n")}`,
+      bin,
+      { env, cwd: HOME },
+    ).outcome;
+    expect(resume).toMatchObject({ code: 0, stdout: "done\n", stderr: "" });
     serving.kill("SIGTERM");
     expect((await serving.outcome).code).toBe(0);
   });
@@ -268,7 +274,7 @@ describe(`on ${THIS_RUNTIME}, as they stand`, () => {
       const [name, ...given] = line.split(" ");
       expect(name).toBe("limpet");
       const words = given.map((word) =>
-        word.endsWith(".token") ? join(folder, word) : word
+        /\.(token|key)$/.test(word) ? join(folder, word) : word
       );
       const { code, stdout, stderr } = await inProcess(words, {
         LIMPET_CONFIG: join(folder, "identities"),
