@@ -190,3 +190,17 @@ test("the end of the input is a loss inside a frame and none between two", () =>
     }
   }
 });
+
+test("bytes that nobody has read are not given up for the next ones", () => {
+  const decoder = new Decoder(65_536);
+  const frame = { type: FrameType.STOP, stream: 1, channel: 1 };
+  const payload = new Uint8Array(0);
+  const two = bytesOf({ ...frame, payload }, { ...frame, payload });
+  decoder.push(two);
+  expect(() => decoder.push(two)).toThrow("has bytes left to read");
+  expect(decoder.next()).toMatchObject(frame);
+  expect(() => decoder.push(two)).toThrow("has bytes left to read");
+  expect(decoder.next()).toMatchObject(frame);
+  decoder.push(two);
+  expect(decoder.next()).toMatchObject(frame);
+});

@@ -37,8 +37,11 @@ export class Decoder {
     this.maxPayload = maxPayload;
   }
 
-  /** Takes the next bytes, when `next` has used up those before. */
+  /** Takes the next bytes. The previous ones must have been used up. */
   push(chunk: Uint8Array): void {
+    if (this.#position < this.#chunk.byteLength) {
+      throw new Error("Decoder has bytes left to read");
+    }
     this.#chunk = chunk;
     this.#position = 0;
   }
