@@ -33,8 +33,8 @@ export class OldestFirst {
   }
 
   /**
-   * The one of that identity to go first: of what nobody asked to keep, then of all. One whose
-   * output is still held open is not among them.
+   * The one of that identity to go first: of what nobody asked to keep, then of
+   * all. One whose output is still held open is not among them.
    */
   oldest(name: string): JobEntry | null {
     let oldest: JobEntry | null = null;

@@ -23,8 +23,9 @@ export interface ReplayOptions {
 }
 
 /**
- * Numbers the frames from 0 and keeps each until the peer has it, within a bound. One frame is always taken, however large, so that a frame
- * above the bound holds up a link and does not end it.
+ * Numbers the frames from 0 and keeps each until the peer has it, within a bound.
+ * One frame is always taken, however large, so that a frame above the bound holds
+ * up a link and does not end it.
  */
 export class ReplayBuffer {
   readonly #options: ReplayOptions;
