@@ -4,11 +4,11 @@
  * @module
  */
 
-import { SendStream } from "./send_stream.ts";
+import { HeldStream } from "./held_stream.ts";
 import type { FrameSink } from "./frame_sink.ts";
 
 /** See the module's description. */
-export class CountedStream extends SendStream {
+export class CountedStream extends HeldStream {
   /** What the reader lets us send before its first CREDIT, in bytes. */
   readonly window: number;
   #taken = 0;

@@ -28,7 +28,6 @@ export class SendStream implements FrameSource {
   #total = 0;
   #ending: object | null = null;
   #finished = false;
-  #held = false;
   /** Why nothing more is taken; set by the reader's STOP or our ABORT. */
   #refusal: LimpetError | null = null;
   #waiter: { below: number; wake: () => void } | null = null;
@@ -49,17 +48,6 @@ export class SendStream implements FrameSource {
     this.#channel = channel;
     this.#stream = stream;
     this.#credit = credit;
-  }
-
-  /** Sends nothing, not even an END, until `release`. */
-  hold(): void {
-    this.#held = true;
-  }
-
-  /** Sends what has come together meanwhile. */
-  release(): void {
-    this.#held = false;
-    this.#sink.schedule(this);
   }
 
   /** Whether END or ABORT is with the writer. */
@@ -140,7 +128,6 @@ export class SendStream implements FrameSource {
   }
 
   nextFrame(maxPayload: number): Frame | null {
-    if (this.#held) return null;
     const first = this.#chunks[0];
     if (first !== undefined && this.#credit > 0) {
       const size = Math.min(first.byteLength, this.#credit, maxPayload);

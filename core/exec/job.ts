@@ -5,6 +5,7 @@
  */
 
 import type { ChannelHandler } from "../channel/channel.ts";
+import { HeldStream } from "../channel/held_stream.ts";
 import { deferred } from "../deferred.ts";
 import { asLimpetError, type ErrorCode, LimpetError } from "../errors.ts";
 import { brief, decodeControl } from "../frame/control.ts";
@@ -356,11 +357,10 @@ export class Job implements ChannelHandler {
   }
 
   #output(stream: number): JobOutput {
-    const output = this.#channel.addSendStream(stream);
-    output.onFinished = () => this.#settle();
     // The client may STOP it before the process is there, and must not hear of
     // the stream's end before it has heard of its beginning.
-    output.hold();
+    const output = this.#channel.addSendStream(stream, HeldStream);
+    output.onFinished = () => this.#settle();
     this.#outputs.push(output);
     return output;
   }

@@ -7,7 +7,7 @@
 
 import type { ChannelHandler } from "../channel/channel.ts";
 import type { ReceiveStream } from "../channel/receive_stream.ts";
-import type { SendStream } from "../channel/send_stream.ts";
+import type { HeldStream } from "../channel/held_stream.ts";
 import type { OutputSink } from "./output_pump.ts";
 
 /** Where a command's stdin comes from. */
@@ -16,7 +16,7 @@ export type JobInput = Pick<ReceiveStream, "readable" | "fail" | "onAborted">;
 /** Where what a command writes goes to. */
 export type JobOutput =
   & OutputSink
-  & Pick<SendStream, "hold" | "release" | "finished" | "onFinished">;
+  & Pick<HeldStream, "release" | "finished" | "onFinished">;
 
 /** See the module's description. */
 export interface JobChannel {
@@ -24,7 +24,7 @@ export interface JobChannel {
   readonly id: number;
   handler: ChannelHandler | null;
   addReceiveStream(stream: number): JobInput;
-  addSendStream(stream: number): JobOutput;
+  addSendStream(stream: number, Kind: typeof HeldStream): JobOutput;
   send(type: number, body: object): void;
   end(): void;
 }

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { concat } from "../bytes.ts";
+
 /** Bytes of a frame's header. */
 export const HEADER_BYTES = 10;
 
@@ -93,9 +95,6 @@ export function encodeFrames(frames: readonly Frame[]): Uint8Array[] {
 }
 
 /** One frame as one piece of memory, for the handshake's transcript. */
-export function encodeFrame(frame: Frame): Uint8Array {
-  const bytes = new Uint8Array(HEADER_BYTES + frame.payload.byteLength);
-  writeHeader(new DataView(bytes.buffer), 0, frame);
-  bytes.set(frame.payload, HEADER_BYTES);
-  return bytes;
+export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
+  return concat(encodeFrames([frame]));
 }

@@ -154,10 +154,9 @@ export class Follower implements ChannelHandler {
   }
 
   #output(stream: number): CountedStream {
+    // It may be stopped before it has begun, and ends behind STARTED only.
     const output = this.#channel.addSendStream(stream, CountedStream);
     output.onFinished = () => this.#settle();
-    // It may be stopped before it has begun, and ends behind STARTED only.
-    output.hold();
     return output;
   }
 

@@ -63,11 +63,9 @@ export class SpoolWriter {
     this.#endWith({ heldOpen: false, cut: { code, message } });
   }
 
-  hold(): void {
+  release(): void {
     // Nobody reads before the process is there.
   }
-
-  release(): void {}
 
   #endWith(end: StreamEnd): void {
     this.#end ??= end;

@@ -39,8 +39,8 @@ export class FrameWriter implements FrameSink {
   readonly #onError: (error: LimpetError) => void;
   #controls: { readonly frame: Frame; readonly bytes: number }[] = [];
   #controlBytes = 0;
-  #sources: FrameSource[] = [];
-  readonly #scheduled = new Set<FrameSource>();
+  /** Each has its turn when it is the first. */
+  readonly #sources = new Set<FrameSource>();
   #running: Promise<void> | null = null;
   #held: boolean;
   #closed = false;
@@ -100,23 +100,22 @@ export class FrameWriter implements FrameSink {
   }
 
   schedule(source: FrameSource): void {
-    if (this.#closed || this.#scheduled.has(source)) return;
-    this.#scheduled.add(source);
-    this.#sources.push(source);
+    if (this.#closed) return;
+    this.#sources.add(source);
     if (!this.#held) this.#wake();
   }
 
   /** Lets data go, if it was held until the peer is known. */
   releaseData(): void {
     this.#held = false;
-    if (this.#sources.length > 0) this.#wake();
+    if (this.#sources.size > 0) this.#wake();
   }
 
   /** Sends what control is queued, then `last`, and nothing after it. */
   async finish(last: Frame | null): Promise<void> {
     if (last !== null) this.raw(last);
     this.#closed = true;
-    this.#sources = [];
+    this.#sources.clear();
     await this.#running;
   }
 
@@ -137,12 +136,12 @@ export class FrameWriter implements FrameSink {
   }
 
   get #hasData(): boolean {
-    return !this.#held && this.#sources.length > 0;
+    return !this.#held && this.#sources.size > 0;
   }
 
   async #sendBatch(): Promise<void> {
     const batch: Frame[] = [];
-    const owners: FrameSource[] = [];
+    const data: [source: FrameSource, bytes: number][] = [];
     let bytes = 0;
     let count = 0;
     while (count < this.#controls.length && bytes < BATCH_BYTES) {
@@ -158,32 +157,26 @@ export class FrameWriter implements FrameSink {
     while (
       this.#controls.length === 0 && this.#hasData && bytes < BATCH_BYTES
     ) {
-      const source = this.#sources.shift()!;
+      const [source] = this.#sources;
       const frame = source.nextFrame(this.#limits.frameBytes);
-      if (frame === null) {
-        this.#scheduled.delete(source);
-        continue;
-      }
-      this.#sources.push(source);
+      this.#sources.delete(source);
+      if (frame === null) continue;
+      this.#sources.add(source);
+      const { byteLength } = frame.payload;
+      if (frame.type === FrameType.DATA) data.push([source, byteLength]);
       batch.push(frame);
-      owners.push(source);
-      bytes += frame.payload.byteLength;
+      bytes += byteLength;
     }
     if (batch.length === 0) return;
     await this.#link.send(batch);
-    const data = batch.slice(batch.length - owners.length);
-    data.forEach((frame, i) => {
-      if (frame.type === FrameType.DATA) {
-        owners[i].sent(frame.payload.byteLength);
-      }
-    });
+    for (const [source, bytes] of data) source.sent(bytes);
   }
 
   #fail(error: LimpetError): void {
     this.#closed = true;
     this.#controls = [];
     this.#limits.hold?.(0);
-    this.#sources = [];
+    this.#sources.clear();
     this.#onError(error);
   }
 }

@@ -18,14 +18,14 @@ const WHOLE: readonly number[] = [
 
 /** Cuts a control frame into PART frames and a last one under its own type. */
 export function splitControl(frame: Frame, maxPayload: number): Frame[] {
-  const { payload } = frame;
   const frames: Frame[] = [];
-  let offset = 0;
-  for (; payload.byteLength - offset > maxPayload; offset += maxPayload) {
-    const piece = payload.subarray(offset, offset + maxPayload);
+  let { payload } = frame;
+  while (payload.byteLength > maxPayload) {
+    const piece = payload.subarray(0, maxPayload);
     frames.push({ ...frame, type: FrameType.PART, payload: piece });
+    payload = payload.subarray(maxPayload);
   }
-  frames.push({ ...frame, payload: payload.subarray(offset) });
+  frames.push({ ...frame, payload });
   return frames;
 }
 
