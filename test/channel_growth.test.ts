@@ -1,6 +1,10 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { FrameSink } from "../core/channel/frame_sink.ts";
+import { ReceiveStream } from "../core/channel/receive_stream.ts";
 import { Window } from "../core/channel/window.ts";
+import { LimpetError } from "../core/errors.ts";
+import { type Frame, FrameType } from "../core/frame/frame.ts";
 import { Memory, Share } from "../core/memory.ts";
 import { HeldGrowth } from "../core/session/held_growth.ts";
 
@@ -219,19 +223,24 @@ test("whatever comes whenever: nothing is granted twice or lost, and the bounds 
           const { window } = stream;
           if (step.kind === "wait") now += step.ms;
           else if (step.kind === "close") {
-            window.close();
+            window.end(stream.held);
             stream.open = false;
           } else if (step.kind === "arrive") {
             const bytes = Math.min(step.bytes, stream.credit);
+            const { held } = stream;
             stream.credit -= bytes;
-            stream.held += bytes;
-            const held = stream.held - bytes;
+            // What still comes behind its end is dropped.
+            if (stream.open) stream.held += bytes;
             const more = window.arrived(bytes, held);
             if (!stream.open || held * 4 > window.size) expect(more).toBe(0);
             stream.credit += more;
           } else {
             const bytes = Math.min(step.bytes, stream.held);
             stream.held -= bytes;
+            if (!stream.open) {
+              window.end(stream.held);
+              continue;
+            }
             stream.taken += bytes;
             const credit = window.taken(bytes);
             stream.credit += credit;
@@ -239,20 +248,128 @@ test("whatever comes whenever: nothing is granted twice or lost, and the bounds 
           }
           expect(stream.credit).toBe(window.allowed);
           expect(stream.credit).toBeGreaterThanOrEqual(0);
-          expect(stream.credit + stream.held + stream.taken).toBe(window.size);
-          // So that a sender without credit gets some once all is taken.
-          expect(stream.taken * 2 < window.size).toBe(true);
-          const grown = streams.filter(({ open }) => open)
-            .reduce((sum, { window }) => sum + window.size - initial, 0);
+          const { held, taken } = stream;
+          if (stream.open) {
+            expect(stream.credit + held + taken).toBe(window.size);
+            // So that a sender without credit gets some once all is taken.
+            expect(taken * 2 < window.size).toBe(true);
+          } else expect(window.size).toBe(Math.max(initial, held));
+          const grown = streams.reduce(
+            (sum, { window }) => sum + window.size - initial,
+            0,
+          );
           expect(grown).toBeLessThanOrEqual(Math.min(room, 32_000_000));
           expect(memory.held).toBe(grown);
         }
         share.close();
-        for (const { window } of streams) window.close();
+        for (const { window } of streams) window.end(0);
         expect(memory.held).toBe(0);
       },
     ),
   );
+});
+
+describe("a stream whose window has grown", () => {
+  const INITIAL = 256 * KIB;
+  const GROWN = 3 * INITIAL;
+
+  /** It has grown to a MiB, and all that has come is read. */
+  async function grownStream() {
+    const growth = { fastestMs: Infinity, grown: 0, most: GROWN };
+    const frames: Frame[] = [];
+    const sink: FrameSink = {
+      raw: (frame) => frames.push(frame),
+      control: () => {},
+      schedule: () => {},
+    };
+    const stream = new ReceiveStream(sink, 1, 1, INITIAL, growth);
+    const reader = stream.readable.getReader();
+    let sent = 0;
+    /** What may be sent yet. */
+    const credit = () =>
+      frames.filter(({ type }) => type === FrameType.CREDIT).reduce(
+        (sum, { payload }) => sum + new DataView(payload.buffer).getUint32(0),
+        INITIAL - sent,
+      );
+    const send = (bytes: number) => {
+      sent += bytes;
+      stream.data(new Uint8Array(bytes));
+    };
+    const read = async (bytes: number) => {
+      for (let left = bytes; left > 0;) {
+        left -= (await reader.read()).value?.byteLength ?? NaN;
+      }
+    };
+    while (growth.grown < GROWN) {
+      now += 100;
+      const bytes = Math.min(32 * KIB, credit());
+      const reading = read(bytes);
+      send(bytes);
+      await reading;
+    }
+    return {
+      growth,
+      stream,
+      reader,
+      send,
+      read,
+      credit,
+      end: () => stream.end(sent, false),
+    };
+  }
+
+  test("keeps at its end what is not read, and no more", async () => {
+    const { growth, end, send, read, reader } = await grownStream();
+    for (let i = 0; i < 20; i++) send(32 * KIB);
+    expect(growth.grown).toBe(GROWN);
+    end();
+    expect(growth.grown).toBe(640 * KIB - INITIAL);
+    await read(32 * KIB);
+    expect(growth.grown).toBe(608 * KIB - INITIAL);
+    await read(576 * KIB);
+    expect(growth.grown, "one piece is left").toBe(0);
+    await read(32 * KIB);
+    expect((await reader.read()).done).toBe(true);
+    expect(growth.grown).toBe(0);
+  });
+
+  test("keeps nothing for one byte that nobody reads", async () => {
+    const { growth, end, send } = await grownStream();
+    send(1);
+    end();
+    expect(growth.grown).toBe(0);
+  });
+
+  test("keeps nothing when it is cancelled, before its end or behind it", async () => {
+    for (const ends of [false, true]) {
+      const { growth, end, send, reader } = await grownStream();
+      for (let i = 0; i < 20; i++) send(32 * KIB);
+      if (ends) end();
+      await reader.cancel();
+      expect(growth.grown).toBe(0);
+    }
+  });
+
+  test("grants nothing, and takes no more, once it has failed here", async () => {
+    const { growth, stream, send, read, credit } = await grownStream();
+    // Some of it was given for what was read, so that it can show who waits for it.
+    for (let i = 0; i < 16; i++) {
+      const reading = read(32 * KIB);
+      send(32 * KIB);
+      await reading;
+    }
+    send(1);
+    stream.fail(new LimpetError("broken_pipe", "The command has ended"));
+    expect(growth.grown).toBe(0);
+    const before = credit();
+    growth.fastestMs = Infinity;
+    now += 100;
+    for (let left = before; left > 0; left -= 32 * KIB) {
+      send(Math.min(left, 32 * KIB));
+    }
+    expect(credit()).toBe(0);
+    expect(growth.grown).toBe(0);
+  });
 });
 
 test("what one can do without leaves half of the memory to what one cannot", () => {

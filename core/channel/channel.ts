@@ -21,6 +21,8 @@ export interface ChannelOptions {
   readonly sendWindow: number;
   /** Credit that we give each stream we receive, in bytes. */
   readonly receiveWindow: number;
+  /** By what that may become more; without, it does not. */
+  readonly growth?: Growth;
   /** Called once when the channel has ended and its number may be forgotten. */
   readonly onEnded: (channel: Channel) => void;
 }
@@ -49,8 +51,6 @@ export class Channel {
   handler: ChannelHandler | null = null;
   /** Whether the peer may send on its streams yet. */
   streamsOpen = true;
-  /** By what the windows of streams that are added may grow; without, they do not. */
-  growth?: Growth | undefined;
 
   constructor(options: ChannelOptions) {
     this.id = options.id;
@@ -70,15 +70,15 @@ export class Channel {
     return added;
   }
 
-  /** Adds a stream that we receive. */
-  addReceiveStream(stream: number): ReceiveStream {
-    const { sink, receiveWindow } = this.#options;
+  /** Adds a stream that we receive, whose window may grow if `grows`. */
+  addReceiveStream(stream: number, grows = true): ReceiveStream {
+    const { sink, receiveWindow, growth } = this.#options;
     const added = new ReceiveStream(
       sink,
       this.id,
       stream,
       receiveWindow,
-      this.growth,
+      grows ? growth : undefined,
     );
     this.#receiving.set(stream, added);
     return added;

@@ -89,7 +89,8 @@ export class ReceiveStream {
           `channel ${this.#channel}, ${allowed} were allowed`,
       );
     }
-    this.#grant(this.#window.arrived(byteLength, this.#queue.byteLength));
+    const credit = this.#window.arrived(byteLength, this.#queue.byteLength);
+    this.#grant(credit);
     this.#total += byteLength;
     if (this.#stopped || this.finished || byteLength === 0) return;
     if (this.#wanted) {
@@ -132,7 +133,7 @@ export class ReceiveStream {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#queue.clear();
-    this.#window.close();
+    this.#window.end(0);
     if (this.finished) return;
     this.#send(FrameType.STOP, EMPTY);
   }
@@ -146,8 +147,8 @@ export class ReceiveStream {
 
   #give(piece: Uint8Array): void {
     this.#controller.enqueue(piece);
-    if (!this.finished) this.#grant(this.#window.taken(piece.byteLength));
-    else if (this.#queue.byteLength === 0) this.#settle();
+    if (this.finished) this.#settle();
+    else this.#grant(this.#window.taken(piece.byteLength));
   }
 
   #grant(bytes: number): void {
@@ -165,14 +166,15 @@ export class ReceiveStream {
   #finish(outcome: LimpetError | null): void {
     this.#outcome = outcome;
     this.#wanted = false;
-    if (this.#queue.byteLength === 0) this.#settle();
+    this.#settle();
     this.onFinished?.();
   }
 
-  /** Everything that arrived is with the user: close or error the stream. */
+  /** Closes or errors the stream once all that arrived is with the user. */
   #settle(): void {
-    if (this.#stopped) return;
-    this.#window.close();
+    const { byteLength } = this.#queue;
+    this.#window.end(byteLength);
+    if (this.#stopped || byteLength > 0) return;
     if (this.#outcome) this.#controller.error(this.#outcome);
     else this.#controller.close();
   }

@@ -39,7 +39,7 @@ export class Window {
   size: number;
   /** Bytes that the sender may still send; for others to read. */
   allowed: number;
-  #growth: Growth | undefined;
+  readonly #growth: Growth | undefined;
   readonly #initial: number;
   /** Taken by the reader, and not yet given back as credit. */
   #taken = 0;
@@ -89,9 +89,15 @@ export class Window {
     return credit;
   }
 
-  /** Nothing will be held any more: what it has grown by is for others. */
-  close(): void {
-    if (this.#growth) this.#growth.grown -= this.size - this.#initial;
-    this.#growth = undefined;
+  /**
+   * No more is wanted or will come, and `held` is what its reader has not taken
+   * yet: what it has grown by beyond that is for others. It grows no more. To be
+   * called again as that becomes less, and `taken` no longer.
+   */
+  end(held: number): void {
+    const size = Math.max(this.#initial, held);
+    if (this.#growth) this.#growth.grown -= this.size - size;
+    this.size = size;
+    this.#ahead = Infinity;
   }
 }

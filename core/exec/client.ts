@@ -67,17 +67,19 @@ export type CommandStreams =
  * made up for it.
  */
 export class RemoteCommand implements ChannelHandler, AsyncDisposable {
+  readonly #pid = deferred<number>();
+  readonly #status = deferred<CommandStatus>();
   /**
    * The process id on the other machine. Rejects if the command cannot start,
    * with the same error as `status`.
    */
-  readonly pid: Promise<number>;
+  readonly pid: Promise<number> = this.#pid.promise;
   /**
    * How the command ended. Rejects with `not_found`, `not_executable`,
    * `cwd_not_found`, `shutting_down` and the like if it did not start, and with
    * `connection_lost` or the session's other end if that came first.
    */
-  readonly status: Promise<CommandStatus>;
+  readonly status: Promise<CommandStatus> = this.#status.promise;
   /**
    * What the server calls it; null before it has started, unless the caller has
    * named it.
@@ -93,18 +95,23 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
   readonly #stdin: WritableStream<Uint8Array> | null;
   readonly #stdout: ReceiveStream | null;
   readonly #stderr: ReceiveStream | null;
-  readonly #pid = deferred<number>();
-  readonly #status = deferred<CommandStatus>();
+  /** Those of both that there are. */
+  readonly #outputs: ReceiveStream[] = [];
   #started = false;
   #settled = false;
   #exited = false;
 
-  /** `open` is the body of OPEN. */
-  constructor(channel: Channel, streams: CommandStreams, open: object) {
+  /**
+   * `open` is the body of OPEN. `grows`: whether the windows of its outputs may.
+   */
+  constructor(
+    channel: Channel,
+    streams: CommandStreams,
+    open: object,
+    grows = true,
+  ) {
     this.#channel = channel;
     this.jobId = streams.jobId ?? null;
-    this.pid = this.#pid.promise;
-    this.status = this.#status.promise;
     // Both are offers: who reads only stdout hears of a failure there.
     this.pid.catch(() => {});
     this.status.catch(() => {});
@@ -112,9 +119,9 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
     channel.streamsOpen = false;
     const { stdin, stdout, stderr, merge } = streams;
     this.#send = stdin ? channel.addSendStream(STDIN) : null;
-    this.#stdin = this.#send === null ? null : writableOf(this.#send);
-    this.#stdout = stdout ? this.#receiver(STDOUT) : null;
-    this.#stderr = stderr && !merge ? this.#receiver(STDERR) : null;
+    this.#stdin = this.#send && writableOf(this.#send);
+    this.#stdout = stdout ? this.#receiver(STDOUT, grows) : null;
+    this.#stderr = stderr && !merge ? this.#receiver(STDERR, grows) : null;
     channel.send(FrameType.OPEN, open);
   }
 
@@ -147,8 +154,7 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
    * streams have ended.
    */
   get heldOpen(): boolean {
-    return (this.#stdout?.heldOpen ?? false) ||
-      (this.#stderr?.heldOpen ?? false);
+    return this.#outputs.some(({ heldOpen }) => heldOpen);
   }
 
   /**
@@ -180,10 +186,8 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.terminate();
     await this.status.catch(() => {});
-    for (const stream of [this.#stdout, this.#stderr]) {
-      if (stream !== null && !stream.readable.locked) {
-        await stream.readable.cancel().catch(() => {});
-      }
+    for (const { readable } of this.#outputs) {
+      if (!readable.locked) await readable.cancel().catch(() => {});
     }
   }
 
@@ -238,9 +242,10 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
     );
   }
 
-  #receiver(stream: number): ReceiveStream {
-    const receiver = this.#channel.addReceiveStream(stream);
+  #receiver(stream: number, grows: boolean): ReceiveStream {
+    const receiver = this.#channel.addReceiveStream(stream, grows);
     receiver.onFinished = () => this.#settle();
+    this.#outputs.push(receiver);
     return receiver;
   }
 
@@ -250,16 +255,13 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
     this.#pid.reject(error);
     this.#status.reject(error);
     this.#send?.fail(error);
-    this.#stdout?.fail(error);
-    this.#stderr?.fail(error);
+    for (const output of this.#outputs) output.fail(error);
     this.#channel.end();
   }
 
   #settle(): void {
-    const open = [this.#stdout, this.#stderr].some((s) =>
-      s?.finished === false
-    );
-    if (this.#exited && !open) this.#channel.end();
+    const isDone = this.#outputs.every(({ finished }) => finished);
+    if (this.#exited && isDone) this.#channel.end();
   }
 }
 

@@ -39,8 +39,7 @@ export class JobCommand extends RemoteCommand {
   /** `open` is the body of OPEN. */
   constructor(channel: Channel, streams: CommandStreams, open: object) {
     // Its server keeps what it was not given credit for: PROTOCOL.md, "Jobs".
-    channel.growth = undefined;
-    super(channel, streams, open);
+    super(channel, streams, open, false);
     this.#channel = channel;
   }
 

@@ -18,6 +18,7 @@ import {
 import type { Limits } from "../limits.ts";
 import { endedEarly, type Link, type LinkReceiver } from "../link/link.ts";
 import type { Hold } from "../memory.ts";
+import { within } from "./deadline.ts";
 import { FrameWriter } from "./frame_writer.ts";
 import { type GoingAway, readGoAway } from "./go_away.ts";
 import { closeFrame, FAULTS, isSessionFrame, readClose } from "./handshake.ts";
@@ -58,41 +59,31 @@ export interface MuxOptions {
 
 /** See the module's description. */
 export class Mux implements LinkReceiver {
+  readonly #over = deferred<LimpetError>();
   /** Resolves to the reason once the session is over; never rejects. */
-  readonly over: Promise<LimpetError>;
+  readonly over: Promise<LimpetError> = this.#over.promise;
+  readonly #goingAway = deferred<GoingAway>();
   /** Resolves when the server says that it is going away, if ever it does. */
-  readonly goingAway: Promise<GoingAway>;
+  readonly goingAway: Promise<GoingAway> = this.#goingAway.promise;
+  readonly #options: MuxOptions;
   readonly #link: Link;
-  readonly #limits: Limits;
-  readonly #peerLimits: PeerLimits;
-  readonly #accept: MuxOptions["accept"];
-  readonly #onIdle: MuxOptions["onIdle"];
   readonly #writer: FrameWriter;
   readonly #parts: PartAssembler;
-  readonly #growth: Growth;
   readonly #channels = new Map<number, Channel>();
   #lastChannel = -1;
   #error: LimpetError | null = null;
   /** Why the peer takes no more channels, once it does not. */
   #leaving: LimpetError | null = null;
-  readonly #over = deferred<LimpetError>();
-  readonly #goingAway = deferred<GoingAway>();
   #linkClosed: Promise<void> | null = null;
   #stopAsking = () => {};
 
   constructor(options: MuxOptions) {
+    this.#options = options;
     this.#link = options.link;
-    this.#limits = options.limits;
-    this.#peerLimits = options.peerLimits;
-    this.#accept = options.accept;
-    this.#onIdle = options.onIdle;
     this.#parts = new PartAssembler(
       options.limits.maxControlBytes,
       options.hold?.parts,
     );
-    this.#growth = options.growth;
-    this.over = this.#over.promise;
-    this.goingAway = this.#goingAway.promise;
     this.#writer = new FrameWriter(
       options.link,
       {
@@ -111,7 +102,7 @@ export class Mux implements LinkReceiver {
     if (this.#error !== null) return;
     this.#writer.releaseData();
     this.#link.start(this);
-    this.#stopAsking = keepAlive(this.#link, this.#limits, {
+    this.#stopAsking = keepAlive(this.#link, this.#options.limits, {
       ping: () => this.#writer.raw(sign(FrameType.PING)),
       lost: (error) => this.#link.lost?.(error) || this.fail(error),
     });
@@ -126,7 +117,7 @@ export class Mux implements LinkReceiver {
   openChannel(): Channel {
     const none = this.#error ?? this.#leaving;
     if (none !== null) throw none;
-    if (this.#channels.size >= this.#limits.maxChannels) {
+    if (this.#channels.size >= this.#options.limits.maxChannels) {
       throw new LimpetError(
         "limit_exceeded",
         "Session has as many commands open as its limit maxChannels allows: " +
@@ -150,18 +141,17 @@ export class Mux implements LinkReceiver {
       checkLength(frame, 0);
       return asks ? this.#writer.raw(sign(FrameType.PONG)) : undefined;
     }
+    const { accept } = this.#options;
     const opens = type === FrameType.OPEN && frame.stream === 0;
-    if (opens && this.#accept !== undefined) {
-      return this.#accept(
+    if (opens && accept !== undefined) {
+      return accept(
         frame,
         this.#lastChannel,
         this.#channels.size,
         (id) => this.#addChannel(id),
       );
     }
-    if (
-      isSessionFrame(frame, FrameType.GOAWAY) && this.#accept === undefined
-    ) {
+    if (isSessionFrame(frame, FrameType.GOAWAY) && accept === undefined) {
       const going = readGoAway(frame.payload, this.#link.peer);
       this.#leaving = going.reason;
       this.#goingAway.resolve(going);
@@ -219,12 +209,11 @@ export class Mux implements LinkReceiver {
 
   async #closeLink(error: LimpetError, last: Frame | null): Promise<void> {
     // A peer that does not read must not keep us: the last words have a second.
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.#link.suspended ? 0 : 1_000);
-    });
-    await Promise.race([this.#writer.finish(last), patience]);
-    clearTimeout(timer);
+    const patience = {
+      ms: this.#link.suspended ? 0 : 1_000,
+      doing: "Closing",
+    };
+    await within(this.#writer.finish(last), patience).catch(() => {});
     if (error.code === "connection_lost") return this.#link.abort(error);
     await this.#link.close();
   }
@@ -234,18 +223,19 @@ export class Mux implements LinkReceiver {
       throw new LimpetError("limit_exceeded", "Session has no numbers left");
     }
     this.#lastChannel = id;
+    const { peerLimits, limits, growth } = this.#options;
     const channel = new Channel({
       id,
       sink: this.#writer,
-      sendWindow: this.#peerLimits.windowBytes,
-      receiveWindow: this.#limits.windowBytes,
+      sendWindow: peerLimits.windowBytes,
+      receiveWindow: limits.windowBytes,
+      growth,
       onEnded: (ended) => {
         this.#channels.delete(ended.id);
-        if (this.#channels.size === 0) this.#onIdle?.();
+        if (this.#channels.size === 0) this.#options.onIdle?.();
         this.#leaveWhenDone();
       },
     });
-    channel.growth = this.#growth;
     this.#channels.set(id, channel);
     return channel;
   }

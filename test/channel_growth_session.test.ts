@@ -1,0 +1,327 @@
+import { afterEach, beforeAll, expect, test, vi } from "vitest";
+import { Channel } from "../core/channel/channel.ts";
+import { connect } from "../core/client.ts";
+import { deferred } from "../core/deferred.ts";
+import { RemoteCommand } from "../core/exec/client.ts";
+import { type Frame, FrameType, STDOUT } from "../core/frame/frame.ts";
+import { JobCommand } from "../core/jobs/command.ts";
+import type { Duplex, ProcessHandle, Spawner } from "../core/ports.ts";
+import { resumable } from "../core/resume.ts";
+import { Server } from "../core/server.ts";
+import { pass, settle, useFakeTime } from "./support/fake_time.ts";
+import { pair } from "./support/faults.ts";
+import { checkLeaks, type LeakCheck } from "./support/leaks.ts";
+import { jsonFrame } from "./support/raw_peer.ts";
+import { PLATFORM, TOKEN } from "./support/serving.ts";
+
+useFakeTime();
+let noLeaks: LeakCheck;
+beforeAll(() => {
+  noLeaks = checkLeaks();
+});
+afterEach(() => noLeaks());
+
+const KIB = 1_024;
+const MIB = 1_024 * KIB;
+const WINDOW = 256 * KIB;
+/** One window can become four times as large, and no other one then. */
+const LIMITS = {
+  windowBytes: WINDOW,
+  maxWindowGrowthBytes: 3 * WINDOW,
+  handshakeTimeoutMs: 1e9,
+  keepaliveMs: Infinity,
+};
+
+/** A transfer that takes longer, in milliseconds, stands still. */
+const PATIENCE_MS = 100_000;
+
+/** Lets time pass until it is so. */
+async function until(isSo: () => boolean): Promise<void> {
+  const since = performance.now();
+  while (!isSo()) {
+    if (performance.now() - since > PATIENCE_MS) {
+      throw new Error("Stands still");
+    }
+    await pass(10, 10);
+  }
+}
+
+/** Lets time pass until it is settled. */
+async function during<T>(promise: Promise<T>): Promise<T> {
+  let isSettled = false;
+  const settled = () => {
+    isSettled = true;
+  };
+  promise.then(settled, settled);
+  await until(() => isSettled);
+  return await promise;
+}
+
+/** One end of a pair; what it writes arrives later. `arrived` is told how much. */
+function delayed(
+  inner: Duplex,
+  delayMs: number,
+  arrived: (bytes: number) => void,
+) {
+  const writer = inner.writable.getWriter();
+  writer.closed.catch(() => {});
+  writer.ready.catch(() => {});
+  const later = (act: () => Promise<void>) => {
+    setTimeout(() => act().catch(() => {}), delayMs);
+  };
+  const send = (chunk: Uint8Array) => {
+    const copy = chunk.slice();
+    later(async () => {
+      arrived(copy.byteLength);
+      await inner.writev!([copy]);
+    });
+  };
+  const cut = () => void writer.abort().catch(() => {});
+  const duplex: Duplex = {
+    peer: inner.peer,
+    readable: inner.readable,
+    writable: new WritableStream<Uint8Array>({
+      start: ({ signal }) => signal.addEventListener("abort", cut),
+      write: send,
+      close: () => later(() => writer.close()),
+    }),
+    writev: (chunks) => Promise.resolve(chunks.forEach(send)),
+  };
+  return { duplex, cut };
+}
+
+/** A process that writes, and reads, as fast as it may until it is to stop. */
+class Worker {
+  /** What it has read. */
+  read = 0;
+  /** It reads so many bytes, and stands still then until `goOn`. */
+  readonly reads: number;
+  readonly #ended = deferred<{ code: number; signal: null }>();
+  readonly #goOn = deferred<void>();
+
+  constructor(reads: number) {
+    this.reads = reads;
+  }
+
+  get spawner(): Spawner {
+    return () => Promise.resolve(this.#handle());
+  }
+
+  goOn(): void {
+    this.#goOn.resolve();
+  }
+
+  end(): void {
+    this.#ended.resolve({ code: 0, signal: null });
+  }
+
+  #handle(): ProcessHandle {
+    const { promise: status } = this.#ended;
+    return {
+      pid: 1,
+      stdin: new WritableStream<Uint8Array>({
+        write: async ({ byteLength }) => {
+          if (this.read >= this.reads) await this.#goOn.promise;
+          this.read += byteLength;
+        },
+      }, { highWaterMark: 0 }),
+      stdout: new ReadableStream<Uint8Array>({
+        start: (controller) => {
+          controller.enqueue(new Uint8Array(8 * MIB));
+          status.then(() => controller.close());
+        },
+      }),
+      stderr: null,
+      status,
+      kill: () => false,
+      groupAlive: () => false,
+    };
+  }
+}
+
+/** A client and its server, and a line between them that can be cut. */
+async function farApart(delayMs: number) {
+  const line = { delayMs, up: 0, down: 0, cut: () => {} };
+  let worker = new Worker(0);
+  const server = new Server({
+    token: TOKEN,
+    spawner: (command) => worker.spawner(command),
+    platform: PLATFORM,
+    environment: () => ({}),
+    limits: LIMITS,
+  });
+  const accepted: Promise<void>[] = [];
+  const dial = (): Promise<Duplex> => {
+    const [ours, theirs] = pair(64 * MIB);
+    const client = delayed(ours, line.delayMs, (bytes) => line.up += bytes);
+    const far = delayed(theirs, line.delayMs, (bytes) => line.down += bytes);
+    line.cut = () => {
+      client.cut();
+      far.cut();
+    };
+    accepted.push(server.accept(far.duplex));
+    return Promise.resolve(client.duplex);
+  };
+  let resumed = 0;
+  const session = await during(connect(dial, {
+    token: TOKEN,
+    limits: LIMITS,
+    resume: resumable({
+      onEvent: ({ type }) => {
+        if (type === "resumed") resumed++;
+      },
+    }),
+  }));
+  return {
+    line,
+    session,
+    resumed: () => resumed,
+    /** From now on commands are this. */
+    works: (next: Worker) => worker = next,
+    close: async () => {
+      await during(session.close());
+      await during(server.close());
+      await during(Promise.all(accepted));
+    },
+  };
+}
+
+type Far = Awaited<ReturnType<typeof farApart>>;
+
+/** The most that comes to a client that stops reading an output in the middle. */
+async function heldOfOutput({ session, line, works }: Far): Promise<number> {
+  const worker = new Worker(0);
+  works(worker);
+  const child = session.spawn("worker");
+  await during(child.pid);
+  const reader = child.stdout.getReader();
+  const before = line.down;
+  let bytes = 0;
+  const readTo = async (end: number) => {
+    while (bytes < end) bytes += (await reader.read()).value!.byteLength;
+  };
+  await during(readTo(4 * MIB));
+  await pass(20 * line.delayMs, 10);
+  const held = line.down - before - bytes;
+  await during(readTo(8 * MIB));
+  worker.end();
+  expect((await during(reader.read())).done).toBe(true);
+  expect(await during(child.status)).toMatchObject({ code: 0 });
+  return held;
+}
+
+/** The most that comes to a server whose process stops reading. */
+async function heldOfInput({ session, line, works }: Far): Promise<number> {
+  const worker = new Worker(4 * MIB);
+  works(worker);
+  const child = session.spawn("worker", { stdin: "piped", stdout: "null" });
+  await during(child.pid);
+  const before = line.up;
+  const writer = child.stdin.getWriter();
+  const feeding = (async () => {
+    for (let sent = 0; sent < 8 * MIB; sent += 64 * KIB) {
+      await writer.write(new Uint8Array(64 * KIB));
+    }
+    await writer.close();
+  })();
+  await until(() => worker.read >= worker.reads);
+  await pass(20 * line.delayMs, 10);
+  const held = line.up - before - worker.read;
+  worker.goOn();
+  await during(feeding);
+  await until(() => worker.read >= 8 * MIB);
+  worker.end();
+  expect(await during(child.status)).toMatchObject({ code: 0 });
+  return held;
+}
+
+/**
+ * It comes to a window that has grown by all that it may: to at least half of it,
+ * for what was read may not have been given back as credit yet, and no more, but
+ * for headers and a chunk that is with the process already.
+ */
+function expectGrown(bytes: number): void {
+  expect(bytes).toBeGreaterThanOrEqual(2 * WINDOW);
+  expect(bytes).toBeLessThanOrEqual(4 * WINDOW + 128 * KIB);
+}
+
+test.each([
+  ["an output's, at the client", heldOfOutput],
+  ["a stdin's, at the server", heldOfInput],
+])(
+  "%s window grows over a long line, and leaves all of it to the next",
+  async (_, held) => {
+    const far = await farApart(50);
+    expectGrown(await held(far));
+    expectGrown(await held(far));
+    await far.close();
+  },
+);
+
+test.each([
+  ["an output's, at the client", heldOfOutput],
+  ["a stdin's, at the server", heldOfInput],
+])(
+  "%s window grows when the session has come to a longer line",
+  async (_, held) => {
+    const far = await farApart(10);
+    await held(far);
+    far.line.delayMs = 100;
+    far.line.cut();
+    await until(() => far.resumed() > 0);
+    expectGrown(await held(far));
+    await far.close();
+  },
+);
+
+/** All credit for a command's output that is read at once, from far away. */
+async function creditOf(
+  Kind: typeof RemoteCommand | typeof JobCommand,
+): Promise<{ read: number; credit: number }> {
+  const frames: Frame[] = [];
+  const channel = new Channel({
+    id: 1,
+    sink: {
+      raw: (frame) => frames.push(frame),
+      control: () => {},
+      schedule: () => {},
+    },
+    sendWindow: WINDOW,
+    receiveWindow: WINDOW,
+    growth: { fastestMs: Infinity, grown: 0, most: 32 * MIB },
+    onEnded: () => {},
+  });
+  const streams = { stdin: false, stdout: true, stderr: false, merge: false };
+  const command = new Kind(channel, streams, {});
+  channel.receive(jsonFrame(FrameType.STARTED, { pid: 1 }, 1));
+  const reader = command.stdout.getReader();
+  let read = 0;
+  let credit = WINDOW;
+  for (let round = 0; round < 10; round++) {
+    vi.advanceTimersByTime(100);
+    for (; read < credit; read += 64 * KIB) {
+      const payload = new Uint8Array(64 * KIB);
+      channel.receive({
+        type: FrameType.DATA,
+        stream: STDOUT,
+        channel: 1,
+        payload,
+      });
+      expect((await reader.read()).value).toHaveLength(64 * KIB);
+    }
+    await settle();
+    for (const { type, payload } of frames.splice(0)) {
+      expect(type).toBe(FrameType.CREDIT);
+      credit += new DataView(payload.buffer).getUint32(0);
+    }
+  }
+  await reader.cancel();
+  return { read, credit };
+}
+
+test("the windows of a job's outputs stay as they are", async () => {
+  const usual = await creditOf(RemoteCommand);
+  expect(usual.credit - usual.read).toBeGreaterThan(4 * WINDOW);
+  const job = await creditOf(JobCommand);
+  expect(job.credit - job.read).toBeLessThanOrEqual(WINDOW);
+});
