@@ -5,6 +5,7 @@ import { connectTo as connectSocket } from "../adapters/node/connection.ts";
 import { connect } from "../core/client.ts";
 import { connectTo, serveAt } from "../core/endpoint.ts";
 import type { Duplex } from "../core/ports.ts";
+import { resumable, type ResumeEvent } from "../core/resume.ts";
 import { Server, type ServerEvent } from "../core/server.ts";
 import { parseAddress } from "../core/target.ts";
 import type { MadeCertificate } from "../core/tls/certificate.ts";
@@ -15,6 +16,7 @@ import { authority, certificate, TRUST_ALL } from "./support/certificates.ts";
 import { start } from "./support/cli.ts";
 import { machine } from "./support/machine.ts";
 import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { type Break, proxyTo, type Tap } from "./support/proxy.ts";
 import { program, THIS_RUNTIME } from "./support/runtimes.ts";
 import { PLATFORM, TOKEN } from "./support/serving.ts";
 
@@ -144,7 +146,7 @@ describe("a server that asks for a client's certificate", () => {
     for (const wrong of [stranger, late]) {
       await expect(session(serving.address, { identity: wrong })).rejects
         .toMatchObject({
-          code: "unauthenticated",
+          code: "connection_failed",
           message: expect.stringMatching(
             /hung up when it had our certificate, which it most likely does not/,
           ),
@@ -170,6 +172,53 @@ describe("a server that asks for a client's certificate", () => {
     expect(serving.taken.map(({ tls }) => tls?.clientCertificate))
       .toEqual([undefined, undefined, undefined]);
   });
+});
+
+describe("a session of a client with a certificate goes on", () => {
+  test.each<Break>(["reset", "close"])(
+    "when ways back are cut right after their handshakes by %s",
+    async (how) => {
+      await using serving = await serve({ clientRoots: [ca.certificate] });
+      const ann = await certificate({ commonName: "ann", names: [] }, ca);
+      let cuts = 0;
+      /** What a client says after the server's flight is the end of its own. */
+      const cutting = (): Tap => {
+        let isAnswered = false;
+        return {
+          server: () => isAnswered = true,
+          client: () => {
+            if (!isAnswered || cuts === 0) return;
+            cuts--;
+            proxy.cut(how);
+          },
+        };
+      };
+      await using proxy = await proxyTo(portOf(serving.address), cutting);
+      const target = parseAddress(`tls://127.0.0.1:${proxy.port}`);
+      const tls = { ...TRUST_ALL, identity: ann };
+      const events: ResumeEvent[] = [];
+      const client = await connect(
+        (signal) => adapter.dial(target, signal, tls),
+        {
+          token: TOKEN,
+          resume: resumable({
+            random: () => 0,
+            onEvent: (event) => events.push(event),
+          }),
+        },
+      );
+      cuts = 3;
+      proxy.cut("reset");
+      await eventually(
+        () => events.length === 2 || client.over,
+        () => JSON.stringify(events),
+      );
+      expect(events[1]).toMatchObject({ type: "resumed", attempt: 4 });
+      expect(cuts).toBe(0);
+      expect(await client.output("true")).toMatchObject({ code: 0 });
+      await client.close();
+    },
+  );
 });
 
 /** A server that turns away everybody at once, in a process of its own. */
@@ -218,8 +267,9 @@ test("a server that hangs up without a word is told of as it is", async () => {
   await expect(session(`tls://127.0.0.1:${port}`)).rejects.toMatchObject({
     code: "connection_failed",
     message: `tls://127.0.0.1:${port} hung up before it said anything: ` +
-      "perhaps it lets in only clients that have a certificate (--cert and " +
-      "--key)",
+      "perhaps the connection was cut on the way, or the server is full, keeps " +
+      "this address out for a while, or lets in only clients that have a " +
+      "certificate (--cert and --key)",
   });
   await new Promise((done) => silent.close(done));
 });

@@ -65,26 +65,23 @@ export function hungUpError(address: string, { cause }: TlsError): LimpetError {
  * After the handshake, in which it got our certificate if we have one, `address`
  * hung up without a byte, for `cause` if there was any. By no runtime does a
  * server of ours tell why it did not accept a certificate, for it looks at it
- * when TLS has nothing more to say; that it wants one may be lost on the way.
+ * when TLS has nothing more to say; that it wants one may be lost on the way. It
+ * is a guess: the code is one with which a session tries again.
  */
 export function unansweredError(
   address: string,
   isShown: boolean,
   cause: unknown,
 ): LimpetError {
-  return isShown
-    ? new LimpetError(
-      "unauthenticated",
-      `${address} hung up when it had our certificate, which it most likely ` +
-        `does not accept: ${ADVICE}. Its log says more`,
-      { cause },
-    )
-    : new LimpetError(
-      "connection_failed",
-      `${address} hung up before it said anything: perhaps it lets in only ` +
-        "clients that have a certificate (--cert and --key)",
-      { cause },
-    );
+  const words = isShown
+    ? "when it had our certificate, which it most likely does not accept: " +
+      `${ADVICE}. Its log says more`
+    : "before it said anything: perhaps the connection was cut on the way, or " +
+      "the server is full, keeps this address out for a while, or lets in only " +
+      "clients that have a certificate (--cert and --key)";
+  return new LimpetError("connection_failed", `${address} hung up ${words}`, {
+    cause,
+  });
 }
 
 /** A server's connection failed in TLS; null: in something else. */
