@@ -7,7 +7,6 @@
 import { connect, type ConnectOptions, type Session } from "./client.ts";
 import { commandDuplex } from "./command_duplex.ts";
 import { LimpetError } from "./errors.ts";
-import { WITHOUT_A_WORD } from "./frame/preface.ts";
 import { jobs } from "./jobs/client.ts";
 import type { Machine } from "./machine.ts";
 import type { Dialler, Duplex, Platform } from "./ports.ts";
@@ -112,8 +111,10 @@ export function diallerOf(
 }
 
 /** Whether connecting failed because the server hung up before it said anything. */
-export function saidNothing({ code, message }: LimpetError): boolean {
-  return code === "connection_lost" || message === WITHOUT_A_WORD;
+export function saidNothing({ code, silent }: LimpetError): boolean {
+  // An end without an error breaks the protocol's rules, a reset is a loss.
+  return silent === true &&
+    (code === "connection_lost" || code === "protocol_error");
 }
 
 /** Connects to an address, as text or as a byte stream that is there. */

@@ -79,6 +79,8 @@ export class LimpetError extends Error implements CommandFacts {
   declare readonly complete: boolean;
   declare readonly stdout: Uint8Array | undefined;
   declare readonly stderr: Uint8Array | undefined;
+  /** Of a handshake that failed: whether the peer had sent nothing until then. */
+  declare silent?: boolean;
 
   constructor(
     code: ErrorCode,
@@ -104,6 +106,14 @@ const NO_FACTS: CommandFacts = {
   stdout: undefined,
   stderr: undefined,
 };
+
+/**
+ * A server drops those who are too many, and those whom it keeps out for a while,
+ * without a word; so only we can say what that may mean.
+ */
+export const DROPPED_ADVICE: string =
+  "Perhaps the server is full, or keeps this address out for a while after " +
+  "attempts that failed: its log says so";
 
 /** Whether `value` is one of the codes, e.g. in a peer's message. */
 export function isErrorCode(value: unknown): value is ErrorCode {

@@ -84,6 +84,19 @@ describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
     expect(server().log()).toContain("did not get in (unauthenticated)");
   });
 
+  test("only of a server that said nothing it is said why that may be", async () => {
+    for (const [bytes, words] of [[0, "without a word"], [8, "before HELLO"]]) {
+      await using proxy = await cuttingProxy(server().address, Number(bytes));
+      const outcome = await limpet(["exec", proxy.address, "--", "true"], {
+        env: env(),
+      });
+      expect(outcome).toMatchObject({ code: 255, stdout: "" });
+      expect(outcome.stderr).toContain(words);
+      expect(outcome.stderr.includes("Perhaps the server is full"))
+        .toBe(bytes === 0);
+    }
+  });
+
   test("a connection that is cut is 255, stdout only what came", async () => {
     await using proxy = await cuttingProxy(server().address, 3_000_000);
     const command = ["--", "seq", "1", "2000000"];

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type ErrorCode, LimpetError } from "../errors.ts";
+import { DROPPED_ADVICE, type ErrorCode, LimpetError } from "../errors.ts";
 
 /** A runtime's error with the OS's code in it, where there is one. */
 export interface OsError {
@@ -73,10 +73,12 @@ export function connectError(
 
 /** What to look at first. */
 function connectAdvice({ code }: OsError): string {
-  return code === "ECONNREFUSED"
-    ? '. Nothing listens there: see whether "limpet serve" runs, and at which ' +
-      "address"
-    : "";
+  if (code === "ECONNREFUSED") {
+    return '. Nothing listens there: see whether "limpet serve" runs, and at ' +
+      "which address";
+  }
+  // It was taken, and dropped before we looked.
+  return code === "ECONNRESET" ? `. ${DROPPED_ADVICE}` : "";
 }
 
 /** Listening did not work. */

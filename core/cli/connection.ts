@@ -7,7 +7,7 @@
 import type { Credential } from "../auth/credential.ts";
 import { connect, type Session } from "../client.ts";
 import { diallerOf, MAX_NOISE_BYTES, saidNothing } from "../endpoint.ts";
-import { LimpetError } from "../errors.ts";
+import { DROPPED_ADVICE, LimpetError } from "../errors.ts";
 import { jobs } from "../jobs/client.ts";
 import type { Dialler } from "../ports.ts";
 import { DEFAULT_DRAIN_MS, DEFAULT_KILL_AFTER_MS } from "../exec/request.ts";
@@ -114,7 +114,6 @@ async function openSession(
     const session = await connect(dialled, {
       ...proving,
       resume: resumes ? resumable({ timeoutMs, onEvent }) : undefined,
-
       encodings,
       jobs,
       early: true,
@@ -142,10 +141,7 @@ async function openSession(
   }
 }
 
-/**
- * A server drops those who are too many, and those whom it keeps out for a while,
- * without a word; so only we can say what that may mean.
- */
+/** With what it may mean that the server said nothing. */
 function explained(
   error: unknown,
   connected: boolean,
@@ -156,12 +152,9 @@ function explained(
   }
   const { code, message } = error;
   if (!saidNothing(error)) return error;
-  return new LimpetError(
-    code,
-    `${message}. Perhaps the server is full, or keeps this address out for a ` +
-      "while after attempts that failed: its log says so",
-    { cause: error },
-  );
+  return new LimpetError(code, `${message}. ${DROPPED_ADVICE}`, {
+    cause: error,
+  });
 }
 
 /** What we prove ourselves with: a key pair if one is named, else a token. */

@@ -14,9 +14,6 @@ export const CLIENT_PREFACE: Uint8Array = Uint8Array.of(...COMMON, 0x43);
 /** What a server sends first. */
 export const SERVER_PREFACE: Uint8Array = Uint8Array.of(...COMMON, 0x53);
 
-/** What is said of a peer that ends the connection before its first byte. */
-export const WITHOUT_A_WORD = "Peer closed the connection without a word";
-
 /** So much of what was sent instead is looked at and shown, in bytes. */
 export const SHOWN_BYTES = 64;
 
@@ -87,7 +84,7 @@ export class PrefaceMatcher {
     return new LimpetError(
       "protocol_error",
       this.#matched + this.#skipped === 0
-        ? WITHOUT_A_WORD
+        ? "Peer closed the connection without a word"
         : "Peer closed the connection before the end of its preface",
     );
   }

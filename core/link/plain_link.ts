@@ -27,12 +27,15 @@ export class PlainLink implements Link {
   readonly tls: TlsInfo | undefined;
   heardAt: number = performance.now();
   dismissed = false;
+  /** Whether the peer has sent anything at all. */
+  heard = false;
+  /** Whether the peer has shown that it speaks Limpet. */
+  greeted = false;
   readonly #duplex: Duplex;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #decoder = new Decoder(MAX_HANDSHAKE_FRAME_BYTES);
   #preface: Uint8Array | null = null;
-  #greeted = false;
   /** Settles when nothing more will be read. Set by `start`. */
   #reading: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
@@ -54,11 +57,6 @@ export class PlainLink implements Link {
     this.#preface = bytes;
   }
 
-  /** Whether the peer has shown that it speaks Limpet. */
-  get greeted(): boolean {
-    return this.#greeted;
-  }
-
   /** Reads up to the end of the peer's preface. */
   async receivePreface(
     ...expected: ConstructorParameters<typeof PrefaceMatcher>
@@ -67,9 +65,10 @@ export class PlainLink implements Link {
     for (;;) {
       const chunk = await this.#read();
       if (chunk === null) throw matcher.ended();
+      this.heard = true;
       const rest = matcher.push(chunk);
       if (rest === undefined) continue;
-      this.#greeted = true;
+      this.greeted = true;
       return this.#decoder.push(rest);
     }
   }
@@ -112,8 +111,7 @@ export class PlainLink implements Link {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return this.#closing ??= this.#close();
   }
 
   abort(reason: LimpetError): void {

@@ -213,12 +213,14 @@ export const FAULTS: readonly ErrorCode[] = [
 
 /**
  * Hangs up after a failed handshake. Says why, but only to a peer that has shown
- * that it speaks Limpet, and that has not hung up itself. Never rejects.
+ * that it speaks Limpet, and that has not hung up itself. The error gets to know
+ * whether the peer has said anything. Never rejects.
  */
 export async function turnAway(
   link: PlainLink,
   error: LimpetError,
 ): Promise<void> {
+  error.silent = !link.heard;
   if (link.greeted && !link.dismissed && FAULTS.includes(error.code)) {
     const goodbye = closeFrame(error.code, error.message);
     const told = link.send([goodbye]).then(() => link.close());
