@@ -19,6 +19,7 @@ import {
   type Target,
 } from "./target.ts";
 import { findCodec, standardEncodings } from "./text/mod.ts";
+import type { Trust } from "./tls/trust.ts";
 import { type TlsClientOptions, tlsDialOptions } from "./tls_client.ts";
 import { serverTls, type TlsServerOptions } from "./tls_server.ts";
 import { findOrMakeToken, findToken } from "./token_file.ts";
@@ -80,13 +81,15 @@ export interface RunningServer extends AsyncDisposable {
 }
 
 /**
- * Makes connections to a target. Throws `unsupported` for `raw://`, where there
- * are no sessions.
+ * Makes connections to a target; `record` is what is known of a TLS server, unless
+ * `tls` says whom to trust. Throws `unsupported` for `raw://`, where there are no
+ * sessions.
  */
 export function diallerOf(
   machine: Machine,
   target: Target,
   tls?: TlsClientOptions,
+  record?: Trust & { readonly by: "record" },
 ): Dialler {
   if (target.kind === "raw") {
     throw new LimpetError(
@@ -96,7 +99,7 @@ export function diallerOf(
     );
   }
   const options = target.kind === "tls"
-    ? tlsDialOptions(target, tls)
+    ? tlsDialOptions(target, tls, record)
     : undefined;
   if (target.kind === "command") {
     const { spawner } = machine;
@@ -106,8 +109,15 @@ export function diallerOf(
   const peer = formatTarget(target).replace(/^\w+:\/\//, "");
   return async (signal) => {
     const duplex = await machine.dial(target, signal, options);
-    return target.kind === "unix" ? duplex : { ...duplex, peer };
+    return target.kind === "unix" ? duplex : withPeer(duplex, peer);
   };
+}
+
+/** By their names: the members of a class's object are not its own. */
+function withPeer(duplex: Duplex, peer: string): Duplex {
+  const { readable, writable, tls } = duplex;
+  const writev = duplex.writev?.bind(duplex);
+  return { readable, writable, writev, tls, peer };
 }
 
 /** Whether connecting failed because the server hung up before it said anything. */

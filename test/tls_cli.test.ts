@@ -103,6 +103,19 @@ test(
     expect(readFileSync(known, "utf8")).toBe(entry);
     expect(await run()).toMatchObject({ code: 0, stdout: "hi\n" });
 
+    // Messages have the name that was typed, as with --pin.
+    const named = address.replace("127.0.0.1", "localhost");
+    const wrong = join(folder, "wrong");
+    writeFileSync(wrong, "not-the-token-of-any-server\n", { mode: 0o600 });
+    writeFileSync(known, `${named.slice("tls://".length)} ${pin}\n`);
+    const stranger = await limpet(
+      ["exec", "--token-file", wrong, named, "--", "true"],
+      { env },
+    );
+    expect(stranger.stderr).toContain(
+      `limpet: ${named.slice("tls://".length)} did not accept our proof`,
+    );
+
     // Another certificate than the one from before.
     const other = pin.replace(/.$/, (digit) => digit === "0" ? "1" : "0");
     writeFileSync(known, `# mine\n\n${entry.replace(pin, other)}`);

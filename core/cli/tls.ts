@@ -11,7 +11,7 @@ import type { Dialler, SocketTarget } from "../ports.ts";
 import { formatTarget } from "../target.ts";
 import { hostName } from "../tls/known_hosts.ts";
 import { readFingerprint } from "../tls/fingerprint.ts";
-import { type TlsClientOptions, tlsDialOptions } from "../tls_client.ts";
+import type { TlsClientOptions } from "../tls_client.ts";
 import { recordKnownHost, recordOf } from "../known_hosts_file.ts";
 import { readPem, readTls, type TlsFiles } from "../tls_server.ts";
 import { type Arguments, usageError } from "./args.ts";
@@ -42,14 +42,13 @@ export async function tlsDialler(
   };
   const named = (dial: Dialler): Dialler => (signal) =>
     naming([files.cert, files.key, ca], () => dial(signal));
-  const dialAs = (options: TlsClientOptions) =>
-    named(diallerOf(runtime, target, options));
+  const dialAs = (
+    options: TlsClientOptions,
+    record?: Awaited<ReturnType<typeof recordOf>>,
+  ) => named(diallerOf(runtime, target, options, record));
   if (args.has("pin") || ca !== undefined) return dialAs(options);
   const record = await recordOf(runtime, target);
-  if (record.records.length > 0) {
-    const tls = tlsDialOptions(target, options, record);
-    return named((signal) => runtime.dial(target, signal, tls));
-  }
+  if (record.records.length > 0) return dialAs(options, record);
   return async (signal) => {
     try {
       return await dialAs(options)(signal);

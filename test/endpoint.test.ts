@@ -1,0 +1,80 @@
+import { afterEach, beforeAll, expect, test } from "vitest";
+import { connectError } from "../core/adapter/os_error.ts";
+import { connect } from "../core/client.ts";
+import { diallerOf } from "../core/endpoint.ts";
+import type { Duplex, TlsInfo } from "../core/ports.ts";
+import { parseAddress } from "../core/target.ts";
+import { checkLeaks, type LeakCheck } from "./support/leaks.ts";
+import { machine } from "./support/machine.ts";
+import { serving, TOKEN, warmUp } from "./support/serving.ts";
+
+let noLeaks: LeakCheck;
+beforeAll(async () => {
+  await warmUp();
+  noLeaks = checkLeaks();
+});
+afterEach(() => noLeaks());
+
+const TLS: TlsInfo = { serverCertificateHash: new Uint8Array(32) };
+
+/** A byte stream none of whose members is its own, as a runtime's may be. */
+class Wrapped implements Duplex {
+  writes = 0;
+  readonly #inner: Duplex;
+
+  constructor(inner: Duplex) {
+    this.#inner = inner;
+  }
+
+  get readable() {
+    return this.#inner.readable;
+  }
+
+  get writable() {
+    return this.#inner.writable;
+  }
+
+  get peer() {
+    return "10.1.2.3:4";
+  }
+
+  get tls() {
+    return TLS;
+  }
+
+  writev(chunks: readonly Uint8Array[]): Promise<void> {
+    this.writes++;
+    return this.#inner.writev!(chunks);
+  }
+}
+
+test("a byte stream that is of a class keeps all it has, and has the name that was typed", async () => {
+  await using served = await serving();
+  let wrapped: Wrapped | undefined;
+  const target = parseAddress(`tcp://localhost:${served.target.port}`);
+  const dial = diallerOf({
+    ...machine,
+    dial: async () => wrapped = new Wrapped(await machine.dial(served.target)),
+  }, target);
+  const duplex = await dial();
+  expect(duplex).toMatchObject({
+    peer: `localhost:${served.target.port}`,
+    tls: TLS,
+  });
+  // What it says of TLS is not so.
+  await using session = await connect({ ...duplex, tls: undefined }, {
+    token: TOKEN,
+  });
+  expect(await session.output("true")).toMatchObject({ code: 0 });
+  expect(wrapped?.writes).toBeGreaterThan(0);
+});
+
+test("a server that drops a connection before it is looked at may be full", () => {
+  const error = { code: "ECONNRESET", cause: undefined };
+  expect(connectError("tcp://box:8090", error)).toMatchObject({
+    code: "connection_failed",
+    message: "Cannot connect to tcp://box:8090: connection reset by peer " +
+      "(ECONNRESET). Perhaps the server is full, or keeps this address out for " +
+      "a while after attempts that failed: its log says so",
+  });
+});
