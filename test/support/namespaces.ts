@@ -7,6 +7,7 @@
 
 import { execFileSync } from "node:child_process";
 import process from "node:process";
+import { program } from "./runtimes.ts";
 
 /** Where one end of the cable is. */
 export interface End {
@@ -30,6 +31,49 @@ export const CLIENT_ADDRESSES = ["10.66.0.2", "10.66.0.3"] as const;
 
 /** The interface's name at either end. */
 export const CABLE = "cable";
+
+/**
+ * Why this machine cannot have one whose sockets can be closed; null if it can.
+ * Root of a container often may not, and not every kernel closes sockets. Throws
+ * if a program is missing.
+ */
+export function whyNoNetwork(): string | null {
+  if (process.getuid?.() !== 0) return "only root makes network namespaces";
+  try {
+    using network = makeNetwork();
+    const [command, ...args] = network.server.before;
+    run(command, ...args, program("node"), "--eval", CLOSES_SOCKETS);
+    return null;
+  } catch (error) {
+    const { code, message, stderr } = error as Error & {
+      code?: string;
+      stderr?: Uint8Array;
+    };
+    if (code === "ENOENT") throw error;
+    const told = new TextDecoder().decode(stderr).trim().split("\n")[0];
+    return `no network to break here: ${told || message}`;
+  }
+}
+
+/** Connects to itself, and fails unless `ss -K` leaves nothing of that. */
+const CLOSES_SOCKETS = `
+const { execFileSync } = require("node:child_process");
+const { connect, createServer } = require("node:net");
+const stdio = ["ignore", "pipe", "ignore"];
+const to = ["dst", "127.0.0.1"];
+const server = createServer((socket) => socket.on("error", () => {}));
+server.listen(0, "127.0.0.1", () => {
+  const socket = connect(server.address().port, "127.0.0.1", () => {
+    execFileSync("ss", ["-K", ...to], { stdio });
+    const listed = ["-Htn", "state", "established", ...to];
+    const left = execFileSync("ss", listed, { stdio });
+    if (left.length === 0) process.exit(0);
+    console.error("ss -K closes no socket (the kernel's INET_DIAG_DESTROY)");
+    process.exit(1);
+  });
+  socket.on("error", () => {});
+});
+`;
 
 /** Makes one. */
 export function makeNetwork(): Network {
