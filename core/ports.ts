@@ -27,8 +27,10 @@ export interface Duplex {
   /**
    * Writes the chunks in order as one gathered write (`writev`), so that a
    * frame's header and its payload leave together without being copied into
-   * one buffer. Settles once the transport has taken all bytes. Core keeps
-   * `writable` locked meanwhile and has at most one call under way.
+   * one buffer. Settles once the transport has taken all bytes: the chunks are
+   * core's again then, which writes to them anew, so what needs them for longer
+   * copies them. Core keeps `writable` locked meanwhile and has at most one call
+   * under way.
    */
   writev?(chunks: readonly Uint8Array[]): Promise<void>;
   /**
