@@ -8,7 +8,7 @@
 import { join } from "node:path";
 import { start } from "./cli.ts";
 import { eventually } from "./leaks.ts";
-import { openOf } from "./processes.ts";
+import { openOf, whatIsOpen } from "./processes.ts";
 import { DENO_SERVE_FLAGS, program, ROOT, type Runtime } from "./runtimes.ts";
 
 /** What it is to do; see the script. */
@@ -82,7 +82,10 @@ export async function startClient(
       line.event === event
     );
   await running.says('{"event":"ready"}');
-  const open = openOf(running.pid);
+  const open = whatIsOpen(running.pid);
+  // Deno itself may open a pair of sockets, both ends its own, when it goes on
+  // after a stop.
+  const most = open.length + (runtime === "deno" ? 2 : 0);
   return {
     pid: running.pid,
     absences: () => of("resumed").map(({ afterMs }) => afterMs),
@@ -92,9 +95,9 @@ export async function startClient(
       running.child.stdin!.write("stop\n");
       await running.says('{"event":"done"');
       await eventually(
-        () => openOf(running.pid) <= open,
+        () => openOf(running.pid) <= most,
         () =>
-          `the client holds ${openOf(running.pid)} descriptors, ${open} before`,
+          `the client holds ${whatIsOpen(running.pid)}, before it held ${open}`,
       );
       return of("done")[0];
     },

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { eventually } from "./leaks.ts";
 import { hasEnded, statOf } from "./proc.ts";
@@ -52,6 +52,17 @@ export async function untilResting(pids: readonly number[]): Promise<void> {
 /** How many descriptors a process has open. */
 export function openOf(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** What the descriptors of a process lead to, as `socket:[4711]`. */
+export function whatIsOpen(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/fd`).map((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      return "gone";
+    }
+  });
 }
 
 /** Memory of a process that is in RAM now, in bytes. */
