@@ -17,10 +17,12 @@ const ALONE = readdirSync(at("."))
   .map((name) => `test/${name}`);
 
 /**
- * The lab promises to run on Node and on Deno. On Bun `lab_cli` alone sees all of
- * it; what each verdict takes, and what the page says, is tried on those two.
+ * The lab and the README's commands promise to run on Node and on Deno. On Bun
+ * `lab_cli` alone sees all of the lab; what each verdict takes, and what the page
+ * says, is tried on those two. So is fuzzing, which is in memory and of core
+ * alone; Bun has its turn by hand.
  */
-const NOT_ON_BUN = ["lab_page", "lab_verdict"].map((name) =>
+const NOT_ON_BUN = ["fuzz", "lab_page", "lab_verdict", "readme"].map((name) =>
   `test/${name}.test.ts`
 );
 
