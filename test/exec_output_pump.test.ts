@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { FrameSink } from "../core/channel/frame_sink.ts";
 import { SendStream } from "../core/channel/send_stream.ts";
 import { OutputPump } from "../core/exec/output_pump.ts";
@@ -74,4 +74,16 @@ test("the time of waiting adds up", async () => {
   expect(said.length).toBeGreaterThan(50);
   expect(said.length).toBeLessThan(120);
   expect(said.at(-1)).toMatchObject({ heldOpen: true });
+});
+
+test("a pipe that failed before the command ended is not waited for", async () => {
+  const { send } = sending();
+  const broken = new ReadableStream<Uint8Array>({
+    pull: () => Promise.reject(new Error("EIO")),
+  }, { highWaterMark: 0 });
+  const pump = new OutputPump(broken, send);
+  await pass(5, 1);
+  expect(send.finished).toBe(true);
+  pump.commandEnded(60_000);
+  expect(vi.getTimerCount()).toBe(0);
 });

@@ -5,7 +5,13 @@ import { TokenKey } from "../core/auth/token.ts";
 import { type Frame, FrameType } from "../core/frame/frame.ts";
 import { ackFrame, readAck } from "../core/link/ack.ts";
 import type { ServerLimits } from "../core/server_limits.ts";
-import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import {
+  checkLeaks,
+  countTimers,
+  eventually,
+  type LeakCheck,
+} from "./support/leaks.ts";
+import { pair } from "./support/pair.ts";
 import { jsonFrame, RawPeer } from "./support/raw_peer.ts";
 import { serving, TOKEN, warmUp } from "./support/serving.ts";
 
@@ -266,6 +272,26 @@ describe("a session ends with a protocol error for", () => {
     await again.peer.write(ping);
     expect(await again.peer.closeCode()).toBe("protocol_error");
   });
+});
+
+test("a session that is over waits for nobody, though its last words are still on their way", async () => {
+  await using on = await served({ maxQueuedControlBytes: 40_000 });
+  using timers = countTimers();
+  // Of what the server says there is room for a handshake and little more.
+  const [client, server] = pair(1_024);
+  const over = on.server.accept(server);
+  const { peer } = await enter({ ...on, dial: () => Promise.resolve(client) });
+  const pings = Array.from({ length: 300 }, () => ping);
+  await peer.write(...pings);
+  expect((await next(peer))?.type).toBe(PONG);
+  // It reads no more answers: those pile up until the server gives it up.
+  await peer.write(...pings, ...pings, ...pings, ...pings);
+  await peer.drop();
+  await over;
+  const [{ code }] = await on.untilDisconnected(1);
+  expect(code).toBe("limit_exceeded");
+  expect(on.types()).not.toContain("suspended");
+  expect(timers.pending).toBe(0);
 });
 
 test("what was not acknowledged comes again, byte for byte, and no more", async () => {

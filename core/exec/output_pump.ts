@@ -117,13 +117,17 @@ export class OutputPump {
   async #read(): Promise<Uint8Array | null> {
     this.#readingSince = performance.now();
     this.#arm();
-    const { done, value } = await this.#reader.read();
-    clearTimeout(this.#timer);
-    if (this.#patienceMs !== null) {
-      this.#patienceMs -= performance.now() - this.#readingSince;
+    try {
+      const { done, value } = await this.#reader.read();
+      return done ? null : value;
+    } finally {
+      // A read that fails waits no longer either.
+      clearTimeout(this.#timer);
+      if (this.#patienceMs !== null) {
+        this.#patienceMs -= performance.now() - this.#readingSince;
+      }
+      this.#readingSince = null;
     }
-    this.#readingSince = null;
-    return done ? null : value;
   }
 
   #arm(): void {

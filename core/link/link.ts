@@ -52,6 +52,8 @@ export interface Link {
    * that itself.
    */
   lost?(error: LimpetError): true;
+  /** The session is over: only last words come now, and over this connection. */
+  finishing?(): void;
   /**
    * Ends our side, waits a second at most for the peer to end its own, and
    * gives the transport up. Never rejects.

@@ -60,7 +60,7 @@ export class ResumableLink implements Link {
   #changed = deferred<void>();
   #ackTimer: ReturnType<typeof setTimeout> | undefined;
   #ackNow = false;
-  /** Somebody has said goodbye. */
+  /** Somebody has said goodbye, or is about to. */
   #ending = false;
   #over: LimpetError | null = null;
 
@@ -145,6 +145,10 @@ export class ResumableLink implements Link {
       else this.end(error);
     }
     return true;
+  }
+
+  finishing(): void {
+    this.#ending = true;
   }
 
   /** No other connection will be found, or none is wanted. */

@@ -196,6 +196,7 @@ export class Mux implements LinkReceiver {
     if (this.#error !== null) return;
     this.#error = error;
     this.#stopAsking();
+    this.#link.finishing?.();
     this.#linkClosed = this.#closeLink(error, last);
     for (const channel of [...this.#channels.values()]) channel.lost(error);
     this.#over.resolve(error);
