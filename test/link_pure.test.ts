@@ -125,6 +125,25 @@ describe("what was sent and not acknowledged", () => {
     expect(places.size).toBeLessThan(8);
   });
 
+  test("keeps its memory as long as much goes through it, and not longer", () => {
+    const ring = new ByteRing();
+    const bytes = new Uint8Array(60_000);
+    const places = new Set<ArrayBufferLike>();
+    for (let often = 0; often < 20; often++) {
+      const kept: Uint8Array[] = [];
+      for (let i = 0; i < 30; i++) kept.push(ring.copy(bytes, kept[0]));
+      // Not the first two: until then it has grown.
+      if (often > 1) places.add(kept.at(-1)!.buffer);
+      // All of it was acknowledged, as now and then in the middle of bulk.
+      ring.clear();
+    }
+    expect(places.size).toBe(1);
+    // A sign of life, which is acknowledged too.
+    ring.copy(new Uint8Array(0), undefined);
+    ring.clear();
+    expect(ring.copy(bytes, undefined).buffer.byteLength).toBeLessThan(100_000);
+  });
+
   test("is the frame itself if it is nobody else's, and fills its memory", () => {
     const options = { maxReplayBytes: Infinity, owned: true };
     const buffer = new ReplayBuffer(options);

@@ -7,7 +7,7 @@
 /** It begins as small as that, for a session may never send more. */
 const FIRST_BYTES = 4_096;
 
-/** What it keeps when nothing is in it any more, at most. */
+/** What it keeps when nothing goes through it any more, at most. */
 const IDLE_BYTES = 1_048_576;
 
 /**
@@ -20,6 +20,8 @@ export class ByteRing {
   #memory = new Uint8Array(0);
   /** Where the next copy begins, if there is room. */
   #next = 0;
+  /** What was copied since it was last empty. */
+  #copied = 0;
 
   /**
    * Copies bytes. `oldest` is the oldest copy that is still needed; undefined if
@@ -32,13 +34,20 @@ export class ByteRing {
     const copy = this.#memory.subarray(start, start + bytes.byteLength);
     copy.set(bytes);
     this.#next = start + room;
+    this.#copied += room;
     return copy;
   }
 
-  /** Nothing is needed any more. */
+  /**
+   * Nothing is needed any more just now. In the middle of bulk that is so again
+   * and again, and new memory each time would cost more than the copies.
+   */
   clear(): void {
+    const size = this.#memory.byteLength;
+    const isLarge = size > IDLE_BYTES && this.#copied < size / 2;
+    if (isLarge) this.#memory = new Uint8Array(0);
     this.#next = 0;
-    if (this.#memory.byteLength > IDLE_BYTES) this.#memory = new Uint8Array(0);
+    this.#copied = 0;
   }
 
   #place(room: number, oldest: Uint8Array | undefined): number {
