@@ -6,6 +6,7 @@
 
 import { asLimpetError, type ErrorCode, LimpetError } from "./errors.ts";
 import type { Fields } from "./frame/control.ts";
+import { overlapping } from "./link/attempts.ts";
 import { backoffMs } from "./link/backoff.ts";
 import { PlainLink } from "./link/plain_link.ts";
 import { ResumableLink } from "./link/resumable_link.ts";
@@ -52,7 +53,9 @@ export interface ResumeOptions {
 /**
  * For the option `resume` of `connect`: dials again when the connection is lost,
  * at once and then with back-off, proves itself anew, and goes on where both sides
- * were. Commands and their streams notice nothing but the time it takes. Needs a
+ * were. An attempt of which nothing is heard for a second, or for 4 times as long
+ * as the last one took, goes on, but another one begins beside it, up to 3 at a
+ * time; the first that gets through counts. Commands and their streams notice nothing but the time it takes. Needs a
  * dialler, and a server that keeps sessions (`graceMs`); with another one the
  * session ends with its connection, as it does without this. When there is no way
  * back, the session ends with `connection_lost`: what became of its commands is
@@ -76,8 +79,20 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** What a client keeps by default, to send it again. */
 const DEFAULT_REPLAY_BYTES = 33_554_432;
 
+/**
+ * An attempt to come back is waited for alone so many times as long as the one
+ * before it took, and for so long at least, in ms.
+ */
+const PATIENCE = 4;
+const LEAST_PATIENCE_MS = 1_000;
+
 /** The server has proved itself, and the session is gone or cannot go on. */
 class Gone extends Error {}
+
+function isFinal(error: unknown): boolean {
+  return error instanceof Gone ||
+    error instanceof LimpetError && FINAL.has(error.code);
+}
 
 class Resuming extends ResumableLink implements LastingLink {
   readonly offer: ResumeOffer;
@@ -85,8 +100,11 @@ class Resuming extends ResumableLink implements LastingLink {
   readonly #dial: Dialler;
   readonly #options: ResumeOptions;
   readonly #stop: AbortController;
+  readonly #since: number = performance.now();
   #session = "";
   #timeoutMs = 0;
+  /** How long the latest way to the server's proof took, in ms. */
+  #tookMs = 0;
 
   constructor(
     first: PlainLink,
@@ -126,6 +144,7 @@ class Resuming extends ResumableLink implements LastingLink {
   /** The server has said whether it keeps the session. */
   #begin(proof: Fields): void {
     const kept = proof.has("session");
+    this.#tookMs = performance.now() - this.#since;
     if (kept) {
       const session = proof.object("session");
       this.#session = session.text("id", 64);
@@ -134,60 +153,71 @@ class Resuming extends ResumableLink implements LastingLink {
     this.keep(kept);
   }
 
+  get #patienceMs(): number {
+    return Math.max(LEAST_PATIENCE_MS, this.#tookMs * PATIENCE);
+  }
+
   async #lost(reason: LimpetError): Promise<void> {
     const since = performance.now();
     const leftMs = () => this.#timeoutMs - (performance.now() - since);
     const { random = Math.random } = this.#options;
+    const { handshakeTimeoutMs } = this.#connecting.limits;
+    const { signal } = this.#stop;
     this.#tell({ type: "disconnected", reason });
-    for (let attempt = 1;; attempt++) {
-      await this.#sleep(Math.min(backoffMs(attempt, random), leftMs()));
-      if (this.#stop.signal.aborted) return;
-      try {
-        await this.#attempt(leftMs());
-        const afterMs = Math.round(performance.now() - since);
-        return this.#tell({ type: "resumed", attempt, afterMs });
-      } catch (thrown) {
-        if (this.#stop.signal.aborted) return;
-        const error = asLimpetError(thrown, "connection_lost", "Resuming");
-        const isFinal = thrown instanceof Gone || FINAL.has(error.code);
-        if (!isFinal && leftMs() > 0) continue;
-        const often = attempt === 1 ? "" : ` ${attempt} times`;
-        return this.end(
-          new LimpetError(
-            "connection_lost",
-            `${reason.message}. It was tried${often} to go on over another ` +
-              `one: ${error.message}`,
-            { cause: error },
-          ),
-        );
-      }
+    const { attempts, succeeded, error } = await overlapping({
+      attempt: (own, alone) => this.#attempt(leftMs(), own, alone),
+      pauseMs: (attempt) =>
+        Math.max(0, Math.min(backoffMs(attempt, random), leftMs())),
+      patienceMs: Math.min(handshakeTimeoutMs, this.#patienceMs),
+      mostPatienceMs: handshakeTimeoutMs,
+      mayGoOn: (error) => leftMs() > 0 && !isFinal(error),
+    }, signal);
+    if (succeeded !== null) {
+      const afterMs = Math.round(performance.now() - since);
+      return this.#tell({ type: "resumed", attempt: succeeded, afterMs });
     }
+    if (signal.aborted) return;
+    const last = asLimpetError(error, "connection_lost", "Resuming");
+    const often = attempts === 1 ? "" : ` ${attempts} times`;
+    this.end(
+      new LimpetError(
+        "connection_lost",
+        `${reason.message}. It was tried${often} to go on over another ` +
+          `one: ${last.message}`,
+        { cause: last },
+      ),
+    );
   }
 
   /** Dials, proves, goes on. */
-  async #attempt(leftMs: number): Promise<void> {
+  async #attempt(
+    leftMs: number,
+    own: AbortController,
+    alone: () => boolean,
+  ): Promise<void> {
+    const since = performance.now();
     const { handshakeTimeoutMs } = this.#connecting.limits;
-    const abandon = new AbortController();
     try {
-      await within(this.#reconnect(abandon.signal), {
+      await within(this.#reconnect(own.signal, alone), {
         ms: Math.max(1, Math.min(handshakeTimeoutMs, leftMs)),
-        signal: this.#stop.signal,
+        signal: own.signal,
         doing: `Connecting to ${this.peer} again`,
       });
+      this.#tookMs = performance.now() - since;
     } finally {
-      abandon.abort();
+      own.abort();
     }
   }
 
-  async #reconnect(abandoned: AbortSignal): Promise<void> {
+  async #reconnect(given: AbortSignal, alone: () => boolean): Promise<void> {
     const { credential, limits, noise } = this.#connecting;
-    const duplex = await this.#dial(abandoned);
+    const duplex = await this.#dial(given);
     const carrier = new PlainLink(duplex);
     const abort = () => {
       carrier.abort(new LimpetError("cancelled", "Connecting took too long"));
     };
-    if (abandoned.aborted) return abort();
-    abandoned.addEventListener("abort", abort);
+    if (given.aborted) return abort();
+    given.addEventListener("abort", abort);
     let received: number | null = null;
     try {
       const { proof, verify } = await clientHandshake(
@@ -206,6 +236,9 @@ class Resuming extends ResumableLink implements LastingLink {
           },
         },
       );
+      // The server gives the session to whoever proves last: two that did would
+      // take it from each other.
+      if (!alone()) return abort();
       await carrier.send([proof]);
       await verify();
     } catch (thrown) {
@@ -213,9 +246,9 @@ class Resuming extends ResumableLink implements LastingLink {
       await turnAway(carrier, error);
       throw error;
     } finally {
-      abandoned.removeEventListener("abort", abort);
+      given.removeEventListener("abort", abort);
     }
-    if (abandoned.aborted) return abort();
+    if (!alone()) return abort();
     this.#goOn(carrier, received);
   }
 
@@ -229,20 +262,6 @@ class Resuming extends ResumableLink implements LastingLink {
       carrier.abort(new LimpetError("closed", "No session to go on with"));
       throw new Gone(message, { cause });
     }
-  }
-
-  async #sleep(ms: number): Promise<void> {
-    if (ms <= 0) return;
-    const { signal } = this.#stop;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(done, Math.min(ms, 0x7fff_ffff));
-      function done() {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", done);
-        resolve();
-      }
-      signal.addEventListener("abort", done);
-    });
   }
 
   #tell(event: ResumeEvent): void {

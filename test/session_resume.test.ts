@@ -4,6 +4,7 @@ import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Identities } from "../core/auth/identities.ts";
 import { connect } from "../core/client.ts";
 import type { LimpetError } from "../core/errors.ts";
+import type { Limits } from "../core/limits.ts";
 import {
   resumable,
   type ResumeEvent,
@@ -14,7 +15,7 @@ import type { ServerLimits } from "../core/server_limits.ts";
 import { textOf } from "./support/bytes.ts";
 import { temporaryFolder } from "./support/cli.ts";
 import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
-import { type Break, proxyTo } from "./support/proxy.ts";
+import { type Break, type Hush, proxyTo } from "./support/proxy.ts";
 import { serving, TOKEN, warmUp } from "./support/serving.ts";
 
 const folder = temporaryFolder();
@@ -30,13 +31,14 @@ async function resuming(
   limits: Partial<ServerLimits> = {},
   options: ResumeOptions = {},
   more: Partial<ServeOptions> = {},
+  own: Partial<Limits> = {},
 ) {
   const served = await serving(limits, undefined, more);
   const proxy = await proxyTo(served.target.port);
   const events: ResumeEvent[] = [];
   const session = await connect(proxy.dial, {
     token: TOKEN,
-    limits: { keepaliveMs: 300, keepaliveCount: 2 },
+    limits: { keepaliveMs: 300, keepaliveCount: 2, ...own },
     resume: resumable({ ...options, onEvent: (event) => events.push(event) }),
   });
   const of = <T extends ServerEvent["type"]>(type: T) =>
@@ -109,6 +111,70 @@ describe("a command goes on", () => {
       expect(of("authenticated")).toHaveLength(1);
     },
   );
+
+  test.each<Hush>(["at once", "hello", "proof"])(
+    "when the way back stalls in its handshake: %s",
+    async (hush) => {
+      // No deadline of a handshake is waited for.
+      await using all = await resuming({}, {}, {}, {
+        handshakeTimeoutMs: 600_000,
+      });
+      const { session, proxy, events, of } = all;
+      const child = session.spawn("cat", { stdin: "piped" });
+      await child.pid;
+      proxy.hushed.push(hush, hush);
+      proxy.cut("reset");
+      const writer = child.stdin.getWriter();
+      await writer.write(new TextEncoder().encode("once"));
+      await writer.close();
+      expect(await textOf(child.stdout)).toBe("once");
+      expect(await child.status).toMatchObject({ code: 0 });
+      expect(events).toMatchObject([
+        { type: "disconnected" },
+        { type: "resumed", attempt: 3 },
+      ]);
+      expect(proxy.count).toBe(4);
+      // Those that stalled were given up, and their places are free.
+      await eventually(
+        () => of("disconnected").length + of("suspended").length === 3,
+        () => `they are gone: ${JSON.stringify(all.served.events)}`,
+      );
+    },
+  );
+
+  test("when two ways back prove themselves, and the server hears of the older one last", async () => {
+    const waiting: (() => void)[] = [];
+    let isHeld = false;
+    const gate = () =>
+      new Promise<void>((pass) => isHeld ? waiting.push(pass) : pass());
+    await using all = await resuming({}, {}, { gate });
+    const { session, proxy, events, of } = all;
+    const child = session.spawn("cat", { stdin: "piped" });
+    await child.pid;
+    isHeld = true;
+    proxy.cut("reset");
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode("once"));
+    await eventually(() => waiting.length === 2, () => "two have proved");
+    isHeld = false;
+    const [older, newer] = waiting;
+    newer();
+    const reader = child.stdout.getReader();
+    const { value } = await reader.read();
+    expect(new TextDecoder().decode(value)).toBe("once");
+    expect(events).toMatchObject([{}, { type: "resumed", attempt: 2 }]);
+    const { count } = proxy;
+    older();
+    // It takes the session away from the newer one at most, and not for long.
+    await eventually(
+      () => of("disconnected").length > 0 || of("suspended").length > 1,
+      () => "the older one has come to its end",
+    );
+    await writer.close();
+    expect(await reader.read()).toEqual({ done: true, value: undefined });
+    expect(await child.status).toMatchObject({ code: 0 });
+    expect(proxy.count).toBeLessThanOrEqual(count + 1);
+  });
 
   test("while nobody can connect: it writes, ends, and all of it is there", async () => {
     await using all = await resuming();

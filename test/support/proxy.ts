@@ -17,6 +17,15 @@ export type Break =
   /** Nothing passes any more, and nobody is told. */
   | "stall";
 
+/** Where in its handshake a new connection falls silent. */
+export type Hush =
+  /** From its first byte on. */
+  | "at once"
+  /** The server hears the client, and its answer does not come. */
+  | "hello"
+  /** The server gets the client's proof, and its own does not come. */
+  | "proof";
+
 /** See the module's description. */
 export interface Proxy extends AsyncDisposable {
   readonly port: number;
@@ -26,6 +35,8 @@ export interface Proxy extends AsyncDisposable {
   readonly bytes: number;
   /** While it is true, new connections are closed as soon as they come. */
   refusing: boolean;
+  /** So the next connections stall, one after another. */
+  readonly hushed: Hush[];
   /** Breaks all connections that there are. */
   cut(how: Break): void;
   /** A client's way through it. */
@@ -63,13 +74,14 @@ export async function proxyTo(
     const pair: Pair = { client, server, stalled: false };
     pairs.add(pair);
     const seen = tap?.();
+    const passes = hushing(proxy.hushed.shift());
     const join = (
       from: Socket,
       to: Socket,
       see?: (bytes: Uint8Array) => void,
     ) => {
       from.on("data", (chunk: Uint8Array) => {
-        if (pair.stalled) return;
+        if (pair.stalled || !passes(from === client)) return;
         bytes += chunk.byteLength;
         see?.(chunk);
         if (to.write(chunk)) return;
@@ -94,6 +106,7 @@ export async function proxyTo(
   const proxy: Proxy = {
     port: address.port,
     refusing: false,
+    hushed: [],
     get count() {
       return count;
     },
@@ -126,4 +139,19 @@ export async function proxyTo(
     },
   };
   return proxy;
+}
+
+/** Tells of each chunk of a connection, the client's or the server's, if it passes. */
+function hushing(how: Hush | undefined): (isClients: boolean) => boolean {
+  let heard = false;
+  let answered = false;
+  return (isClients) => {
+    if (how === undefined) return true;
+    if (isClients) {
+      answered ||= heard;
+      return how !== "at once";
+    }
+    heard = true;
+    return how === "proof" && !answered;
+  };
 }
