@@ -100,6 +100,8 @@ export class Player {
   #head: Uint8Array = new Uint8Array(0);
   /** The PART frames of the message that is under way. */
   #parts: Uint8Array[] = [];
+  /** Whether what comes first may be the rest of a message. */
+  #inMiddle: boolean;
   #seed = 0;
   #muted = false;
   #dropped = false;
@@ -108,14 +110,11 @@ export class Player {
   constructor(
     side: Role,
     duplex: Duplex,
-    progress: Progress = {
-      session: "",
-      received: 0,
-      acknowledged: 0,
-      sent: [],
-    },
+    progress?: Progress,
   ) {
-    this.progress = progress;
+    this.#inMiddle = progress !== undefined;
+    this.progress = progress ??
+      { session: "", received: 0, acknowledged: 0, sent: [] };
     this.#side = side;
     this.#tls = duplex.tls;
     this.#reader = duplex.readable.getReader();
@@ -303,8 +302,15 @@ export class Player {
     if (isRaw) return;
     this.#parts.push(frame.payload);
     if (frame.type === FrameType.PART) return;
-    const body = JSON.parse(new TextDecoder().decode(joined(...this.#parts)));
+    const message = joined(...this.#parts);
     this.#parts = [];
+    // An earlier connection has had the parts before these.
+    const isRest = this.#inMiddle && this.#proved;
+    if (isRest) {
+      this.#inMiddle = false;
+      return;
+    }
+    const body = JSON.parse(new TextDecoder().decode(message));
     this.#learn(frame.type, body);
     for (const key of ["code", "message"]) {
       const problem = typeof body[key] === "string" ? unclean(body[key]) : null;
