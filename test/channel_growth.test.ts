@@ -288,7 +288,10 @@ describe("a stream whose window has grown", () => {
     /** What may be sent yet. */
     const credit = () =>
       frames.filter(({ type }) => type === FrameType.CREDIT).reduce(
-        (sum, { payload }) => sum + new DataView(payload.buffer).getUint32(0),
+        (sum, { payload }) => {
+          const view = new DataView(payload.buffer);
+          return sum + (view.getUint32(0) & 0x7fff_ffff);
+        },
         INITIAL - sent,
       );
     const send = (bytes: number) => {

@@ -70,15 +70,15 @@ export class Channel {
     return added;
   }
 
-  /** Adds a stream that we receive, whose window may grow if `grows`. */
-  addReceiveStream(stream: number, grows = true): ReceiveStream {
+  /** Adds a stream that we receive. */
+  addReceiveStream(stream: number): ReceiveStream {
     const { sink, receiveWindow, growth } = this.#options;
     const added = new ReceiveStream(
       sink,
       this.id,
       stream,
       receiveWindow,
-      grows ? growth : undefined,
+      growth,
     );
     this.#receiving.set(stream, added);
     return added;

@@ -6,11 +6,12 @@
 
 import { HeldStream } from "./held_stream.ts";
 import type { FrameSink } from "./frame_sink.ts";
+import { GROWN } from "./window.ts";
 
 /** See the module's description. */
 export class CountedStream extends HeldStream {
-  /** What the reader lets us send before its first CREDIT, in bytes. */
-  readonly window: number;
+  /** What the reader may have to hold, in bytes. */
+  window: number;
   #taken = 0;
   /** Told whenever the reader has taken more, of all it has taken, in bytes. */
   onTaken: ((taken: number) => void) | null = null;
@@ -25,9 +26,13 @@ export class CountedStream extends HeldStream {
     this.window = credit;
   }
 
-  override addCredit(bytes: number): void {
-    super.addCredit(bytes);
-    this.#taken += bytes;
+  override addCredit(credit: number): void {
+    super.addCredit(credit);
+    if (credit >= GROWN) {
+      this.window += credit - GROWN;
+      return;
+    }
+    this.#taken += credit;
     this.onTaken?.(this.#taken);
   }
 }

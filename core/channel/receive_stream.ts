@@ -9,7 +9,7 @@ import { LimpetError } from "../errors.ts";
 import { FrameType } from "../frame/frame.ts";
 import { ByteQueue } from "./byte_queue.ts";
 import type { FrameSink } from "./frame_sink.ts";
-import { type Growth, Window } from "./window.ts";
+import { GROWN, type Growth, Window } from "./window.ts";
 
 /**
  * Holds at most one window of bytes. Credit is granted when the user takes
@@ -89,8 +89,8 @@ export class ReceiveStream {
           `channel ${this.#channel}, ${allowed} were allowed`,
       );
     }
-    const credit = this.#window.arrived(byteLength, this.#queue.byteLength);
-    this.#grant(credit);
+    const grown = this.#window.arrived(byteLength, this.#queue.byteLength);
+    this.#grant(grown && grown + GROWN);
     this.#total += byteLength;
     if (this.#stopped || this.finished || byteLength === 0) return;
     if (this.#wanted) {
@@ -151,10 +151,10 @@ export class ReceiveStream {
     else this.#grant(this.#window.taken(piece.byteLength));
   }
 
-  #grant(bytes: number): void {
-    if (bytes === 0) return;
+  #grant(credit: number): void {
+    if (credit === 0) return;
     const payload = new Uint8Array(4);
-    new DataView(payload.buffer).setUint32(0, bytes);
+    new DataView(payload.buffer).setUint32(0, credit);
     this.#send(FrameType.CREDIT, payload);
   }
 

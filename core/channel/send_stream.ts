@@ -96,8 +96,9 @@ export class SendStream implements FrameSource {
     });
   }
 
-  /** The reader allows more. Throws `limit_exceeded` past the bound. */
-  addCredit(bytes: number): void {
+  /** CREDIT has come. Throws `limit_exceeded` past the bound. */
+  addCredit(credit: number): void {
+    const bytes = credit & MAX_CREDIT;
     if (this.#credit + bytes > MAX_CREDIT) {
       throw new LimpetError(
         "limit_exceeded",

@@ -5,6 +5,9 @@
  * @module
  */
 
+/** This bit of CREDIT says that a window has grown, and nothing was taken. */
+export const GROWN = 0x8000_0000;
+
 /**
  * What takes so many times as long as the fastest passes for a round trip: radio
  * and busy machines make them uneven.
@@ -56,7 +59,7 @@ export class Window {
   /**
    * So many bytes have come, no more than are allowed; their reader has not taken
    * `held` of those before. Returns the credit to give at once: 0 unless the
-   * window has grown.
+   * window has grown by so much.
    */
   arrived(bytes: number, held: number): number {
     const { size } = this;

@@ -101,15 +101,8 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
   #settled = false;
   #exited = false;
 
-  /**
-   * `open` is the body of OPEN. `grows`: whether the windows of its outputs may.
-   */
-  constructor(
-    channel: Channel,
-    streams: CommandStreams,
-    open: object,
-    grows = true,
-  ) {
+  /** `open` is the body of OPEN. */
+  constructor(channel: Channel, streams: CommandStreams, open: object) {
     this.#channel = channel;
     this.jobId = streams.jobId ?? null;
     // Both are offers: who reads only stdout hears of a failure there.
@@ -120,8 +113,8 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
     const { stdin, stdout, stderr, merge } = streams;
     this.#send = stdin ? channel.addSendStream(STDIN) : null;
     this.#stdin = this.#send && writableOf(this.#send);
-    this.#stdout = stdout ? this.#receiver(STDOUT, grows) : null;
-    this.#stderr = stderr && !merge ? this.#receiver(STDERR, grows) : null;
+    this.#stdout = stdout ? this.#receiver(STDOUT) : null;
+    this.#stderr = stderr && !merge ? this.#receiver(STDERR) : null;
     channel.send(FrameType.OPEN, open);
   }
 
@@ -242,8 +235,8 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
     );
   }
 
-  #receiver(stream: number, grows: boolean): ReceiveStream {
-    const receiver = this.#channel.addReceiveStream(stream, grows);
+  #receiver(stream: number): ReceiveStream {
+    const receiver = this.#channel.addReceiveStream(stream);
     receiver.onFinished = () => this.#settle();
     this.#outputs.push(receiver);
     return receiver;

@@ -38,8 +38,7 @@ export class JobCommand extends RemoteCommand {
 
   /** `open` is the body of OPEN. */
   constructor(channel: Channel, streams: CommandStreams, open: object) {
-    // Its server keeps what it was not given credit for: PROTOCOL.md, "Jobs".
-    super(channel, streams, open, false);
+    super(channel, streams, open);
     this.#channel = channel;
   }
 

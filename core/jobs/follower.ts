@@ -194,10 +194,13 @@ export class Follower implements ChannelHandler {
   ): Promise<void> {
     const end = this.#wish.follow ? Infinity : spool.total;
     let at = offset;
-    // What a client has for sure taken need not be kept for it. One that says so
-    // only after more than a spool can hold is believed when it was sent.
-    const isTold = output.window <= spool.maxBytes / 4;
-    if (isTold) output.onTaken = (bytes) => spool.taken(offset + bytes);
+    // What a client has for sure taken need not be kept for it. It says so after
+    // half a window: one that is larger than the spool, which would be full before
+    // that, is believed to have taken what was sent.
+    const isTold = () => output.window <= spool.maxBytes;
+    output.onTaken = (bytes) => {
+      if (isTold()) spool.taken(offset + bytes);
+    };
     for (;;) {
       await output.whenBelow(READ_AHEAD_BYTES);
       const changed = spool.changed();
@@ -206,7 +209,7 @@ export class Follower implements ChannelHandler {
       if (piece === null) {
         if (at >= end || (spool.ended && at >= spool.total)) return;
         await output.whenBelow(1);
-        if (!isTold) spool.taken(at);
+        if (!isTold()) spool.taken(at);
         await Promise.race([changed, this.#gone.promise]);
         if (output.finished || this.#over) return;
       } else if ("bytes" in piece) {

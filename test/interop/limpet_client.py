@@ -485,7 +485,7 @@ class Input(threading.Thread):
 
     def grant(self, payload):
         with self.changed:
-            self.credit += struct.unpack(">I", payload)[0]
+            self.credit += struct.unpack(">I", payload)[0] & 0x7FFFFFFF
             if self.credit >= 2 ** 31:
                 raise ProtocolError("2^31 bytes of credit or more", "limit_exceeded")
             self.changed.notify()

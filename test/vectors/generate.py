@@ -241,6 +241,8 @@ def frames_file():
         one(f"CREDIT for stream {stream}", side, "CREDIT", struct.pack(">I", 131072), 1, stream)
         one(f"STOP of stream {stream}", side, "STOP", b"", 1, stream)
     one("the largest CREDIT", SERVER, "CREDIT", struct.pack(">I", 2 ** 31 - 1), 1, 0)
+    one("CREDIT by which a window has grown", CLIENT, "CREDIT",
+        struct.pack(">I", 2 ** 31 + 262144), 1, 1)
     for side in (CLIENT, SERVER):
         one(f"PING of the {side}", side, "PING", b"")
         one(f"PONG of the {side}", side, "PONG", b"")
@@ -833,6 +835,12 @@ def sessions_file():
     done(talk.server(started()).server(credit(1, 0)).client(data(b"x", 0)).server(
         credit(1, 0)).client(end(1, 0)).server(
         data(b"x"), *ends(1), exited()), 0, b"x")
+    talk = C("a window that grows", "A window of 0 that is one byte larger then.",
+             run("cat", stdin=True), {SERVER: {"window": 0}})
+    talk.out["stdin"] = b"x".hex()
+    done(talk.server(started()).server(credit(2 ** 31 + 1, 0)).client(data(b"x", 0)).server(
+        credit(1, 0)).client(end(1, 0)).server(
+        data(b"x"), *ends(1), exited()), 0, b"x")
     done(C("parts", "OPEN is longer than the server's frame limit; so is the server's REFUSED.",
            run("echo", "ä" * 1200), {SERVER: {"frame": 1024}, CLIENT: {"frame": 2000}}).server(
         ("REFUSED", {"code": "refused", "message": "m" * 2500}, 1)), 125)
@@ -1013,6 +1021,8 @@ def sessions_file():
               answer=(started(),))
     by_client("too much credit for stdout", "Outstanding credit reaches 2^31.",
               credit(2 ** 31 - 1, 1), request=run("sleep", "100"), code="limit_exceeded")
+    by_client("a window for stdout that grows too much", "Outstanding credit reaches 2^31.",
+              credit(2 ** 32 - 1, 1), request=run("sleep", "100"), code="limit_exceeded")
     return {"sessions": out, "broken": broken}
 
 
