@@ -23,7 +23,7 @@ export interface Limits {
   readonly windowBytes: number;
   /**
    * What the windows of a session may grow by, all together, in bytes: that of a
-   * stream whose reader is faster than the line is quick doubles, so that it is
+   * stream whose reader is faster than the line is quick grows, so that it is
    * not held up. Default 32 MiB; 0 for none.
    */
   readonly maxWindowGrowthBytes: number;

@@ -152,7 +152,7 @@ export class ReceiveStream {
   }
 
   #grant(credit: number): void {
-    if (credit === 0) return;
+    if (!credit) return;
     const payload = new Uint8Array(4);
     new DataView(payload.buffer).setUint32(0, credit);
     this.#send(FrameType.CREDIT, payload);

@@ -14,6 +14,13 @@ export const GROWN = 0x8000_0000;
  */
 const SLACK = 2;
 
+/**
+ * Each step costs a round trip. Where a byte took at most so many times as long as
+ * the fastest, there may be many steps to go: the window becomes 4 times as large
+ * then, and doubles otherwise.
+ */
+const NEARLY = 1.25;
+
 /** A window that lets through so many bytes in a millisecond is large enough. */
 const MOST_BYTES_PER_MS = 262_144;
 
@@ -30,7 +37,7 @@ export interface Growth {
 }
 
 /**
- * A window doubles when its sender has had to wait for credit although the reader
+ * A window grows when its sender has had to wait for credit although the reader
  * was not behind. What shows it is the first byte that could not leave without
  * some credit: little else is there to be read, and it comes no later than one
  * round trip after that credit was given. The fastest such time is taken for the
@@ -69,14 +76,19 @@ export class Window {
     if (!growth || this.#ahead >= 0) return 0;
     this.#ahead = Infinity;
     const ms = performance.now() - this.#since;
-    growth.fastestMs = Math.min(growth.fastestMs, ms);
-    const grows = held * 4 <= size && ms <= growth.fastestMs * SLACK &&
-      size <= ms * MOST_BYTES_PER_MS && growth.grown + size <= growth.most;
-    if (!grows) return 0;
-    growth.grown += size;
-    this.allowed += size;
-    this.size += size;
-    return size;
+    const fastest = growth.fastestMs = Math.min(growth.fastestMs, ms);
+    const more = Math.min(
+      ms > fastest * NEARLY ? size : size * 3,
+      growth.most - growth.grown,
+    );
+    if (
+      held * 4 > size || ms > fastest * SLACK ||
+      size > ms * MOST_BYTES_PER_MS || more < size
+    ) return 0;
+    growth.grown += more;
+    this.size += more;
+    this.allowed += more;
+    return more;
   }
 
   /** The reader has taken so many bytes. Returns the credit to give for them, or 0. */
