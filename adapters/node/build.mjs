@@ -147,7 +147,7 @@ function apart() {
  */
 function atOnce() {
   const call = /\bimport\(\s*("\.[^"]+")\s*\)/g;
-  const kept = /\/(program|iconv|certificate)\.ts"$/;
+  const kept = /\/(iconv|certificate)\.ts"$/;
   return {
     name: "at once",
     setup({ onLoad }) {
@@ -157,6 +157,8 @@ function atOnce() {
         const source = readFileSync(path, "utf8").replace(
           call,
           (whole, /** @type {string} */ module) => {
+            // To import CommonJS, Node first reads it for its exports' names.
+            if (module === '"./program.ts"') return `require(${module})`;
             if (kept.test(module)) return whole;
             const name = `atOnce${imports.length}`;
             imports.push(`import * as ${name} from ${module};\n`);
