@@ -14,13 +14,14 @@ import {
 import { inProcess } from "./support/cli_in_process.ts";
 import { eventually } from "./support/leaks.ts";
 import { isAlive } from "./support/processes.ts";
-import { startLesson, startRaw } from "./support/raw.ts";
+import { startLesson, startRaw, useRaw } from "./support/raw.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
 import { startServer } from "./support/servers.ts";
 
 const TOKEN = { LIMPET_TOKEN: "0123456789abcdef" };
 const RAW = "raw://127.0.0.1:1";
 
+const raw = useRaw();
 const folder = temporaryFolder();
 const servers: Server[] = [];
 afterEach(() => servers.splice(0).forEach((server) => server.close()));
@@ -132,7 +133,7 @@ describe(`exec raw:// on ${THIS_RUNTIME}`, () => {
     limpet(["exec", "--insecure", ...flags, address, "-c", line]);
   const UNKNOWN = "limpet: what became of the command is unknown: ";
 
-  test.each([["limpet", startRaw], ["the lesson", startLesson]] as const)(
+  test.each([["limpet", raw], ["the lesson", startLesson]] as const)(
     "one answer of %s, and that nothing is known of its end",
     async (_, serve) => {
       const { address } = await serve();
@@ -150,7 +151,7 @@ describe(`exec raw:// on ${THIS_RUNTIME}`, () => {
   );
 
   test("a silent command", async () => {
-    const { address } = await startRaw();
+    const { address } = raw();
     const { code, stdout, stderr } = await exec(
       address,
       "true",
@@ -170,7 +171,7 @@ describe(`exec raw:// on ${THIS_RUNTIME}`, () => {
   });
 
   test("a character that the encoding lacks", async () => {
-    const { address } = await startRaw();
+    const { address } = raw();
     const { code, stderr } = await exec(address, "echo ☃", "--encoding=gbk");
     expect(code).toBe(125);
     expect(stderr).toContain('The character "☃"');
@@ -228,7 +229,7 @@ describe(`frames and none, on ${THIS_RUNTIME}`, () => {
   });
 
   test("a client of frames at limpet serve --raw is told in a whole line", async () => {
-    const { address } = await startRaw();
+    const { address } = raw();
     const { code, stdout, stderr } = await limpet(
       ["exec", address.replace("raw:", "tcp:"), "--", "ls"],
       { env: TOKEN },
@@ -267,7 +268,7 @@ describe(`shell raw:// on ${THIS_RUNTIME}`, () => {
     startLimpet(["shell", "--insecure", ...flags, address], { input: "pipe" });
 
   test("a late answer is taken for that to the next line", async () => {
-    const { address } = await startRaw();
+    const { address } = raw();
     const gate = join(folder, "gate");
     const shell = start(address, "--timeout=60s");
     const waits = join(folder, "waits");
@@ -296,7 +297,7 @@ describe(`shell raw:// on ${THIS_RUNTIME}`, () => {
   });
 
   test("a line without an answer is given up after its time", async () => {
-    const { address } = await startRaw();
+    const { address } = raw();
     const { code, stdout, stderr } = await limpet(
       ["shell", "--insecure", "--timeout=500ms", address],
       { input: "true\n" },
@@ -307,7 +308,7 @@ describe(`shell raw:// on ${THIS_RUNTIME}`, () => {
   });
 
   test("empty lines are not sent, which is said once", async () => {
-    const { address } = await startRaw();
+    const { address } = raw();
     const { code, stdout, stderr } = await limpet(
       ["shell", "--insecure", address],
       { input: "\n\necho a\n\n  exit  \necho never\n" },
@@ -317,7 +318,7 @@ describe(`shell raw:// on ${THIS_RUNTIME}`, () => {
   });
 
   test("exit N leaves with N", async () => {
-    const { address } = await startRaw();
+    const { address } = raw();
     expect(
       await limpet(
         ["shell", "--insecure", address],
@@ -327,7 +328,7 @@ describe(`shell raw:// on ${THIS_RUNTIME}`, () => {
   });
 
   test("a line that cannot be written is told, and the next one runs", async () => {
-    const { address } = await startRaw();
+    const { address } = raw();
     const { code, stdout, stderr } = await limpet(
       ["shell", "--insecure", "--encoding=gbk", address],
       { input: "echo ☃\necho a\n" },
@@ -357,7 +358,7 @@ describe(`shell raw:// on ${THIS_RUNTIME}`, () => {
   test.each([["SIGTERM", 143], ["SIGHUP", 129], ["SIGINT", 130]] as const)(
     "%s at the prompt leaves",
     async (signal, status) => {
-      const { address } = await startRaw();
+      const { address } = raw();
       const shell = start(address);
       shell.child.stdin!.write("echo on\n");
       await shell.says("on\n");

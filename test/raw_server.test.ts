@@ -16,7 +16,7 @@ import {
 import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
 import { childrenOf } from "./support/proc.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
-import { Plain, type RawProcess, startRaw } from "./support/raw.ts";
+import { Plain, startRaw, stopRaw, useRaw } from "./support/raw.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
 
 const SEQ = seqBytes(300_000);
@@ -33,15 +33,6 @@ const fresh = (name: string) => join(folder, `${name}${count++}`);
 /** A line that waits for the file to be there. */
 const waitFor = (file: string) => `until [ -e ${file} ]; do sleep 0.05; done`;
 
-/** SIGTERM: it ends with 0, and leaves nothing behind. */
-async function stop({ running }: RawProcess): Promise<string> {
-  running.kill("SIGTERM");
-  const { code, stderr } = await running.outcome;
-  expect(code).toBe(0);
-  expectOwnWords(stderr);
-  return stderr;
-}
-
 /** Connects, sends a line, takes a little of the answer and resets. */
 const RESET = `
 import socket, struct, sys
@@ -53,8 +44,10 @@ s.close()
 `;
 
 describe(`serve --raw on ${THIS_RUNTIME}`, () => {
+  const raw = useRaw();
+
   test("stdout, then stderr, command after command", async () => {
-    const server = await startRaw();
+    const server = raw();
     const client = await Plain.to(server.port);
     await client.send("echo err >&2; echo out");
     expect(await client.text(8)).toBe("out\nerr\n");
@@ -63,19 +56,18 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     await client.send("cat; echo end; exit 7");
     expect(await client.text(4)).toBe("end\n");
     client.close();
-    await stop(server);
   });
 
   test("it says what it is, and how it is reached", async () => {
     const server = await startRaw();
-    const stderr = await stop(server);
+    const stderr = await stopRaw(server);
     expect(stderr).toContain("limpet: no authentication: every program");
     expect(stderr).toContain("a teaching aid\n");
     expect(stderr).toContain(`clients write ${server.address}\n`);
   });
 
   test("several clients at once", async () => {
-    const server = await startRaw();
+    const server = raw();
     const gate = fresh("gate");
     const first = await Plain.to(server.port);
     const second = await Plain.to(server.port);
@@ -87,11 +79,10 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     expect(await first.text(6)).toBe("first\n");
     first.close();
     second.close();
-    await stop(server);
   });
 
   test("what is sent while a command runs is one command: glued", async () => {
-    const server = await startRaw();
+    const server = raw();
     const gate = fresh("gate");
     const client = await Plain.to(server.port);
     await client.send(`echo on; ${waitFor(gate)}`);
@@ -105,11 +96,10 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     expect(await client.text(8)).toBe("aecho b\n");
     client.close();
     other.close();
-    await stop(server);
   });
 
   test("a line of over 1024 bytes is two, a cut character is none", async () => {
-    const server = await startRaw();
+    const server = raw();
     const client = await Plain.to(server.port);
     // 1023 bytes and the first of three; then the other two, and what follows.
     const line = `echo ${"x".repeat(1_018)}你; echo second`;
@@ -119,7 +109,6 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     expect(await client.text(7)).toBe("second\n");
     expect(await client.text(10)).toMatch(/^\S*sh/);
     client.close();
-    await stop(server);
   });
 
   test("commands get nothing of LIMPET_*, and no stdin", async () => {
@@ -130,7 +119,7 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     await client.send("cat; env | grep -c LIMPET; env | grep OTHER");
     expect(await client.text(10)).toBe("0\nOTHER=1\n");
     client.close();
-    await stop(server);
+    await stopRaw(server);
   });
 
   test("lines are in the encoding that it is told, which it says", async () => {
@@ -142,11 +131,11 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     await client.send(Uint8Array.of(...echo, ...you));
     expect(await client.take(2)).toEqual(you);
     client.close();
-    await stop(server);
+    await stopRaw(server);
   });
 
   test("a command that cannot start is answered with the reason", async () => {
-    const server = await startRaw();
+    const server = raw();
     const client = await Plain.to(server.port);
     await client.send("echo a\0b");
     expect(await client.text(12)).toBe("Cannot start");
@@ -157,11 +146,10 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     expect(await again.text(5)).toBe("fine\n");
     again.close();
     client.close();
-    await stop(server);
   });
 
   test("what a command leaves behind does not hold the answer, and ends with the connection", async () => {
-    const server = await startRaw();
+    const server = raw();
     const client = await Plain.to(server.port);
     const file = fresh("pid");
     await client.send(`sleep 1000 & echo $! >${file}; echo on`);
@@ -172,11 +160,10 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     expect(isAlive(pid)).toBe(true);
     client.close();
     await untilGone([pid]);
-    await stop(server);
   });
 
   test("a client that resets takes its command with it", async () => {
-    const server = await startRaw();
+    const server = raw();
     for (const line of ["yes", "exec sleep 1000"]) {
       const file = fresh("pid");
       const command = `echo $$ >${file}; echo on; ${line}`;
@@ -195,11 +182,10 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     await client.send("echo fine");
     expect(await client.text(5)).toBe("fine\n");
     client.close();
-    await stop(server);
   });
 
   test("a client that closes with an answer unread, as well", async () => {
-    const server = await startRaw();
+    const server = raw();
     const script = RESET.replace(/^s.setsockopt.*$/m, "");
     const args = ["-c", script, String(server.port), "seq 1 1000; yes", "10"];
     expect((await start(["python3", ...args]).outcome).code).toBe(0);
@@ -207,17 +193,15 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
       () => childrenOf(server.running.pid).length === 0,
       () => `left: ${childrenOf(server.running.pid)}`,
     );
-    await stop(server);
   });
 
   test("a client that only listens gets its answer", async () => {
-    const server = await startRaw();
+    const server = raw();
     const client = await Plain.to(server.port);
     await client.send("sleep 0.1; echo late; echo err >&2");
     await client.end();
     expect(await client.rest()).toBe("late\nerr\n");
     client.close();
-    await stop(server);
   });
 
   test("nobody takes the answer: that holds up nobody else, nor the end", async () => {
@@ -227,7 +211,7 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     const client = await Plain.to(server.port);
     await client.send("echo fine");
     expect(await client.text(5)).toBe("fine\n");
-    await stop(server);
+    await stopRaw(server);
     stalled.close();
     client.close();
   });
@@ -282,19 +266,22 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     ["a TLS handshake", `\x16\x03\x01\n touch ${proof}\n`],
     ["an ssh banner", `SSH-2.0-x; touch ${proof}\r\n`],
   ])("%s is not run: %.20s", async (name, request) => {
-    const server = await startRaw();
+    const server = raw();
+    const before = server.running.stderr().length;
     const client = await Plain.to(server.port);
     // It may be refused before all of it is sent.
     client.send(request).catch(() => {});
     await client.ended;
-    const log = await stop(server);
-    expect(log).toContain(`was turned away, nothing was run: it sent ${name}`);
+    const said = `was turned away, nothing was run: it sent ${name}`;
+    const log = () => server.running.stderr().slice(before);
+    await eventually(() => log().includes(said), () => `${said} in ${log()}`);
     expect(existsSync(proof)).toBe(false);
     client.close();
   });
 
   test("frames are not run, and that client is told", async () => {
-    const server = await startRaw();
+    const server = raw();
+    const before = server.running.stderr().length;
     const client = await Plain.to(server.port);
     await client.send(CLIENT_PREFACE);
     const answer = await client.rest();
@@ -308,22 +295,20 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     expect(outcome).toMatchObject({ code: 255, stdout: "" });
     expect(outcome.stderr).toContain("use raw://, not tcp:");
     expectOwnWords(outcome.stderr);
-    const log = await stop(server);
-    expect(log.match(/it sent Limpet's frames: that client is to/g))
-      .toHaveLength(
-        2,
-      );
+    const told = () =>
+      server.running.stderr().slice(before)
+        .match(/it sent Limpet's frames: that client is to/g)?.length;
+    await eventually(() => told() === 2, server.running.stderr);
   });
 
   test("a port that is taken", async () => {
-    const server = await startRaw();
+    const server = raw();
     const address = `tcp://127.0.0.1:${server.port}`;
     const args = ["serve", "--raw", "--insecure", address];
     const { code, stdout, stderr } = await limpet(args);
     expect({ code, stdout }).toEqual({ code: 255, stdout: "" });
     expect(stderr).toContain(`Cannot listen on ${address}: address already`);
     expect(stderr).toContain("choose another port");
-    await stop(server);
   });
 
   test("-v says what happens", async () => {
@@ -333,7 +318,7 @@ describe(`serve --raw on ${THIS_RUNTIME}`, () => {
     expect(await client.text(2)).toBe("a\n");
     await client.end();
     await client.rest();
-    const log = await stop(server);
+    const log = await stopRaw(server);
     expect(log).toMatch(/\[1\] command started, process \d+: "echo a; exit 3"/);
     expect(log).toContain("[1] command ended with code 3\n");
     expect(log).toContain("[1] ended: the client has left\n");

@@ -30,6 +30,8 @@ export interface RunOptions {
   /** All of stdin, a descriptor, or "pipe" to write to it. Default: empty. */
   readonly input?: string | Uint8Array | number | "pipe";
   readonly timeoutMs?: number;
+  /** It is for several tests, and ended by whoever started it. */
+  readonly outlivesTest?: boolean;
 }
 
 /** How a program ended, and what it wrote. */
@@ -122,10 +124,10 @@ export function start(
     child.stdin!.on("error", () => {});
     child.stdin!.end(input);
   }
-  running.add(child);
+  if (!options.outlivesTest) running.add(child);
   let over = false;
   const outcome = new Promise<Outcome>((resolve, reject) => {
-    const timer = setTimeout(() => {
+    const timer = options.outlivesTest ? undefined : setTimeout(() => {
       child.kill("SIGKILL");
       child.stdout!.destroy();
       child.stderr!.destroy();

@@ -6,10 +6,19 @@
  */
 
 import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import { Receiver } from "../../core/raw/receiver.ts";
 import { adapter } from "./adapter.ts";
 import { concat } from "./bytes.ts";
-import { type Running, type RunOptions, start, startLimpet } from "./cli.ts";
+import {
+  expectOwnWords,
+  type Running,
+  type RunOptions,
+  start,
+  startLimpet,
+} from "./cli.ts";
+import { eventually } from "./leaks.ts";
+import { childrenOf } from "./proc.ts";
 import { ROOT } from "./runtimes.ts";
 
 /** A server in a process of its own, and how to reach it. */
@@ -31,6 +40,41 @@ export async function startRaw(
   );
   await running.complains("listening on tcp://127.0.0.1:");
   return reached(running, running.stderr());
+}
+
+/**
+ * One server for all tests of the enclosing block. After each of them nothing of
+ * theirs may run, and in the end it stops as {@linkcode stopRaw} says.
+ */
+export function useRaw(): () => RawProcess {
+  let server: RawProcess | undefined;
+  const started = () => {
+    if (server === undefined) throw new Error("The raw server has not started");
+    return server;
+  };
+  beforeAll(async () => {
+    server = await startRaw([], { outlivesTest: true });
+  });
+  afterEach(async () => {
+    const { pid } = started().running;
+    await eventually(
+      () => childrenOf(pid).length === 0,
+      () => `children of the raw server are left: ${childrenOf(pid)}`,
+    );
+  });
+  afterAll(async () => {
+    if (server !== undefined) await stopRaw(server);
+  });
+  return started;
+}
+
+/** SIGTERM: it ends with 0, and has said nothing but its own. Returns that. */
+export async function stopRaw({ running }: RawProcess): Promise<string> {
+  running.kill("SIGTERM");
+  const { code, stderr } = await running.outcome;
+  expect(code).toBe(0);
+  expectOwnWords(stderr);
+  return stderr;
 }
 
 /** The lesson's server on a free port. */
