@@ -22,6 +22,7 @@ import {
   startLimpet,
   temporaryFolder,
 } from "./support/cli.ts";
+import { inProcess } from "./support/cli_in_process.ts";
 import { ownFolder } from "./support/jobs.ts";
 import { eventually } from "./support/leaks.ts";
 import { untilGone } from "./support/processes.ts";
@@ -43,22 +44,23 @@ async function untilSpooled(directory: string, id: string, bytes: number) {
   await eventually(() => size() >= bytes, () => `${path} has ${size()} bytes`);
 }
 
-/** `limpet SUBCOMMAND ADDRESS …` of one server. */
+/**
+ * `exec` of one server, and in this process `SUBCOMMAND ADDRESS …`: that those are
+ * programs too is seen where a server is killed.
+ */
 function useJobs(runtime: Runtime) {
   const directory = join(folder, runtime);
   mkdirSync(directory, { recursive: true });
   const server = useServer(runtime, ["--jobs-dir", directory]);
-  const run = (
-    words: readonly string[],
-    options: RunOptions = {},
-  ) => {
+  const run = (words: readonly string[], input = "") => {
     const [name, ...rest] = words;
     const flags = rest.filter((word) => word.startsWith("-"));
     const others = rest.filter((word) => !word.startsWith("-"));
-    return limpet([name, ...flags, server().address, ...others], {
-      ...options,
-      env: { LIMPET_TOKEN_FILE: server().tokenFile },
-    });
+    return inProcess(
+      [name, ...flags, server().address, ...others],
+      { LIMPET_TOKEN_FILE: server().tokenFile },
+      input,
+    );
   };
   const exec = (flags: readonly string[], line: string, options?: RunOptions) =>
     limpet(["exec", ...flags, server().address, "-c", line], {
@@ -163,7 +165,7 @@ describe(`jobs on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
   test("stdin that was kept open is fed later; kill ends it all", async () => {
     expect((await exec(["-di", "--job-id=cat"], "exec cat")).stdout)
       .toBe("cat\n");
-    expect(await run(["attach", "-i", "cat"], { input: "hello" }))
+    expect(await run(["attach", "-i", "cat"], "hello"))
       .toMatchObject({ code: 0, stdout: "hello", stderr: "" });
     await exec(["-d", "--job-id=deaf"], "trap '' TERM; echo deaf; sleep 100");
     await untilSpooled(directory, "deaf", "deaf\n".length);
