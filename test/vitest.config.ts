@@ -17,14 +17,26 @@ const ALONE = readdirSync(at("."))
   .map((name) => `test/${name}`);
 
 /**
- * The lab and the README's commands promise to run on Node and on Deno. On Bun
- * `lab_cli` alone sees all of the lab; what each verdict takes, and what the page
- * says, is tried on those two. So is fuzzing, which is in memory and of core
- * alone; Bun has its turn by hand.
+ * The lab, the lesson and the README's commands promise to run on Node and on
+ * Deno. On Bun `lab_cli` alone sees all of the lab, and `raw_server` what the
+ * lesson's clients meet; what each verdict takes, and what the page says, is tried
+ * on those two. So is fuzzing, which is in memory and of core alone; Bun has its
+ * turn by hand. And so are the words for what files, peers and encodings hold: the
+ * library's encodings are tried on Bun (`encoding_session`, `encoding_command`),
+ * and how a command starts, carries bytes, takes signals and ends.
  */
-const NOT_ON_BUN = ["fuzz", "lab_page", "lab_verdict", "readme"].map((name) =>
-  `test/${name}.test.ts`
-);
+const NOT_ON_BUN = [
+  "config_check",
+  "config_tokens",
+  "encoding_cli",
+  "fuzz",
+  "hostile_words",
+  "lab_page",
+  "lab_verdict",
+  "raw_cli",
+  "raw_lesson",
+  "readme",
+].map((name) => `test/${name}.test.ts`);
 
 /**
  * What takes longest, first: begun last, one of these would run alone while
