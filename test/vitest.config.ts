@@ -13,7 +13,9 @@ const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
  */
 const ALONE = readdirSync(at("."))
   .filter((name) => name.endsWith(".test.ts"))
-  .filter((name) => readFileSync(at(name), "utf8").includes("/memory.ts"))
+  .filter((name) =>
+    readFileSync(at(name), "utf8").includes("support/memory.ts")
+  )
   .map((name) => `test/${name}`);
 
 /**
