@@ -196,12 +196,14 @@ export class ShellCommand implements PromiseLike<Output> {
     } finally {
       await lines.cancel().catch(() => {});
     }
-    const status = await child.status;
+    const status = { ...await child.status, jobId: child.jobId };
     if (status.reason !== null) {
       const facts = { ...statusFacts(status), complete: true };
       throw endedByUs(status, this.#name(), facts, await feeding);
     }
-    if (!status.success && !allowFailure) throw this.#failed(status);
+    if (!status.success && !allowFailure) {
+      throw this.#failed(status);
+    }
   }
 
   then<T = Output, E = never>(
@@ -245,18 +247,27 @@ export class ShellCommand implements PromiseLike<Output> {
   }
 
   #failed(
-    outcome: Pick<Output, "success" | "code" | "signal" | "reason"> & {
-      stdout?: Uint8Array;
-      stderr?: Uint8Array;
-    },
+    outcome:
+      & Pick<Output, "code" | "signal" | "reason" | "success" | "jobId">
+      & {
+        stdout?: Uint8Array;
+        stderr?: Uint8Array;
+      },
   ): LimpetError {
     const { code, signal, stdout, stderr } = outcome;
     const how = signal === null ? `exited with ${code}` : `died of ${signal}`;
-    const said = this.#shown((stderr ?? new Uint8Array(0)).subarray(0, 2_000));
+    const said = stderr && this.#shown(stderr.subarray(0, 2_000)).trim();
     return new LimpetError(
       "command_failed",
-      `Command ${this.#name()} ${how}${said === "" ? "" : `: ${said.trim()}`}`,
-      { facts: { ...statusFacts(outcome), complete: true, stdout, stderr } },
+      `Command ${this.#name()} ${how}${said ? `: ${said}` : ""}`,
+      {
+        facts: {
+          ...statusFacts(outcome),
+          complete: true,
+          stdout,
+          stderr,
+        },
+      },
     );
   }
 

@@ -9,6 +9,9 @@ import { serving } from "./support/serving.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
+/** As servers give them. */
+const JOB_ID = expect.stringMatching(/^[0-9a-z]{12}$/);
+
 /** Strings that can be words, more of them awkward than not. */
 const words = fc.oneof(
   fc.string({ unit: "binary", maxLength: 40 }),
@@ -98,6 +101,7 @@ describe(`a server on ${serverFor(1)}`, () => {
       timedOut: false,
       isCanceled: false,
       complete: true,
+      jobId: JOB_ID,
       message:
         'Command "echo out; echo wrong >&2; exit 3" exited with 3: wrong',
     });
@@ -200,6 +204,7 @@ describe(`a server on ${serverFor(1)}`, () => {
     await expect(read()).rejects.toMatchObject({
       code: "command_failed",
       exitCode: 4,
+      jobId: JOB_ID,
     });
     expect(lines).toEqual(["out"]);
   });
@@ -211,7 +216,12 @@ test("timeout() and signal() reject as such, however the output is read", async 
   await using served = await serving();
   await using session = await served.connect();
   const late = () => session.$`echo one; exec sleep 100`.timeout(timeoutMs);
-  const facts = { code: "timed_out", timedOut: true, signal: "SIGTERM" };
+  const facts = {
+    code: "timed_out",
+    timedOut: true,
+    signal: "SIGTERM",
+    jobId: JOB_ID,
+  };
   let saidOne = 0;
   const inLines = async (run: ReturnType<typeof late>) => {
     const lines: string[] = [];

@@ -802,6 +802,11 @@ describe("a server that", () => {
     });
     const waited = await other.jobs().job("x").wait();
     expect(waited).toMatchObject({ state: "unknown" });
+    await expect(other.jobs().job("x").kill()).rejects.toMatchObject({
+      code: "refused",
+      message: 'No signal reaches job "x" any more: the server restarted ' +
+        "while it ran",
+    });
     // Not run a second time either.
     const again = other.spawn("echo here; exec sleep 100", {
       ...DETACH,

@@ -86,7 +86,7 @@ export async function collectOutput(
   if ("error" in ended) throw withFacts(ended.error, name, facts);
   const { status } = ended;
   const lost = stdout.error ?? stderr.error;
-  const known = { ...facts, ...statusFacts(status), complete: lost === null };
+  const known = { ...statusFacts(status), ...facts, complete: lost === null };
   // Why it was ended says more than what that did to its output.
   if (status.reason !== null) throw endedByUs(status, name, known, fed);
   if (lost !== null) throw withFacts(lost, name, known);
@@ -127,8 +127,11 @@ export function endedByUs(
 }
 
 /** The fields of an error that tell how the command ended. */
-export function statusFacts(status: CommandStatus): CommandFacts {
+export function statusFacts(
+  status: CommandStatus & { readonly jobId?: string | null },
+): CommandFacts {
   return {
+    jobId: status.jobId,
     exitCode: status.code,
     signal: status.signal,
     reason: status.reason,

@@ -191,7 +191,13 @@ export class SessionJobs {
       case "signal": {
         const { signal, terminate, killAfterMs } = question;
         if (entry.isOver || entry.job === null) {
-          throw new LimpetError("refused", `Job "${entry.id}" has ended`);
+          throw new LimpetError(
+            "refused",
+            entry.isOver && entry.status === null
+              ? `No signal reaches job "${entry.id}" any more: the server ` +
+                "restarted while it ran"
+              : `Job "${entry.id}" has ended`,
+          );
         }
         entry.job.signal(signal, terminate, killAfterMs, {
           command,
