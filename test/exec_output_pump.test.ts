@@ -76,6 +76,40 @@ test("the time of waiting adds up", async () => {
   expect(said.at(-1)).toMatchObject({ heldOpen: true });
 });
 
+/** A pipe that has nothing, and has ended. */
+function endedPipe(): ReadableStream<Uint8Array> {
+  return new ReadableStream({ start: (controller) => controller.close() });
+}
+
+test("END waits a moment for the command's own end, and leaves with it", async () => {
+  const { send } = sending();
+  const pump = new OutputPump(endedPipe(), send);
+  await pass(1, 1);
+  expect(send.finished).toBe(false);
+  send.onFinished = null;
+  pump.commandEnded(60_000);
+  // Not a turn later: then it would be a write of its own.
+  expect(send.finished).toBe(true);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("a command that has closed its output and goes on is not waited for", async () => {
+  const { send } = sending();
+  const pump = new OutputPump(endedPipe(), send);
+  await pass(5, 1);
+  expect(send.finished).toBe(true);
+  pump.commandEnded(60_000);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("a pump that is abandoned while it waits leaves no timer", async () => {
+  const { send } = sending();
+  const pump = new OutputPump(endedPipe(), send);
+  await pass(1, 1);
+  pump.abandon();
+  expect(vi.getTimerCount()).toBe(0);
+});
+
 test("a pipe that failed before the command ended is not waited for", async () => {
   const { send } = sending();
   const broken = new ReadableStream<Uint8Array>({

@@ -25,6 +25,12 @@ export const MAX_PIPE_BYTES = 1_048_576;
 const LAST_TURNS = 3;
 const LAST_TURN_MS = 5;
 
+/**
+ * A command that ends closes its pipes, and is collected right after: END waits
+ * so long for that, in ms, and leaves in one write with EXIT.
+ */
+const EXIT_WAIT_MS = 2;
+
 /** So many reads empty a pipe of that size, even in small chunks. */
 const MAX_LATE_READS = 64;
 
@@ -50,6 +56,8 @@ export class OutputPump {
   #readingSince: number | null = null;
   #patienceMs: number | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** The pipe has ended, and END waits for the command's. */
+  #waits = false;
   #givenUpAt = Infinity;
   #bytesAfterExit = 0;
   #lateReads = 0;
@@ -75,6 +83,7 @@ export class OutputPump {
   commandEnded(drainMs: number): void {
     this.#patienceMs = drainMs;
     this.#givenUpAt = performance.now() + drainMs;
+    if (this.#waits) this.#end();
     if (this.#readingSince !== null) {
       this.#readingSince = performance.now();
       this.#arm();
@@ -101,7 +110,9 @@ export class OutputPump {
           break;
         }
       }
-      this.#send.end(this.#heldOpen ? { heldOpen: true } : {});
+      if (this.#patienceMs !== null) return this.#end();
+      this.#waits = true;
+      this.#timer = setTimeout(() => this.#end(), EXIT_WAIT_MS);
     } catch (error) {
       // After STOP the stream has its END already, and this does nothing.
       const { message } = asLimpetError(
@@ -112,6 +123,12 @@ export class OutputPump {
       this.#send.abort("spawn_failed", message);
       this.#cancel();
     }
+  }
+
+  #end(): void {
+    clearTimeout(this.#timer);
+    this.#waits = false;
+    this.#send.end(this.#heldOpen ? { heldOpen: true } : {});
   }
 
   async #read(): Promise<Uint8Array | null> {
