@@ -29,8 +29,8 @@ export interface Duplex {
    * frame's header and its payload leave together without being copied into
    * one buffer. Settles once the transport has taken all bytes: the chunks are
    * core's again then, which writes to them anew, so what needs them for longer
-   * copies them. Core keeps `writable` locked meanwhile and has at most one call
-   * under way.
+   * copies them. Core has at most one call under way, and then takes `writable` only
+   * to end it, so that this may be made when it is first asked for.
    */
   writev?(chunks: readonly Uint8Array[]): Promise<void>;
   /**

@@ -38,8 +38,8 @@ export function duplexOf(socket: Socket): Duplex {
     if (socket.writableFinished) drop(socket);
     else socket.once("finish", () => drop(socket));
   });
-  const { writable, writev } = writableOf(socket, map, () => drop(socket));
-  return { readable, writable, writev, peer: peerOf(socket) };
+  const writing = writableOf(socket, map, () => drop(socket));
+  return Object.assign(writing, { readable, peer: peerOf(socket) });
 }
 
 /**

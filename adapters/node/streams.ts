@@ -87,6 +87,7 @@ export function readableOf<Source extends Readable>(
 
 /** The writing side of a Node stream: a web stream, and a gathered write. */
 export interface WritableSide {
+  /** Made when it is asked for: idle connections need none, and it is large. */
   readonly writable: WritableStream<Uint8Array>;
   /** As `Duplex.writev`. */
   writev(chunks: readonly Uint8Array[]): Promise<void>;
@@ -127,36 +128,46 @@ export function writableOf(
     });
   }
 
-  const writable = new WritableStream<Uint8Array>({
-    start(controller): void | Promise<void> {
-      const attach = (stream: Writable): void => {
-        sink = stream;
-        const fail = (error: unknown): void => {
-          if (failure !== null || sink.writableFinished) return;
-          failure = map(error);
-          controller.error(failure);
+  let controller: WritableStreamDefaultController | null = null;
+  const attach = (stream: Writable): void => {
+    sink = stream;
+    const fail = (error: unknown): void => {
+      if (failure !== null || sink.writableFinished) return;
+      failure = map(error);
+      controller?.error(failure);
+      reject?.(failure);
+    };
+    sink.on("error", fail);
+    sink.once("close", () => fail(null));
+  };
+  const attached = stream instanceof Promise
+    ? stream.then(attach)
+    : attach(stream);
+  // Whoever writes hears of it.
+  attached?.catch(() => {});
+
+  const open = (): WritableStream<Uint8Array> =>
+    new WritableStream<Uint8Array>({
+      start(started): void | Promise<void> {
+        controller = started;
+        if (failure !== null) return started.error(failure);
+        // Not the method `abort`, which waits for a write that may never end.
+        started.signal.addEventListener("abort", () => {
+          // The stream is being errored already: telling its controller so now
+          // would be the second time, which Node's own assertions refuse.
+          failure ??= map(null);
           reject?.(failure);
-        };
-        sink.on("error", fail);
-        sink.once("close", () => fail(null));
-      };
-      // Not the method `abort`, which waits for a write that may never end.
-      controller.signal.addEventListener("abort", () => {
-        // The stream is being errored already: telling its controller so now
-        // would be the second time, which Node's own assertions refuse.
-        failure ??= map(null);
-        reject?.(failure);
-        abort();
-      });
-      return stream instanceof Promise ? stream.then(attach) : attach(stream);
-    },
-    write(chunk): Promise<void> {
-      return once((done) => writeLast(chunk, done));
-    },
-    close(): Promise<void> {
-      return once((done) => sink.end(done));
-    },
-  });
+          abort();
+        });
+        return attached;
+      },
+      write(chunk): Promise<void> {
+        return once((done) => writeLast(chunk, done));
+      },
+      close(): Promise<void> {
+        return once((done) => sink.end(done));
+      },
+    });
 
   function writev(chunks: readonly Uint8Array[]): Promise<void> {
     return once((done) => {
@@ -172,8 +183,11 @@ export function writableOf(
     });
   }
 
+  let opened: WritableStream<Uint8Array> | undefined;
   return {
-    writable,
+    get writable() {
+      return opened ??= open();
+    },
     writev: (chunks) =>
       stream instanceof Promise
         ? stream.then(() => writev(chunks))

@@ -63,8 +63,8 @@ export function tlsDuplex(
     },
     { flowOf: (socket) => runtime.flow(socket, raw), unanswered },
   );
-  const { writable, writev } = writableOf(secure, map, drop);
-  return { readable, writable, writev, peer: peerOf(raw), tls: info };
+  const writing = writableOf(secure, map, drop);
+  return Object.assign(writing, { readable, peer: peerOf(raw), tls: info });
 }
 
 /** What both ends can derive from the connection, where the runtime can. */

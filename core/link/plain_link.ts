@@ -33,7 +33,7 @@ export class PlainLink implements Link {
   greeted = false;
   readonly #duplex: Duplex;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
   readonly #decoder = new Decoder(MAX_HANDSHAKE_FRAME_BYTES);
   #preface: Uint8Array | null = null;
   /** Settles when nothing more will be read. Set by `start`. */
@@ -44,12 +44,12 @@ export class PlainLink implements Link {
     this.peer = duplex.peer ?? "peer";
     this.tls = duplex.tls;
     this.#duplex = duplex;
-    this.#reader = duplex.readable.getReader();
-    this.#writer = duplex.writable.getWriter();
-    // A lost connection shows in reads and writes; nobody awaits these two.
-    this.#reader.closed.catch(() => {});
-    this.#writer.closed.catch(() => {});
-    this.#writer.ready.catch(() => {});
+    this.#reader = quiet(duplex.readable.getReader());
+  }
+
+  /** Where there is `writev`, only an end needs it. */
+  get #writing(): WritableStreamDefaultWriter<Uint8Array> {
+    return this.#writer ??= quiet(this.#duplex.writable.getWriter());
   }
 
   /** Our preface leaves in one write with our first frame. */
@@ -103,7 +103,7 @@ export class PlainLink implements Link {
       } else {
         // They are message-based as often as not (a WebSocket), where a header
         // of its own would be a message.
-        await this.#writer.write(concat(chunks));
+        await this.#writing.write(concat(chunks));
       }
     } catch (error) {
       throw asLimpetError(error, "connection_lost", "Connection lost");
@@ -116,7 +116,7 @@ export class PlainLink implements Link {
 
   abort(reason: LimpetError): void {
     this.#reader.cancel(reason).catch(() => {});
-    this.#writer.abort(reason).catch(() => {});
+    this.#writing.abort(reason).catch(() => {});
   }
 
   async #pump(receiver: LinkReceiver): Promise<void> {
@@ -164,7 +164,7 @@ export class PlainLink implements Link {
     });
     // Dropping a socket with unread bytes resets it, and the peer might lose
     // our last frame with that: so read to its end, and throw that away.
-    const goodbye = this.#writer.close()
+    const goodbye = this.#writing.close()
       .then(() => this.#reading)
       .then(() => this.#drain());
     await Promise.race([goodbye.catch(() => {}), patience]);
@@ -175,4 +175,12 @@ export class PlainLink implements Link {
   async #drain(): Promise<void> {
     while (!(await this.#reader.read()).done);
   }
+}
+
+/** A lost connection shows in reads and writes; nobody awaits its end. */
+function quiet<Side extends { readonly closed: Promise<unknown> }>(
+  side: Side,
+): Side {
+  side.closed.catch(() => {});
+  return side;
 }
