@@ -33,13 +33,13 @@ export class Connection {
   readonly #host: Host;
   readonly #sessions: Sessions;
   readonly #visit: Visit;
-  readonly #deadline: Deadline;
   readonly #since = performance.now();
   #identity: Identity | null = null;
-  /** Whether a session has it, and decides about its end. */
-  #entered = false;
-  /** Aborted, with a `LimpetError`, if it may not enter any more. */
-  readonly #away = new AbortController();
+  /**
+   * Aborted, with a `LimpetError`, if it may not enter any more. Null once a session
+   * has it, and decides about its end.
+   */
+  #away: AbortController | null = new AbortController();
   #over: Promise<void> = Promise.resolve();
 
   constructor(
@@ -54,8 +54,6 @@ export class Connection {
     this.#carrier = new Carrier(duplex);
     this.#visit = visit;
     this.#host = host;
-    const ms = host.limits.handshakeTimeoutMs;
-    this.#deadline = { ms, signal: this.#away.signal, doing: "Handshake" };
   }
 
   /** Settles when it is over, and so is its session if that cannot go on. */
@@ -70,12 +68,12 @@ export class Connection {
 
   /** Who is known to be there and has no session yet, or null. */
   get newcomer(): Identity | null {
-    return this.#entered ? null : this.#identity;
+    return this.#away === null ? null : this.#identity;
   }
 
   /** It may not enter any more. Does nothing to one that has. */
   turn(reason: LimpetError): void {
-    if (this.#entered) return;
+    if (this.#away === null) return;
     this.#away.abort(reason);
     this.#carrier.abort(reason);
   }
@@ -90,9 +88,9 @@ export class Connection {
       admission.leave(this.#visit);
       if (session.key === null) await session.over;
     } catch (thrown) {
-      const { aborted, reason } = this.#away.signal;
-      const error: LimpetError = aborted
-        ? reason
+      const signal = this.#away?.signal;
+      const error: LimpetError = signal?.aborted
+        ? signal.reason
         : asLimpetError(thrown, "protocol_error", "Handshake");
       admission.fail(this.#visit, error.code);
       await turnAway(carrier, error);
@@ -100,6 +98,11 @@ export class Connection {
       admission.end(this.#visit);
       this.#turnedAway(error);
     }
+  }
+
+  get #deadline(): Deadline {
+    const ms = this.#host.limits.handshakeTimeoutMs;
+    return { ms, signal: this.#away?.signal, doing: "Handshake" };
   }
 
   async #enter(authenticator: Authenticator): Promise<Session> {
@@ -112,7 +115,7 @@ export class Connection {
     const session = client.resume === null
       ? await this.#begin(client)
       : await this.#goOn(client, client.resume);
-    this.#entered = true;
+    this.#away = null;
     return session;
   }
 
@@ -129,7 +132,7 @@ export class Connection {
     const kept = key === null ? {} : { session: { id: key, graceMs: told } };
     await within(client.welcome(kept), this.#deadline);
     // Between its proof and here, too, it may have been sent away.
-    this.#away.signal.throwIfAborted();
+    this.#away?.signal.throwIfAborted();
     const session = new Session(this.#host, {
       id: this.#id,
       client,
@@ -168,7 +171,7 @@ export class Connection {
       client.welcome({ resumed: { received: from } }),
       this.#deadline,
     );
-    this.#away.signal.throwIfAborted();
+    this.#away?.signal.throwIfAborted();
     session.resume(carrier, wish.received, this.#id);
     return session;
   }
