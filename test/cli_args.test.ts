@@ -224,7 +224,7 @@ describe("the marker of the directory", () => {
     const shown = chunks.map((chunk) => filter.push(chunk).slice());
     return {
       text: new TextDecoder().decode(concat([...shown, filter.end()])),
-      directory: filter.directory,
+      directory: filter.changedTo,
     };
   }
 
@@ -237,7 +237,8 @@ describe("the marker of the directory", () => {
     ["never ends ", "", `\x1e${nonce}:/tmp`, null],
     ["\x1eother:/x\x1e", "", "", null],
   ])("%j %j %j, cut anywhere", (before, marker, after, directory) => {
-    const whole = bytes(before + marker + after);
+    const first = `\x1e${nonce}:/where it began\x1e`;
+    const whole = bytes(first + before + marker + after);
     const expected = { text: before + after, directory };
     expect(filtered([whole])).toEqual(expected);
     for (let i = 0; i <= whole.byteLength; i++) {
@@ -250,6 +251,16 @@ describe("the marker of the directory", () => {
     }
     const single = Array.from(whole, (byte) => Uint8Array.of(byte));
     expect(filtered(single)).toEqual(expected);
+  });
+
+  test("where it ended is told if it is not where it began", () => {
+    const marker = (path: string) => `\x1e${nonce}:${path}\x1e`;
+    const between = (...paths: string[]) =>
+      filtered([bytes(paths.map((path) => `${marker(path)}hi`).join(""))]);
+    expect(between("/a", "/b")).toEqual({ text: "hihi", directory: "/b" });
+    expect(between("/a", "/a")).toEqual({ text: "hihi", directory: null });
+    // Ended by a signal, or by a trap of its own.
+    expect(between("/a")).toEqual({ text: "hi", directory: null });
   });
 
   test("nothing is held back that cannot be the marker", () => {

@@ -86,6 +86,32 @@ describe(`serve with policies on ${THIS_RUNTIME}`, () => {
     expect(await running.outcome).toMatchObject({ code: 0 });
   });
 
+  test("at a prompt, too: a directory that is not allowed is left again", async () => {
+    const own = join(folder, "own");
+    mkdirSync(join(own, "below"), { recursive: true });
+    const lines = "pwd\ncd below\npwd\ncd /usr\npwd\npwd\n";
+    const prompt = async (policy: object) => {
+      const { running, address } = await serve(configure(policy));
+      const outcome = await limpet(["shell", address], {
+        input: lines,
+        env: { LIMPET_TOKEN: CI },
+      });
+      running.kill("SIGTERM");
+      expect(await running.outcome).toMatchObject({ code: 0 });
+      return outcome;
+    };
+    const below = await prompt({ shell: true, cwd: [own] });
+    expect(below).toMatchObject({
+      code: 0,
+      stdout: `${own}\n${own}/below\n${own}/below\n`,
+      stderr: 'limpet: Policy of "ci" does not allow the working directory ' +
+        `"/usr" (cwd)\nlimpet: going back to ${own}/below\n`,
+    });
+    const nowhere = await prompt({ shell: true });
+    const [start] = nowhere.stdout.split("\n");
+    expect(nowhere.stdout).toBe(`${start}\n`.repeat(3));
+  });
+
   test("as another user, or not at all", async () => {
     const commands = [["id", "**"], ["env"], ["pwd"]];
     const path = configure({ commands, runAs: "daemon" });

@@ -12,6 +12,7 @@ import {
   SHELL_FLAGS,
   TOKEN_FLAGS,
 } from "../core/cli/flags.ts";
+import { KeyPair, makeKeyPair } from "../core/auth/key_pair.ts";
 import { helpText } from "../core/cli/help.ts";
 import { readConfig } from "../core/config/read.ts";
 import { start } from "./support/cli.ts";
@@ -96,9 +97,15 @@ test("so is every flag that it names alone", () => {
   }
 });
 
-test("its configuration is a right one", async () => {
+test("its configuration is right once the secrets are one's own, and not before", async () => {
   const [text] = blocks("json");
-  const read = await readConfig(text);
+  const asItIs = await readConfig(text);
+  const places = asItIs.problems.map(({ message }) => message);
+  expect(places).toHaveLength(2);
+  const { publicKey } = await KeyPair.fromPem(await makeKeyPair());
+  const own = text.replace("ed25519:what-limpet-key-new-prints", publicKey)
+    .replace("see token add", "a-token-that-is-made-for-one");
+  const read = await readConfig(own);
   expect(read.problems).toEqual([]);
 });
 

@@ -15,22 +15,25 @@ const SEPARATOR = 0x1e;
 const MAX_HELD_BYTES = 16_384;
 
 /**
- * The line with a trap that writes ␞nonce:directory␞ to stderr when the shell
- * exits, whatever its code. The nonce is fresh for every line, so that no
- * command prints one by chance. (One that means to can read it from its shell's
- * arguments; all it gains is where the next line starts.)
+ * The line behind one that writes ␞nonce:directory␞ to stderr, and has a trap do
+ * so again when the shell exits, whatever its code: a directory is only ever asked
+ * for that a line has changed to, for there are servers where nobody may. The
+ * nonce is fresh for every line, so that no command prints one by chance. (One
+ * that means to can read it from its shell's arguments; all it gains is where the
+ * next line starts.)
  */
 export function withMarker(line: string, nonce: string): string {
   const report = `printf '\\036%s:%s\\036' ${nonce} "$PWD" >&2`;
-  return `trap ${quote(report)} EXIT\n${line}\n`;
+  return `${report}; trap ${quote(report)} EXIT\n${line}\n`;
 }
 
-/** Takes the marker out of a byte stream, wherever its chunks are cut. */
+/** Takes the markers out of a byte stream, wherever its chunks are cut. */
 export class MarkerFilter {
   readonly #codec: TextCodec;
   readonly #start: Uint8Array;
   #held: Uint8Array = new Uint8Array(0);
-  #directory: string | null = null;
+  #first: string | null = null;
+  #last: string | null = null;
 
   /** `codec` reads the directory's name. */
   constructor(nonce: string, codec: TextCodec) {
@@ -38,9 +41,9 @@ export class MarkerFilter {
     this.#start = new TextEncoder().encode(`\x1e${nonce}:`);
   }
 
-  /** Where the shell ended up; null until the marker has come. */
-  get directory(): string | null {
-    return this.#directory;
+  /** Where the shell ended up, if that is not where it began; otherwise null. */
+  get changedTo(): string | null {
+    return this.#last === this.#first ? null : this.#last;
   }
 
   /** Takes a chunk, returns what of it is to be shown now. */
@@ -78,7 +81,8 @@ export class MarkerFilter {
       this.#held = bytes.slice(at);
       return bytes.subarray(0, at);
     }
-    this.#directory = decodeText(bytes.subarray(name, end), this.#codec);
-    return concat([bytes.subarray(0, at), bytes.subarray(end + 1)]);
+    this.#last = decodeText(bytes.subarray(name, end), this.#codec);
+    this.#first ??= this.#last;
+    return concat([bytes.subarray(0, at), this.push(bytes.subarray(end + 1))]);
   }
 }

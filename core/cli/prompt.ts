@@ -113,6 +113,8 @@ async function runLines(
     report.warn("the server is going down: this line is the last one");
   });
   let cwd = flags.cwd;
+  /** Where a line has run. */
+  let known = cwd;
   for (;;) {
     const line = await Promise.race([lines.next(), over]);
     if (line === null) return 0;
@@ -125,7 +127,8 @@ async function runLines(
     try {
       const status = await prompted.run(line);
       describe(status, report);
-      cwd = prompted.directory ?? cwd;
+      known = cwd;
+      cwd = prompted.changedTo ?? cwd;
     } catch (thrown) {
       const error = asLimpetError(thrown, "refused", `Running ${line}`);
       await report.flush();
@@ -137,16 +140,24 @@ async function runLines(
         // Its message names the line with what we put around it.
         const missing = `directory ${cwd} does not exist on the server`;
         if (cwd === flags.cwd) throw usageError(`--workdir: ${missing}`);
-        cwd = flags.cwd;
-        const back = cwd ?? "where the server started";
-        report.error(`${missing} any more: going back to ${back}`);
+        cwd = known = flags.cwd;
+        report.error(`${missing} any more: ${goingBack(cwd)}`);
       } else {
         report.error(error.message);
+        // A policy may let nobody in there, and would refuse each line to come.
+        if (error.code === "refused" && cwd !== known) {
+          cwd = known;
+          report.error(goingBack(cwd));
+        }
       }
     }
     busy.running = false;
     await report.flush();
   }
+}
+
+function goingBack(cwd: string | undefined): string {
+  return `going back to ${cwd ?? "where the server started"}`;
 }
 
 /** A server that has gone down is no refusal of the line that was not typed. */
@@ -169,9 +180,9 @@ class PromptedLine {
     this.#filter = new MarkerFilter(this.#nonce, place.spoken);
   }
 
-  /** Where the shell ended up, if it said so. */
-  get directory(): string | null {
-    return this.#filter.directory;
+  /** Where the line has led, if it was to another directory. */
+  get changedTo(): string | null {
+    return this.#filter.changedTo;
   }
 
   async run(line: string): Promise<CommandStatus> {

@@ -122,8 +122,8 @@ private key that new has made it prints the public half, as ssh-keygen -y does.
 const KEY_REST = `
 Examples:
   limpet key new
-  limpet key add ann ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo
-  limpet key trust box ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo
+  limpet key add ann ed25519:FS9lgx1z4wBU7-_0sbqSr2GVXnOKiL6hXvj8b5JFStc
+  limpet key trust box ed25519:UL7KjJZRfprrQwET8QEdQQfYGWZCoAMZKnj5KgwHeKA
   limpet key show
   limpet key new --out ann.key
   limpet key show ann.key
@@ -181,7 +181,8 @@ commands    argument lists, one pattern a word: * is any characters, ? any one,
 shell       true: any line may be run in the shell. Default: false
 forced      what is run in place of whatever is asked for: a list of words, or a
             line for the shell. LIMPET_ORIGINAL_COMMAND has what was asked for,
-            as JSON: a list of words, or a string for a line
+            as JSON: a list of words, or a string for a line. (limpet shell
+            has a line of its own before each, to learn where cd leads)
 cwd         where commands may start, with all below. The first is the default,
             and has to be there. No jail: a command goes where its user may.
             Without it the client cannot choose, and commands start where the
