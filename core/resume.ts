@@ -55,9 +55,10 @@ export interface ResumeOptions {
  * at once and then with back-off, proves itself anew, and goes on where both sides
  * were. An attempt of which nothing is heard for a second, or for 4 times as long
  * as the last one took, goes on, but another one begins beside it, up to 3 at a
- * time; the first that gets through counts. Commands and their streams notice nothing but the time it takes. Needs a
- * dialler, and a server that keeps sessions (`graceMs`); with another one the
- * session ends with its connection, as it does without this. When there is no way
+ * time; the first that gets through counts. Commands and their streams notice
+ * nothing but the time it takes. Needs a dialler, and a server that keeps sessions
+ * (`graceMs`); with another one the session ends with its connection, as it does
+ * without this. When there is no way
  * back, the session ends with `connection_lost`: what became of its commands is
  * unknown then.
  */
@@ -105,6 +106,8 @@ class Resuming extends ResumableLink implements LastingLink {
   #timeoutMs = 0;
   /** How long the latest way to the server's proof took, in ms. */
   #tookMs = 0;
+  /** Why the latest attempt that was told a reason came to nothing. */
+  #obstacle: unknown;
 
   constructor(
     first: PlainLink,
@@ -163,6 +166,7 @@ class Resuming extends ResumableLink implements LastingLink {
     const { random = Math.random } = this.#options;
     const { handshakeTimeoutMs } = this.#connecting.limits;
     const { signal } = this.#stop;
+    this.#obstacle = undefined;
     this.#tell({ type: "disconnected", reason });
     const { attempts, succeeded, error } = await overlapping({
       attempt: (own, alone) => this.#attempt(leftMs(), own, alone),
@@ -177,7 +181,9 @@ class Resuming extends ResumableLink implements LastingLink {
       return this.#tell({ type: "resumed", attempt: succeeded, afterMs });
     }
     if (signal.aborted) return;
-    const last = asLimpetError(error, "connection_lost", "Resuming");
+    // The last one has hardly any time: that it ran out is no reason.
+    const why = this.#obstacle ?? error;
+    const last = asLimpetError(why, "connection_lost", "Resuming");
     const often = attempts === 1 ? "" : ` ${attempts} times`;
     this.end(
       new LimpetError(
@@ -204,6 +210,10 @@ class Resuming extends ResumableLink implements LastingLink {
         doing: `Connecting to ${this.peer} again`,
       });
       this.#tookMs = performance.now() - since;
+    } catch (error) {
+      const isLate = error instanceof LimpetError && error.code === "timed_out";
+      if (!isLate && !own.signal.aborted) this.#obstacle = error;
+      throw error;
     } finally {
       own.abort();
     }

@@ -91,8 +91,8 @@ describe("limpet config check", () => {
         "4:79: identities[0].policy.runAs: Cannot run commands as " +
         "no-such-user: there is no such user",
         '5:5: identities[1]: "token" or "publicKey" is missing',
-        "5:41: identities[1].policy.runAs: 5 is no user; write deploy",
-        "5:52: identities[1].policy.cwd[0]: 5 is no absolute path; write " +
+        "5:41: identities[1].policy.runAs: 5 is no user, such as deploy",
+        "5:52: identities[1].policy.cwd[0]: 5 is no absolute path, such as " +
         "/srv/app",
         "7:3: limit: there is no such key. Did you mean limits?",
         `9:13: tls.cert: ${none("none.pem")}`,

@@ -61,34 +61,34 @@ test("every mistake at once, each with its line, in their order", async () => {
     "server.json:4:15: identities[1].name: identities[0] has the same name",
     "server.json:4:30: identities[1].token: identities[0] has the same token",
     'server.json:5:15: identities[2].name: "a b" is no name of 1 to 64 letters, ' +
-    "digits and . _ @ -; write ci",
+    "digits and . _ @ -, such as ci",
     'server.json:5:35: identities[2].publicKey: "ed25519:AAAA" is no public ' +
     "key, which is ed25519: and 43 characters of base64url",
-    'server.json:6:18: identities[2].expires: "tomorrow" is no RFC 3339 time; ' +
-    "write 2027-01-31T00:00:00Z",
+    'server.json:6:18: identities[2].expires: "tomorrow" is no RFC 3339 time, ' +
+    "such as 2027-01-31T00:00:00Z",
     "server.json:6:30: identities[2].form: there is no such key. Did you mean " +
     "from?",
     'server.json:7:5: identities[3]: "name" is missing',
     'server.json:7:5: identities[3]: "token" and "publicKey" exclude each other',
     "server.json:7:16: identities[3].token: this is no token of 16 to 4096 " +
     "characters without spaces around them",
-    'server.json:7:102: identities[3].from[0]: "10.0.0.1/8" is no address, ' +
-    "range, unix or stdio; write 10.0.0.0/8",
+    'server.json:7:102: identities[3].from[0]: "10.0.0.1/8" is no network: ' +
+    "its address has more bits than /N says; write 10.0.0.0/8 for all of it",
     "server.json:7:116: identities[3].from[1]: 7 is no address, range, unix or " +
-    "stdio; write 10.0.0.0/8",
+    "stdio, such as 10.0.0.0/8",
     'server.json:8:5: identities[4]: "token" or "publicKey" is missing',
     'server.json:9:5: identities[5]: "ci" is no object with a name and a token ' +
     "or a publicKey",
     "server.json:11:15: limits.maxComands: there is no such key. Did you mean " +
     "maxCommands?",
     "server.json:11:47: limits.maxChannels: 0 is no whole number above 0; " +
-    "write 1000",
+    "such as 1000",
     "server.json:11:69: limits.shutdownGraceMs: 5000 is no time above 0 and of " +
-    "24 days at most; write 30s",
+    "24 days at most, such as 30s",
     'server.json:12:27: limits.handshakeTimeoutMs: "soon" is no time above 0 ' +
-    "and of 24 days at most; write 30s",
+    "and of 24 days at most, such as 30s",
     "server.json:12:50: limits.windowBytes: 1000 is no whole number from 1024 " +
-    "to 2147483647; write 65536",
+    "to 2147483647, such as 65536",
     "server.json:12:55: limits.windowBytes: this key is there twice",
     "server.json:13:3: __proto__: there is no such key; there are $schema, " +
     "identities, limits, audit, tls, drain",
@@ -133,19 +133,19 @@ test("a policy and an audit log are read, with all that is wrong in them", async
   );
   expect(messages).toEqual([
     "commands[0]: this pattern has ** before its last word",
-    "commands[1]: an empty list is no list of words; write " +
+    "commands[1]: an empty list is no list of words, such as " +
     '["git","pull","**"]',
-    'commands[2]: "ls" is no list of words; write ["git","pull","**"]',
+    'commands[2]: "ls" is no list of words, such as ["git","pull","**"]',
     "shell: 1 is no truth value, true or false",
     'forced: what is forced leaves nothing to "commands": leave out one',
     'forced: what is forced leaves nothing to "shell": leave out one',
-    'cwd[0]: "app" is no absolute path; write /srv/app',
+    'cwd[0]: "app" is no absolute path, such as /srv/app',
     'env[0]: "PATH" is no name of a variable that may be set, or the ' +
-    "beginning of one with a *; write LC_*",
+    "beginning of one with a *, such as LC_*",
     'env[1]: "A=1" is no name of a variable that may be set, or the ' +
-    "beginning of one with a *; write LC_*",
-    "maxRuntime: 5 is no time above 0 and of 24 days at most; write 30s",
-    'runAs: "a:b" is no user; write deploy',
+    "beginning of one with a *, such as LC_*",
+    "maxRuntime: 5 is no time above 0 and of 24 days at most, such as 30s",
+    'runAs: "a:b" is no user, such as deploy',
     "maxComands: there is no such key. Did you mean maxCommands?",
     'audit: "file" is missing',
     'audit.onFailure: "perhaps" is no way to go on; write stop, continue',

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Identities } from "../core/auth/identities.ts";
 import { connect } from "../core/client.ts";
-import type { LimpetError } from "../core/errors.ts";
+import { LimpetError } from "../core/errors.ts";
+import type { Dialler } from "../core/ports.ts";
 import type { Limits } from "../core/limits.ts";
 import {
   resumable,
@@ -257,6 +258,28 @@ describe("the session is over", () => {
     expect(command.time - suspended.time).toBeGreaterThanOrEqual(395);
     expect(command.status).toMatchObject({ reason: "disconnected" });
     expect(ended.message).toMatch(/nobody came back within 400 ms$/);
+  });
+
+  test("for what the server said last, not for the time that ran out", async () => {
+    const events: ResumeEvent[] = [];
+    await using served = await serving();
+    await using proxy = await proxyTo(served.target.port);
+    let isGone = false;
+    const dial: Dialler = async (signal) => {
+      if (!isGone) return await proxy.dial(signal);
+      // Longer than there is for the very last attempt.
+      await new Promise((done) => setTimeout(done, 30));
+      throw new LimpetError("connection_failed", "Box is being moved");
+    };
+    await using session = await connect(dial, {
+      token: TOKEN,
+      resume: resumable({ timeoutMs: 500, onEvent: (one) => events.push(one) }),
+    });
+    isGone = true;
+    proxy.cut("reset");
+    const { code, message } = await session.closed;
+    expect(code).toBe("connection_lost");
+    expect(message).toContain("to go on over another one: Box is being moved");
   });
 
   test("when the client comes back to a server that knows it no more", async () => {

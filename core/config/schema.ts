@@ -28,7 +28,7 @@ export interface Schema {
   readonly format?: string;
   readonly minimum?: number;
   readonly maximum?: number;
-  /** For messages: `"x" is no <title>; write <the first example>`. */
+  /** For messages: `"x" is no <title>, such as <the first example>`. */
   readonly title?: string;
   readonly examples?: readonly unknown[];
   /** A secret: its value is in no message. */

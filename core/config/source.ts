@@ -27,6 +27,23 @@ export function readSource(text: string): Source | null {
   return rest ? null : { address, bits };
 }
 
+/** `10.0.0.0/8` for `10.0.0.1/8`, which has bits beyond its length; else null. */
+export function networkOf(text: string): string | null {
+  const [host, length = ""] = text.split("/");
+  const bits = Number(length) + (host.includes(":") ? 0 : 96);
+  const address = readIp(host)?.map((byte, i) => byte & maskOf(bits, i));
+  if (address === undefined) return null;
+  const groups = Array.from(
+    { length: 8 },
+    (_, i) => (address[2 * i] << 8 | address[2 * i + 1]).toString(16),
+  );
+  const network = host.includes(":")
+    ? groups.join(":").replace(/(:0)+$/, "::")
+    : address.subarray(12).join(".");
+  const range = `${network}/${length}`;
+  return readSource(text) === null && readSource(range) !== null ? range : null;
+}
+
 /**
  * Whether a peer is one of these. `peer` is what a connection says of its other
  * end: `127.0.0.1:40312`, `[::1]:40312`, `unix`, `stdio`.

@@ -8,6 +8,7 @@ import type { Node } from "jsonc-parser";
 import { nearest } from "../nearest.ts";
 import { FORMATS } from "./formats.ts";
 import { type Path, type Problem, shown } from "./problem.ts";
+import { networkOf } from "./source.ts";
 import { resolved, type RootSchema, type Schema } from "./schema.ts";
 
 /** What is wrong with the document; nothing if it fits. */
@@ -57,12 +58,18 @@ function mismatch(node: Node, schema: Schema): string | null {
     : schema.writeOnly
     ? "this"
     : shown(value);
+  const { title = "value that fits", format } = schema;
+  const network = type === "string" && format === "source" && networkOf(value);
+  if (network) {
+    return `${what} is no network: its address has more bits than /N says; ` +
+      `write ${network} for all of it`;
+  }
   const write = schema.enum !== undefined
     ? `; write ${schema.enum.map(written).join(", ")}`
     : schema.examples !== undefined
-    ? `; write ${written(schema.examples[0])}`
+    ? `, such as ${written(schema.examples[0])}`
     : "";
-  return `${what} is no ${schema.title ?? "value that fits"}${write}`;
+  return `${what} is no ${title}${write}`;
 }
 
 function fitsText(text: string, schema: Schema): boolean {

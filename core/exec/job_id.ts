@@ -5,6 +5,7 @@
  */
 
 import { LimpetError } from "../errors.ts";
+import type { Fields } from "../frame/control.ts";
 import { printable } from "../printable.ts";
 
 /** Not the path of anything, and no flag either. */
@@ -28,6 +29,13 @@ export function checkJobId(id: string): void {
     `${shown} cannot be the id of a job: 1 to 64 of A-Z a-z 0-9 . _ -, of ` +
       "which . and - are not the first",
   );
+}
+
+/** The id in that field. Throws `protocol_error` if it cannot be one. */
+export function jobIdIn(fields: Fields, name: string): string {
+  const id = fields.text(name, 64);
+  if (JOB_ID.test(id)) return id;
+  throw fields.wrong(name, "the id of a job");
 }
 
 /** A new id of 12 characters. Later ones sort behind earlier ones. */

@@ -12,6 +12,7 @@ import { deferred } from "../deferred.ts";
 import { LimpetError } from "../errors.ts";
 import { type CommandStreams, refusal } from "../exec/client.ts";
 import { type CommandStatus, readExit } from "../exec/exit.ts";
+import { jobIdIn } from "../exec/job_id.ts";
 import type { OnDisconnect } from "../exec/request.ts";
 import { checkTimer } from "../exec/request.ts";
 import { checkSignal, type Signal } from "../exec/signals.ts";
@@ -268,7 +269,7 @@ function readInfo(fields: Fields): JobInfo {
     throw fields.wrong("onDisconnect", "kill, keep or detach");
   }
   return {
-    id: printable(fields.text("id", 64)),
+    id: jobIdIn(fields, "id"),
     state: printable(fields.text("state", 100)),
     onDisconnect,
     argv: textsIn(fields, "argv"),

@@ -7,6 +7,7 @@
 import type { Channel } from "../channel/channel.ts";
 import { LimpetError } from "../errors.ts";
 import { type CommandStreams, RemoteCommand } from "../exec/client.ts";
+import { jobIdIn } from "../exec/job_id.ts";
 import { decodeControl, type Fields } from "../frame/control.ts";
 import { type Frame, frameName, FrameType } from "../frame/frame.ts";
 
@@ -70,6 +71,8 @@ export class JobCommand extends RemoteCommand {
             : new LimpetError("closed", "The job goes on"),
         );
       case FrameType.STARTED:
+        // It is printed for scripts, which give it to our own flags.
+        jobIdIn(fields, "jobId");
         if (fields.has("stdinOffset")) {
           this.stdinOffset = fields.integer("stdinOffset");
         }
