@@ -81,7 +81,7 @@ test("every mistake at once, each with its line, in their order", async () => {
     "or a publicKey",
     "server.json:11:15: limits.maxComands: there is no such key. Did you mean " +
     "maxCommands?",
-    "server.json:11:47: limits.maxChannels: 0 is no whole number above 0; " +
+    "server.json:11:47: limits.maxChannels: 0 is no whole number above 0, " +
     "such as 1000",
     "server.json:11:69: limits.shutdownGraceMs: 5000 is no time above 0 and of " +
     "24 days at most, such as 30s",

@@ -118,7 +118,7 @@ export class Channel {
         checkLength(frame, 0);
         return this.#sender(frame).stop();
       default:
-        if (frame.stream !== 0) wrongStream(frame);
+        if (frame.stream !== 0) misplaced(frame);
         this.handler?.message(frame);
     }
   }
@@ -146,11 +146,11 @@ export class Channel {
           "before its answer to OPEN",
       );
     }
-    return this.#receiving.get(frame.stream) ?? wrongStream(frame);
+    return this.#receiving.get(frame.stream) ?? misplaced(frame);
   }
 
   #sender(frame: Frame): SendStream {
-    return this.#sending.get(frame.stream) ?? wrongStream(frame);
+    return this.#sending.get(frame.stream) ?? misplaced(frame);
   }
 }
 
@@ -171,10 +171,11 @@ function credit(frame: Frame): number {
   return new DataView(payload.buffer, payload.byteOffset).getUint32(0);
 }
 
-function wrongStream(frame: Frame): never {
+/** Throws `protocol_error`: there is nothing there that it could be for. */
+export function misplaced({ type, channel, stream }: Frame): never {
   throw new LimpetError(
     "protocol_error",
-    `Peer sent ${frameName(frame.type)} on channel ${frame.channel} for ` +
-      `stream ${frame.stream}, which does not exist there`,
+    `Peer sent ${frameName(type)} on channel ${channel}, stream ${stream}, ` +
+      "where it has no place",
   );
 }

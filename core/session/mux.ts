@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Channel, checkLength } from "../channel/channel.ts";
+import { Channel, checkLength, misplaced } from "../channel/channel.ts";
 import type { Growth } from "../channel/window.ts";
 import { deferred } from "../deferred.ts";
 import { EMPTY } from "../bytes.ts";
@@ -161,11 +161,7 @@ export class Mux implements LinkReceiver {
       return this.#channel(frame)?.receive(frame);
     }
     if (type >= FIRST_OPTIONAL_TYPE) return;
-    throw new LimpetError(
-      "protocol_error",
-      `Peer sent an unexpected ${frameName(type)} frame on channel ` +
-        `${channel}, stream ${frame.stream}`,
-    );
+    misplaced(frame);
   }
 
   ended(error: LimpetError | null): void {
