@@ -106,7 +106,7 @@ test("a pump that is abandoned while it waits leaves no timer", async () => {
   const { send } = sending();
   const pump = new OutputPump(endedPipe(), send);
   await pass(1, 1);
-  pump.abandon();
+  pump.abandon(60_000);
   expect(vi.getTimerCount()).toBe(0);
 });
 

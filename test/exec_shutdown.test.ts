@@ -73,7 +73,6 @@ test("a command asks for less than that, and gets it", async () => {
 test("a session that ends has the same bound", async () => {
   await using served = await serving({ shutdownGraceMs: 100 });
   const session = await served.connect();
-  // Silent, for with the session its pipes are closed, which would end it too.
   const child = session.spawn("trap '' TERM; echo ready; sleep 1000; :", {
     shell: true,
     killAfterMs: DAY_MS,

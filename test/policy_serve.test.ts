@@ -231,6 +231,18 @@ describe("a server with a policy", () => {
     expect(await child.status).toMatchObject({ reason: "output_limit" });
   });
 
+  test("lets a command that wrote too much talk while it cleans up", async () => {
+    await using served = await under({ ...ALL, maxOutputBytes: 1_000 });
+    await using session = await served.connect();
+    const error = await failure(session.output(
+      "trap 'seq 1 100000; sleep 0.1; echo bye >&2; exit 3' TERM; " +
+        "seq 1 1000; while :; do sleep 0.1; done",
+      { shell: true, killAfterMs: 1_000_000 },
+    ));
+    expect(error).toMatchObject({ reason: "output_limit", exitCode: 3 });
+    expect(error.stdout).toHaveLength(1_000);
+  });
+
   test("ends what a command leaves behind together with it", async () => {
     await using served = await under(ALL);
     await using session = await served.connect();

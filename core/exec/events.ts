@@ -25,7 +25,7 @@ export interface RequestFacts {
 export interface CommandBytes {
   /** Written into the command's stdin. */
   readonly stdin: number;
-  /** Read from the command, whether or not the client took it all. */
+  /** Read from the command for the client, whether or not that took it all. */
   readonly stdout: number;
   readonly stderr: number;
 }

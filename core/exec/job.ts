@@ -96,6 +96,7 @@ export class Job implements ChannelHandler {
   #startedAt = 0;
   #ended: { status: CommandStatus; durationMs: number } | null = null;
   #exited = false;
+  #lost = false;
   #finished = false;
   /** The client's own deadline, and the one that it has no say in. */
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -205,7 +206,10 @@ export class Job implements ChannelHandler {
 
   lost(error: LimpetError): void {
     this.giveUp(error.code);
-    for (const pump of this.#pumps.values()) pump.abandon();
+    this.#lost = true;
+    for (const pump of this.#pumps.values()) {
+      pump.abandon(DEFAULT_KILL_AFTER_MS);
+    }
     const closing = error.code === "shutting_down";
     this.terminate(closing ? "shutting_down" : "disconnected");
   }
@@ -371,7 +375,9 @@ export class Job implements ChannelHandler {
     budget: OutputBudget | null,
   ): void {
     if (readable !== null && output !== null) {
-      this.#pumps.set(output, new OutputPump(readable, output, budget));
+      const pump = new OutputPump(readable, output, budget);
+      this.#pumps.set(output, pump);
+      if (this.#lost) pump.abandon(DEFAULT_KILL_AFTER_MS);
     }
   }
 

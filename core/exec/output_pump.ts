@@ -55,6 +55,7 @@ export class OutputPump {
   #bytes = 0;
   #readingSince: number | null = null;
   #patienceMs: number | null = null;
+  #abandoned = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** The pipe has ended, and END waits for the command's. */
   #waits = false;
@@ -81,6 +82,7 @@ export class OutputPump {
 
   /** The command has ended: from now on wait only so long. */
   commandEnded(drainMs: number): void {
+    if (this.#abandoned) return this.#cancel();
     this.#patienceMs = drainMs;
     this.#givenUpAt = performance.now() + drainMs;
     if (this.#waits) this.#end();
@@ -90,9 +92,17 @@ export class OutputPump {
     }
   }
 
-  /** Nobody is left to send to. */
-  abandon(): void {
-    this.#cancel();
+  /**
+   * Nobody is left to send to: what comes is dropped, until the command has
+   * ended. It is told to end, and what it says of that must not be its death.
+   * What holds the pipe of one that has ended already gets `leftMs` at most.
+   */
+  abandon(leftMs: number): void {
+    if (this.#waits) clearTimeout(this.#timer);
+    if (this.#patienceMs !== null) {
+      this.commandEnded(Math.min(this.#patienceMs, leftMs));
+    }
+    this.#abandoned = true;
   }
 
   async #run(): Promise<void> {
@@ -114,6 +124,7 @@ export class OutputPump {
       this.#waits = true;
       this.#timer = setTimeout(() => this.#end(), EXIT_WAIT_MS);
     } catch (error) {
+      if (this.#abandoned) return await this.#discard();
       // After STOP the stream has its END already, and this does nothing.
       const { message } = asLimpetError(
         error,
@@ -172,13 +183,26 @@ export class OutputPump {
 
   /** What was within the budget arrives; then the stream ends as incomplete. */
   async #cutOff(): Promise<void> {
-    this.#cancel();
-    await this.#send.whenBelow(1);
+    this.#abandoned = true;
+    this.#discard();
+    // If nobody is left to send to, this does nothing.
+    await this.#send.whenBelow(1).catch(() => {});
     this.#send.abort(
       "limit_exceeded",
       `Output was cut after ${counted(this.#budget!.limit, "byte")}, and the ` +
         "command ended: the server's policy allows no more (maxOutput)",
     );
+  }
+
+  async #discard(): Promise<void> {
+    try {
+      for (let chunk; (chunk = await this.#read()) !== null;) {
+        if (this.#neverSilent(chunk.byteLength)) break;
+      }
+    } catch {
+      // A pipe that fails has no more for anybody.
+    }
+    this.#cancel();
   }
 
   #giveUp(): void {
