@@ -1,10 +1,12 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { describe, expect, test } from "vitest";
+import { main } from "../core/cli/main.ts";
 import { permissionProblems } from "../core/config/permissions.ts";
 import type { FileAccess } from "../core/machine.ts";
 import { certificate } from "./support/certificates.ts";
-import { inProcess } from "./support/cli_in_process.ts";
+import { cliRuntime, inProcess } from "./support/cli_in_process.ts";
 import { limpet, temporaryFolder } from "./support/cli.ts";
 
 const folder = temporaryFolder();
@@ -21,6 +23,33 @@ function file(name: string, text: string, mode = 0o600): string {
 }
 
 describe("limpet config check", () => {
+  test("warns who is not root that a user of commands needs it", async () => {
+    const policy = { shell: true, runAs: "daemon" };
+    const text = JSON.stringify({
+      identities: [{ name: "a", token: TOKEN, policy }],
+    });
+    const path = file("as-daemon", text);
+    const env = { PATH: process.env.PATH ?? "/usr/bin:/bin" };
+    const { runtime, written } = cliRuntime(["config", "check", path], env);
+    expect(await main({ ...runtime, isRoot: () => false })).toBe(0);
+    expect(written.stderr).toMatch(
+      /warning: identities\[0\]\.policy\.runAs: only a server that was started as root can run commands as daemon/,
+    );
+    expect(written.stdout).toContain(`${path} is fine`);
+  });
+
+  test("counts a folder once, by whatever name", async () => {
+    const path = file("open", "{}");
+    chmodSync(join(folder, "open"), 0o777);
+    const given = await limpet(["config", "check", "open/server.json"], {
+      cwd: folder,
+    });
+    expect(given.code).toBe(125);
+    expect(given.stderr).toContain("its folder can be changed by others");
+    expect(given.stderr).toContain("open/server.json has 1 mistake\n");
+    expect(path).toContain(folder);
+  });
+
   test("says who may do what, and no token", async () => {
     const path = file(
       "fine",

@@ -57,6 +57,10 @@ test(
           `the private key is that of another certificate (${certificate}, ${own})`,
         ],
         [
+          ["--ca", pem, "--cert", certificate, "--key", own],
+          `the private key is that of another certificate (${certificate}, ${own})`,
+        ],
+        [
           ["--cert", own, "--key", own],
           `the certificate cannot be read (${own})`,
         ],

@@ -5,7 +5,8 @@
  */
 
 import { AuditLog, type OnAuditFailure } from "../audit/log.ts";
-import { asLimpetError } from "../errors.ts";
+import { missingFolder } from "../config/permissions.ts";
+import { asLimpetError, LimpetError } from "../errors.ts";
 import type { AuditEntry } from "../config/types.ts";
 import type { LogFile } from "../ports.ts";
 import { type Arguments, usageError } from "./args.ts";
@@ -60,11 +61,11 @@ export async function openAudit(
     return log;
   } catch (thrown) {
     // No write_failed, with which a service would be started again and again.
-    throw asLimpetError(
-      thrown,
-      "invalid_argument",
-      `Cannot open the audit log ${file}`,
-    );
+    const what = `Cannot open the audit log ${file}`;
+    const why = await missingFolder(runtime.files, file).catch(() => null);
+    throw why === null
+      ? asLimpetError(thrown, "invalid_argument", what)
+      : new LimpetError("invalid_argument", `${what}: ${why}`);
   }
 }
 

@@ -76,12 +76,19 @@ async function check(runtime: CliRuntime, path: string): Promise<number> {
   return ExitStatus.REFUSED;
 }
 
-/** Whoever looks need not be root, as the server has to be. */
-async function lookUp(runtime: CliRuntime, user: string): Promise<void> {
+/** Whoever looks need not be root, as the server has to be: that is a warning. */
+async function lookUp(
+  runtime: CliRuntime,
+  user: string,
+): Promise<string | null> {
   const environment = inherited(runtime.environment());
-  if (runtime.isRoot() === false) {
-    await findUser(user, { spawner: runtime.spawner, environment });
-  } else await findAccount(user, runtime.spawner, environment);
+  if (runtime.isRoot() !== false) {
+    await findAccount(user, runtime.spawner, environment);
+    return null;
+  }
+  await findUser(user, { spawner: runtime.spawner, environment });
+  return `only a server that was started as root can run commands as ${user}, ` +
+    "and you are not root: limpet serve as you refuses this file";
 }
 
 async function print(

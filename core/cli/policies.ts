@@ -45,8 +45,11 @@ export class Accounts {
   async examine(loaded: Loaded): Promise<Told> {
     this.#found = new Map();
     const { files } = this.#runtime;
-    const of = (user: string) => this.of(user);
-    return tell(loaded, await policyFindings(loaded, files, of));
+    const findings = await policyFindings(loaded, files, async (user) => {
+      await this.of(user);
+      return null;
+    });
+    return tell(loaded, findings);
   }
 }
 

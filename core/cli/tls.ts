@@ -11,6 +11,7 @@ import type { Dialler, SocketTarget } from "../ports.ts";
 import { formatTarget } from "../target.ts";
 import { hostName } from "../tls/known_hosts.ts";
 import { readFingerprint } from "../tls/fingerprint.ts";
+import { identityOf } from "../tls/pem.ts";
 import type { TlsClientOptions } from "../tls_client.ts";
 import { recordKnownHost, recordOf } from "../known_hosts_file.ts";
 import { readPem, readTls, type TlsFiles } from "../tls_server.ts";
@@ -40,8 +41,14 @@ export async function tlsDialler(
     pin: args.values("pin"),
     ca: ca === undefined ? undefined : await readPem(runtime, ca, false),
   };
+  if (cert !== undefined && key !== undefined) {
+    // By itself, so that only its own files are named.
+    const identity = identityOf(cert, key);
+    const inspect = () => runtime.inspectTls({ identity });
+    await naming([files.cert, files.key], inspect);
+  }
   const named = (dial: Dialler): Dialler => (signal) =>
-    naming([files.cert, files.key, ca], () => dial(signal));
+    naming([ca], () => dial(signal));
   const dialAs = (
     options: TlsClientOptions,
     record?: Awaited<ReturnType<typeof recordOf>>,

@@ -31,7 +31,10 @@ export async function permissionProblems(
     ? []
     : [home, await files.realPath(home).catch(() => null)];
   const own = [folderOf(path), folderOf(real)];
-  const folders = new Set(own.flatMap((folder) => foldersUpTo(folder, top)));
+  const folders = await distinct(
+    files,
+    own.flatMap((folder) => foldersUpTo(folder, top)),
+  );
   return [
     ...problemsOf(file, path, "the file"),
     ...file.mode !== null && hasTokens && (file.mode & 0o044) !== 0
@@ -43,7 +46,7 @@ export async function permissionProblems(
         "if anyone may have seen them",
       ]
       : [],
-    ...(await Promise.all([...folders].map(async (folder) => {
+    ...(await Promise.all(folders.map(async (folder) => {
       const isOwn = own.includes(folder);
       const status = await files.status(folder).catch((error) => {
         // A runtime with permissions of its own may not let us look up there.
@@ -104,6 +107,29 @@ function problemsOf(
 
 function octal(mode: number): string {
   return (mode & 0o7777).toString(8).padStart(4, "0");
+}
+
+/** One name of each: `cfg` and `/etc/cfg` may be the same folder. */
+async function distinct(
+  files: PermissionPlace["files"],
+  folders: readonly string[],
+): Promise<string[]> {
+  const found = new Map<string, string>();
+  for (const folder of folders) {
+    const real = await files.realPath(folder).catch(() => null) ?? folder;
+    if (!found.has(real)) found.set(real, folder);
+  }
+  return [...found.values()];
+}
+
+/** That the folder which a path is in is not there; null if it is. */
+export async function missingFolder(
+  files: Pick<Files, "realPath">,
+  path: string,
+): Promise<string | null> {
+  const folder = folderOf(path);
+  const found = await files.realPath(folder);
+  return found === null ? `there is no folder ${folder}` : null;
 }
 
 /** The folder that a path is in. */

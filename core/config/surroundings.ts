@@ -18,7 +18,7 @@ import {
 import { parseDocument } from "./document.ts";
 import type { Loaded } from "./load.ts";
 import { placed } from "./paths.ts";
-import { folderOf } from "./permissions.ts";
+import { missingFolder } from "./permissions.ts";
 import { policiesOf } from "./policy.ts";
 import type { Findings, Path, Problem } from "./problem.ts";
 import { property } from "./property.ts";
@@ -28,12 +28,13 @@ type Text = Pick<Loaded, "path" | "text">;
 
 /**
  * Users that policies name and that commands cannot be run as, for which
- * `findUser` throws; and directories that are not there, which may come yet.
+ * `findUser` throws, or resolves to what may be in the way; and directories that
+ * are not there, which may come yet.
  */
 export async function policyFindings(
   file: Text,
   files: Pick<Machine["files"], "realPath">,
-  findUser: (user: string) => Promise<unknown>,
+  findUser: (user: string) => Promise<string | null>,
 ): Promise<Findings> {
   const found = new Collected();
   const root = await rootOf(file);
@@ -43,7 +44,10 @@ export async function policyFindings(
       await found.problemOf(
         runAs.node,
         [...path, "runAs"],
-        () => findUser(runAs.text),
+        async () => {
+          const why = await findUser(runAs.text);
+          if (why !== null) found.warn(runAs.node, [...path, "runAs"], why);
+        },
       );
     }
     const folders = property(policy, "cwd")?.children ?? [];
@@ -122,10 +126,10 @@ export async function auditFindings(
   const audit = root === null ? undefined : property(root, "audit");
   const log = audit && textOf(audit, "file");
   if (log === undefined || log.text === "stderr") return found;
-  const folder = folderOf(placed(log.text, file.path));
+  const path = placed(log.text, file.path);
   await found.problemOf(log.node, ["audit", "file"], async () => {
-    if (await files.realPath(folder) !== null) return;
-    throw new LimpetError("invalid_argument", `there is no folder ${folder}`);
+    const why = await missingFolder(files, path);
+    if (why !== null) throw new LimpetError("invalid_argument", why);
   });
   return found;
 }

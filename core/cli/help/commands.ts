@@ -28,7 +28,8 @@ many bytes it moved; no input, output, token or value of a variable. What ran is
 something else than was asked for, "requested" and "requestedShell" are the same
 of that, and null otherwise. While FILE
 cannot be written nobody connects and no command starts, unless --audit-failure
-says continue: what is lost is then counted.
+says continue: what is lost is then counted, in a line "audit_gap", before which
+there may be a line that broke off and is no JSON.
 
 SIGTERM and Ctrl-C end it: no more commands begin, clients are told, and what
 runs has --drain to come to its end; again ends what runs at once, and a third
