@@ -78,7 +78,7 @@ export interface Machine {
   env(name: string): string | undefined;
   /** The whole environment, for the children of a server. */
   environment(): Record<string, string>;
-  /** Whether we are root; null where there is none, or we may not know. */
+  /** Whether we are root, which nobody is on Windows; null if we may not know. */
   isRoot(): boolean | null;
   /** Windows has other paths, quoting and signals. */
   readonly isWindows: boolean;

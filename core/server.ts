@@ -241,14 +241,20 @@ export class Server implements AsyncDisposable {
 
   /**
    * Ends every session of the identities that `gone` names, commands and jobs
-   * included, as when they had closed it: for one that was revoked. Settles when they are
-   * over.
+   * included, as when they had closed it: for one that was revoked. What it gives
+   * may say why, which its client is told. Settles when they are over.
    */
-  async endSessions(gone: (identity: Identity) => boolean): Promise<void> {
+  async endSessions(
+    gone: (identity: Identity) => string | boolean | null,
+  ): Promise<void> {
     for (const each of this.#connections) {
-      if (each.newcomer !== null && gone(each.newcomer)) each.turn(revoked());
+      const why = each.newcomer !== null && gone(each.newcomer);
+      if (why) each.turn(revoked(why));
     }
-    await Promise.all([this.#host.jobs.revoke(gone), this.#sessions.end(gone)]);
+    await Promise.all([
+      this.#host.jobs.revoke((identity) => Boolean(gone(identity))),
+      this.#sessions.end(gone),
+    ]);
   }
 
   #stopListening(): Promise<void> {

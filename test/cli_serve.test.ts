@@ -1,8 +1,10 @@
+import { spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, expect, test } from "vitest";
+import { main } from "../core/cli/main.ts";
 import {
   expectOwnWords,
   limpet,
@@ -10,7 +12,9 @@ import {
   startLimpet,
   temporaryFolder,
 } from "./support/cli.ts";
-import { THIS_RUNTIME } from "./support/runtimes.ts";
+import { cliRuntime } from "./support/cli_in_process.ts";
+import { eventually } from "./support/leaks.ts";
+import { cli, DENO_SERVE_FLAGS, THIS_RUNTIME } from "./support/runtimes.ts";
 
 const folder = temporaryFolder();
 let homes = 0;
@@ -201,7 +205,7 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
     expect(refused.stderr).toContain("would not be encrypted");
     expect(refused.stderr).toContain("--insecure");
     const open = ["serve", "tcp://0.0.0.0:0", "--insecure"];
-    if (process.getuid?.() === 0 && THIS_RUNTIME !== "deno") {
+    if (process.getuid?.() === 0) {
       const root = await limpet(open, { env });
       expect(root.code).toBe(125);
       expect(root.stderr).toContain("--allow-root");
@@ -211,9 +215,65 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
     expect(running.stderr()).toContain(
       "nothing is encrypted at tcp://0.0.0.0:",
     );
-    if (process.getuid?.() === 0 && THIS_RUNTIME !== "deno") {
+    if (process.getuid?.() === 0) {
       expect(running.stderr()).toContain("this server runs commands as root");
     }
     await stop(running);
   });
+
+  test("beyond this machine as nobody knows whom only with --allow-root", async () => {
+    const serve = async (...words: string[]) => {
+      const env = { LIMPET_TOKEN: TOKEN };
+      const { runtime, written } = cliRuntime(["serve", ...words], env);
+      // As Deno without --allow-sys=uid.
+      const code = await main({ ...runtime, isRoot: () => null });
+      return { code, ...written };
+    };
+    const { code, stderr } = await serve("tcp://0.0.0.0:0", "--insecure");
+    expect(code).toBe(125);
+    expect(stderr).toContain("may run commands as root");
+    expect(stderr).toContain("--allow-sys=uid");
+    expect(stderr).toContain("--allow-root");
+  });
+
+  test("a mistake is told alone, before what there is to warn of", async () => {
+    const missing = join(folder, "missing");
+    for (
+      const [words, why] of [
+        [["tls://127.0.0.1:0", "--cert", "x"], "--cert and --key go together"],
+        [
+          ["127.0.0.1:0", "--audit", join(missing, "x")],
+          `Cannot open the audit log ${missing}/x: there is no folder ${missing}`,
+        ],
+        [
+          [`unix:${missing}/socket`],
+          `Cannot listen on unix:${missing}/socket: there is no folder ${missing}`,
+        ],
+      ] as const
+    ) {
+      const { code, stdout, stderr } = await limpet(["serve", ...words], {
+        env: { LIMPET_TOKEN: TOKEN },
+      });
+      expect(code).toBeGreaterThan(0);
+      expect(stdout).toBe("");
+      expect(stderr.split("\n")[0]).toContain(why);
+    }
+  });
 });
+
+if (THIS_RUNTIME === "deno") {
+  test("Deno without --allow-sys=uid says on loopback what it cannot know", async () => {
+    const flags = DENO_SERVE_FLAGS.filter((each) => each !== "--allow-sys=uid");
+    const [program, ...words] = cli("deno", flags);
+    const child = spawn(program, [...words, "serve", "127.0.0.1:0"], {
+      env: { ...process.env, LIMPET_TOKEN: TOKEN },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    let said = "";
+    child.stderr.on("data", (chunk) => said += chunk);
+    await eventually(() => said.includes("listening on"), () => said);
+    expect(said).toContain("--allow-sys=uid");
+    child.kill("SIGTERM");
+    await new Promise((resolve) => child.on("close", resolve));
+  });
+}

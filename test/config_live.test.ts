@@ -78,7 +78,15 @@ test("a configuration that is not taken over changes nobody's end", async () => 
   hostKey = () => Promise.resolve(pair);
   expect(await live.reload()).toContain("2 identities");
   expect(end()).toBe(later);
-  expect(live.isGone(identity)).toBe(false);
+  expect(live.whyGone(identity)).toBe(null);
+  write([{ ...next[0], from: ["10.0.0.0/8"] }]);
+  await live.reload();
+  expect(live.whyGone(identity)).toBe(
+    "Identity was changed in the server's configuration: from",
+  );
+  write([next[1]]);
+  await live.reload();
+  expect(live.whyGone(identity)).toBe("Identity was revoked");
   expect(said).toEqual([]);
 });
 
@@ -192,7 +200,7 @@ test("a lookup that does not end keeps nobody from being revoked or let in", asy
     write([a]);
     expect(await comes(other)).toHaveProperty("denied");
     expect(await comes(TOKEN)).toHaveProperty("identity");
-    expect(live.isGone(identity)).toBe(true);
+    expect(live.whyGone(identity)).toBe("Identity was revoked");
     expect(await live.reload()).toContain("1 identity");
   } finally {
     rmSync(held);

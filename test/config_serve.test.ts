@@ -120,7 +120,7 @@ describe(`identities of limpet serve on ${THIS_RUNTIME}`, () => {
         { ...key, expires: soon },
         entry("c"),
       ]);
-      await expect(ofK.status).rejects.toThrow(/Identity was revoked/);
+      await expect(ofK.status).rejects.toThrow(`has expired, at ${soon}`);
       await untilGone([ofK.pid]);
       await expect(dial(address, { credential }))
         .rejects.toMatchObject({ code: "unauthenticated" });
@@ -134,7 +134,11 @@ describe(`identities of limpet serve on ${THIS_RUNTIME}`, () => {
       await untilGone([ofB.pid]);
       await ofB.status.catch(() => {});
       await stop(running);
-      expect(running.stderr().match(/Identity was revoked/g)).toHaveLength(2);
+      expect(running.stderr().match(/session of .* Identity .*/g)).toEqual([
+        "session of a ended: Identity was revoked; 1 command ended with it",
+        `session of key ended: Identity has expired, at ${soon}; 1 command ` +
+        "ended with it",
+      ]);
     },
     90_000,
   );

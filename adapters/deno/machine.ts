@@ -65,7 +65,7 @@ function env(name: string): string | undefined {
 function isRoot(): boolean | null {
   try {
     const uid = Deno.uid();
-    return uid === null ? null : uid === 0;
+    return uid === 0;
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) return null;
     throw error;

@@ -27,7 +27,7 @@ export const runtimeName: string = process.versions.bun === undefined
 export const machine: Machine = {
   env: (name) => process.env[name],
   environment: () => ({ ...process.env }) as Record<string, string>,
-  isRoot: () => IS_WINDOWS ? null : process.getuid?.() === 0,
+  isRoot: () => process.getuid?.() === 0,
   isWindows: IS_WINDOWS,
   files,
   jobFiles,

@@ -96,7 +96,7 @@ export async function openDoor(
     keep(server) {
       timer = setInterval(async () => {
         await authenticator.look();
-        await server.endSessions((identity) => authenticator.isGone(identity));
+        await server.endSessions((identity) => authenticator.whyGone(identity));
       }, LOOK_MS);
     },
     async close() {

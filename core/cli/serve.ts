@@ -26,6 +26,7 @@ import {
   usageError,
 } from "./args.ts";
 import { auditEntry, openAudit, readAuditFlags } from "./audit.ts";
+import { missingFolder } from "../config/permissions.ts";
 import type { Door } from "./door.ts";
 import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
@@ -57,7 +58,7 @@ export async function serveCommand(
     throw usageError("--stdio and an ADDRESS exclude each other");
   }
   const address = args.positionals[0] ?? `tcp://127.0.0.1:${DEFAULT_PORT}`;
-  if (!stdio) refuseOpenDoor(address, args, report);
+  const warnings = stdio ? [] : [...doorWarnings(address, args)];
   const kind = stdio ? "stdio" : parseAddress(address).kind;
   const isTls = kind === "tls";
   if (!isTls) refuseTlsFlags(args);
@@ -67,7 +68,7 @@ export async function serveCommand(
   const drainFlag = drain === undefined
     ? undefined
     : parseDuration(drain, "--drain");
-  if (!stdio) checkRoot(runtime, address, args, report);
+  if (!stdio) warnings.push(...rootWarnings(runtime, address, args));
   const { openDoor } = await import("./door.ts");
   const served = await servedPlatform(runtime, args.value("encoding"), report);
   report.debug(`commands speak ${served.platform.encoding}`);
@@ -123,8 +124,11 @@ export async function serveCommand(
   };
   if (stdio) await serveStdio(runtime, options, door, drainMs, report);
   else {
-    const running = await serveAt(runtime, address, options);
+    const running = await serveAt(runtime, address, options)
+      .catch((error) => explainListening(runtime, address, error));
     const { address: bound, fingerprint, server } = running;
+    // Behind all that is refused: who made a mistake is told of that alone.
+    for (const each of warnings) report.warn(each);
     const { encoding } = served.platform;
     const spoken = encoding === "utf-8" ? "" : `; commands speak ${encoding}`;
     const { hostKey } = authenticator;
@@ -170,6 +174,21 @@ interface Options {
   readonly onEvent: (event: ServerEvent) => void;
   readonly platform: Platform;
   readonly encodings: () => Promise<Encodings>;
+}
+
+/** If the folder of a Unix socket is not there, systems say that in many ways. */
+async function explainListening(
+  { files }: CliRuntime,
+  address: string,
+  error: unknown,
+): Promise<never> {
+  const target = parseAddress(address);
+  const why = target.kind === "unix"
+    ? await missingFolder(files, target.path).catch(() => null)
+    : null;
+  if (why === null) throw error;
+  const message = `Cannot listen on ${formatTarget(target)}: ${why}`;
+  throw new LimpetError("connection_failed", message, { cause: error });
 }
 
 async function serveSocket(
@@ -220,24 +239,22 @@ async function serveStdio(
   await server.close();
 }
 
-function refuseOpenDoor(
-  address: string,
-  args: Arguments,
-  report: Reporter,
-): void {
+/** Throws for what must be meant expressly, and says what is meant then. */
+function doorWarnings(address: string, args: Arguments): string[] {
   const target = parseAddress(address);
   if (target.kind === "tls") {
-    if (!args.has("insecure")) return;
-    return report.info("--insecure is not needed: tls:// is encrypted");
+    return args.has("insecure")
+      ? ["--insecure is not needed: tls:// is encrypted"]
+      : [];
   }
-  if (isLocal(target)) return;
+  if (isLocal(target)) return [];
   if (args.has("insecure")) {
-    return report.warn(
+    return [
       `nothing is encrypted at ${
         formatTarget(target)
       }: whoever is on the way ` +
-        "can read every command and its output, and change them",
-    );
+      "can read every command and its output, and change them",
+    ];
   }
   const host = formatTarget(target).replace(/^tcp:\/\//, "");
   throw new LimpetError(
@@ -257,24 +274,30 @@ function refuseTlsFlags(args: Arguments): void {
 }
 
 /** A Unix socket is for who it belongs to, and stdio for whoever started us. */
-function checkRoot(
+function rootWarnings(
   runtime: CliRuntime,
   address: string,
   args: Arguments,
-  report: Reporter,
-): void {
+): string[] {
   const target = parseAddress(address);
-  if (target.kind === "unix" || runtime.isRoot() !== true) return;
-  const meaning =
-    "runs commands as root: whoever has a token or a key can do anything to " +
-    "this machine, unless a policy says otherwise (limpet help policy)";
-  if (isLocal(target)) return report.warn(`this server ${meaning}`);
-  if (args.has("allow-root")) return report.warn(`this server ${meaning}`);
+  const isRoot = runtime.isRoot();
+  if (target.kind === "unix" || isRoot === false) return [];
+  const meaning = isRoot === null
+    ? "may run commands as root: whether it does Deno tells only with " +
+      "--allow-sys=uid"
+    : "runs commands as root: whoever has a token or a key can do anything to " +
+      "this machine, unless a policy says otherwise (limpet help policy)";
+  if (isLocal(target) || args.has("allow-root")) {
+    return [`this server ${meaning}`];
+  }
+  const instead = isRoot === null
+    ? "Start it with that permission"
+    : "Serve as another user";
   throw new LimpetError(
     "invalid_argument",
     `${formatTarget(target)} can be reached from other machines, and this ` +
-      `server ${meaning}. Serve as another user, or say --allow-root if that ` +
-      "is what you want",
+      `server ${meaning}. ${instead}, or say --allow-root if that is what you ` +
+      "want",
   );
 }
 
@@ -320,7 +343,11 @@ export function describeEvent(
       };
     case "disconnected":
       return event.authenticated
-        ? { text: `${who} ended: ${event.message}`, important: false }
+        ? {
+          text: `${who} session of ${event.identity} ended: ${event.message}`,
+          // Who was sent away is for the operator to know.
+          important: event.code === "unauthenticated",
+        }
         : {
           text: `${who} ${event.peer} did not get in (${event.code}): ` +
             event.message,

@@ -51,6 +51,18 @@ export class Known implements KnownIdentity {
     this.#entry = entry;
   }
 
+  /** What of it is another one there, but for its end. */
+  changes(there: Known): string[] {
+    const parts = (entry: IdentityEntry) =>
+      new Map(
+        Object.entries({ ...entry, expires: undefined })
+          .map(([key, value]) => [key, JSON.stringify(value)]),
+      );
+    const [before, now] = [parts(this.#entry), parts(there.entry)];
+    const keys = new Set([...before.keys(), ...now.keys()]);
+    return [...keys].filter((key) => before.get(key) !== now.get(key));
+  }
+
   readonly refuse = (peer: string): string | null => {
     if (this.isOver) return `it has expired, at ${this.#entry.expires}`;
     return this.#sources === null || isFrom(peer, this.#sources)

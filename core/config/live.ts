@@ -111,10 +111,22 @@ export class LiveIdentities implements Authenticator {
       : null;
   }
 
-  /** Whether the sessions of an identity that was let in are to end. */
-  isGone(identity: Identity): boolean {
-    if (!(identity instanceof Known)) return false;
-    return identity.isOver || !this.#known.includes(identity);
+  /**
+   * Why the sessions of an identity that was let in are to end, in words; null if
+   * they are not.
+   */
+  whyGone(identity: Identity): string | null {
+    if (!(identity instanceof Known)) return null;
+    if (identity.isOver) {
+      return `Identity has expired, at ${identity.entry.expires}`;
+    }
+    if (this.#known.includes(identity)) return null;
+    const now = this.#known.find(({ name }) => name === identity.name);
+    return now === undefined
+      ? "Identity was revoked"
+      : `Identity was changed in the server's configuration: ${
+        identity.changes(now).join(", ")
+      }`;
   }
 
   /** Adopts the file if it has changed. Never rejects: mistakes are told. */

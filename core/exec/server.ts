@@ -132,6 +132,11 @@ export class ExecServer implements JobHost {
     return this.#jobs.size;
   }
 
+  /** Commands that have not ended, jobs that it has started included. */
+  get runningCount(): number {
+    return this.#running;
+  }
+
   /** Takes no more commands; settles when those there are have come to an end. */
   drain(): Promise<void> {
     this.#closing = true;

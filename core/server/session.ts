@@ -7,6 +7,7 @@
 
 import type { Visit } from "../admission/admission.ts";
 import { toBase64Url } from "../auth/base64url.ts";
+import { counted } from "../counted.ts";
 import { type ErrorCode, LimpetError } from "../errors.ts";
 import type { ExecEvent } from "../exec/events.ts";
 import { ExecServer } from "../exec/server.ts";
@@ -85,6 +86,8 @@ export class Session {
   readonly #shares: readonly Share[];
   readonly #since = performance.now();
   #lostAt = 0;
+  /** What the log says of its end besides the reason. */
+  #endedWith = "";
   #grace: ReturnType<typeof setTimeout> | undefined;
   /** The connection that is to be the session's. */
   #claimant: Carrier;
@@ -213,9 +216,13 @@ export class Session {
     await this.over;
   }
 
-  /** Its identity is no longer let in. */
-  async revoke(): Promise<void> {
-    this.#mux.fail(revoked());
+  /** Its identity is no longer let in; `why` in words, if it is known. */
+  async revoke(why: string | true): Promise<void> {
+    if (!this.isOver) {
+      const count = counted(this.#exec.runningCount, "command");
+      this.#endedWith = `; ${count} ended with it`;
+    }
+    this.#mux.fail(revoked(why));
     await this.over;
   }
 
@@ -245,7 +252,8 @@ export class Session {
     ]);
     for (const share of this.#shares) share.close();
     this.#host.admission.end(this.#visit);
-    this.report(disconnected(error.code, error.message, true, this.#since));
+    const message = error.message + this.#endedWith;
+    this.report(disconnected(error.code, message, true, this.#since));
   }
 
   #checkClaim(carrier: Carrier): void {
@@ -325,8 +333,9 @@ export function disconnected(
 }
 
 /** Why a session ends whose client may not come any more. */
-export function revoked(): LimpetError {
-  return new LimpetError("unauthenticated", "Identity was revoked");
+export function revoked(why: string | true): LimpetError {
+  const message = why === true ? "Identity was revoked" : why;
+  return new LimpetError("unauthenticated", message);
 }
 
 /** A key for a session: nobody guesses one. */

@@ -62,8 +62,14 @@ export class Sessions {
   }
 
   /** As `Server.endSessions`. */
-  async end(gone: (identity: Identity) => boolean): Promise<void> {
-    const ended = [...this.#all].filter(({ client }) => gone(client.identity));
-    await Promise.all(ended.map((each) => each.revoke()));
+  async end(
+    gone: (identity: Identity) => string | boolean | null,
+  ): Promise<void> {
+    await Promise.all(
+      [...this.#all].map((each) => {
+        const why = gone(each.client.identity);
+        return why ? each.revoke(why) : undefined;
+      }),
+    );
   }
 }

@@ -41,6 +41,7 @@ export const DENO_SERVE_FLAGS: readonly string[] = [
   "--allow-env",
   "--allow-read",
   "--allow-write",
+  "--allow-sys=uid",
 ];
 
 /** The path of a runtime's own program, started without any shim in between. */
