@@ -9,7 +9,6 @@ import {
   textOf,
 } from "./support/bytes.ts";
 import { cutAfter, oneByteReads, throttled } from "./support/faults.ts";
-import { THIS_RUNTIME } from "./support/runtimes.ts";
 import { serverFor, useServer } from "./support/servers.ts";
 
 const LAST = 2_000_000;
@@ -35,7 +34,7 @@ describe(`seq 1 ${LAST} from a server on ${serverFor(2)}`, () => {
 
   test("over a link that delivers one byte at a time", async () => {
     // All of it takes Deno 20 seconds, and Node 35.
-    const last = THIS_RUNTIME === "deno" ? LAST : LAST / 10;
+    const last = LAST / 10;
     await using session = await server().connect({ wrap: oneByteReads });
     const child = session.spawn("seq", { args: ["1", String(last)] });
     // A reader with pauses: single bytes up to the queue, blocks out of it.
