@@ -550,6 +550,19 @@ describe("RawServer", () => {
     client.close();
   });
 
+  test("a command whose client has gone may talk while it cleans up", async () => {
+    const { client, ended, server } = await serve({ silenceMs: 100 });
+    await client.send(
+      "trap 'echo bye; sleep 0.1; echo bye >&2; exit 3' TERM; " +
+        "echo on; while :; do sleep 0.1; done",
+    );
+    expect(await client.text(3)).toBe("on\n");
+    await client.end();
+    await eventually(() => server.connectionCount === 0, () => "it is over");
+    expect(ended()).toMatchObject({ code: 3, reason: "disconnected" });
+    client.close();
+  });
+
   test("one that has gone behind much that nobody took counts as gone", async () => {
     const { client, ended, server } = await serve({ silenceMs: 100 });
     await client.send("echo on; exec sleep 1000");

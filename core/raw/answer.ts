@@ -10,6 +10,7 @@ import type { OutputSink } from "../exec/output_pump.ts";
 
 /** Stdout: what comes is sent. */
 export class SentOutput implements OutputSink {
+  /** Of a channel's stream: its reader wants no more. A raw client cannot say so. */
   onStop: (() => void) | null = null;
   readonly #send: (bytes: Uint8Array) => Promise<void>;
   readonly #done = deferred<void>();
@@ -52,11 +53,13 @@ export class SentOutput implements OutputSink {
     this.end();
   }
 
-  /** Nobody is left to send to: the command's pipe is closed. */
+  /**
+   * Nobody is left to send to: what comes is dropped. The pipe stays open, for
+   * the command is told to end, and may say so.
+   */
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.onStop?.();
     this.#settle();
   }
 
