@@ -109,8 +109,9 @@ machine, lets who has that key connect as NAME, as "limpet token add" does. They
 connect with --identity-file FILE, or with LIMPET_IDENTITY_FILE.
 
 The server has a key pair of its own, by which they know it, and prints its
-public half when it starts. trust writes that down for TARGET, host:port, in
-known_hosts. Over tls:// and ssh it is not needed: those know their servers.
+public half when it starts, once anybody has a key pair. trust writes that down
+for TARGET, host:port, in known_hosts. Over tls:// and ssh it is not needed:
+those know their servers.
 
 show prints by what this machine is known, whether a server runs or not: the
 public key of its server (host), the fingerprint of the certificate that it
@@ -143,8 +144,9 @@ The server shows --cert FILE with its --key FILE (PEM), or those of its
 configuration. Without them it makes a key and a certificate on first start, in
 tls.pem beside the token, and prints the fingerprint of the certificate at every
 start. At SIGHUP it reads them again, for new connections; if they cannot be
-used, the old ones stay. With --client-ca FILE only clients get in that have a
-certificate of that authority, and the token.
+used, the old ones stay (a tls.pem that is gone is made anew, and who knows the
+server by it refuses it then). With --client-ca FILE only clients get in that
+have a certificate of that authority, and the token.
 
 The client believes a server, by the first of these that there is:
   --pin sha256:HASH  whose certificate has this fingerprint, whoever signed it;
@@ -189,7 +191,8 @@ cwd         where commands may start, with all below. The first is the default,
             server was started, with runAs at home (or in /)
 env         variables the client may set. A * at the end covers others, but none
             that make programs load code, such as LD_PRELOAD, NODE_OPTIONS or
-            BASH_ENV: those only by their whole names. PATH and LIMPET_* never
+            BASH_ENV: those only by their whole names. PATH and LIMPET_* never. A
+            valid TRACEPARENT always comes through
 stdin       false: no input
 detach      true: commands may outlive their client (limpet help job). Default:
             false
