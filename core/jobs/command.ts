@@ -72,7 +72,7 @@ export class JobCommand extends RemoteCommand {
         );
       case FrameType.STARTED:
         // It is printed for scripts, which give it to our own flags.
-        jobIdIn(fields, "jobId");
+        if (fields.has("jobId")) jobIdIn(fields, "jobId");
         if (fields.has("stdinOffset")) {
           this.stdinOffset = fields.integer("stdinOffset");
         }
