@@ -55,7 +55,8 @@ describe(`serve --keepalive --idle-timeout on ${THIS_RUNTIME}`, () => {
     expect(stderr).toMatch(/was lost: it has been silent for \d{4,} ms/);
     expect(stderr).toContain("what became of the command is unknown");
     await untilGone([pid]);
-    const told = /\] session of default ended: Connection to \S+ was lost: it has been silent for/;
+    const told =
+      /\] session of default ended: Connection to \S+ was lost: it has been silent for/;
     await eventually(() => told.test(server.log()), server.log);
   });
 
@@ -73,7 +74,8 @@ describe(`serve --keepalive --idle-timeout on ${THIS_RUNTIME}`, () => {
     expect(stderr).toContain(
       "Session has been idle for 1000 ms, as long as the limit idleTimeoutMs",
     );
-    const told = "] session of default ended: Session has been idle for 1000 ms";
+    const told =
+      "] session of default ended: Session has been idle for 1000 ms";
     await eventually(() => server.log().includes(told), server.log);
   });
 });

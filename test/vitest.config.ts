@@ -23,18 +23,26 @@ const ALONE = readdirSync(at("."))
  * Deno. On Bun `lab_cli` alone sees all of the lab, and `raw_server` what the
  * lesson's clients meet; what each verdict takes, and what the page says, is tried
  * on those two. So is fuzzing, which is in memory and of core alone; Bun has its
- * turn by hand. And so are the words for what files, peers and encodings hold: the
- * library's encodings are tried on Bun (`encoding_session`, `encoding_command`),
- * and how a command starts, carries bytes, takes signals and ends.
+ * turn by hand. And so are the prompt, a server's configuration, and the words for
+ * what files, peers, encodings and lost connections come to: all of that is core's,
+ * above the runtime. The library's encodings are tried on Bun (`encoding_session`,
+ * `encoding_command`), and how a command starts, carries bytes, takes signals and
+ * ends, and that the program serves and executes.
  */
 const NOT_ON_BUN = [
+  "cli_lost",
+  "cli_outcomes",
+  "cli_prompt",
   "config_check",
+  "config_serve",
   "config_tokens",
   "encoding_cli",
   "fuzz",
+  "hostile_terminal",
   "hostile_words",
   "lab_page",
   "lab_verdict",
+  "policy_serve",
   "raw_cli",
   "raw_lesson",
   "readme",
