@@ -263,6 +263,12 @@ describe("the marker of the directory", () => {
     expect(between("/a")).toEqual({ text: "hi", directory: null });
   });
 
+  test("however many there are in one piece", () => {
+    const many = bytes(`\x1e${nonce}:/a\x1e.`.repeat(50_000));
+    const { text } = filtered([many]);
+    expect(text).toBe(".".repeat(50_000));
+  });
+
   test("nothing is held back that cannot be the marker", () => {
     const filter = new MarkerFilter(nonce, findCodec("utf-8"));
     expect(filter.push(bytes("a\x1eb"))).toEqual(bytes("a\x1eb"));

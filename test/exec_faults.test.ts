@@ -33,7 +33,7 @@ describe(`seq 1 ${LAST} from a server on ${serverFor(2)}`, () => {
   });
 
   test("over a link that delivers one byte at a time", async () => {
-    // All of it takes Deno 20 seconds, and Node 35.
+    // All of it would take 20 to 35 seconds.
     const last = LAST / 10;
     await using session = await server().connect({ wrap: oneByteReads });
     const child = session.spawn("seq", { args: ["1", String(last)] });

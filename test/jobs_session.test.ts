@@ -240,6 +240,34 @@ describe("a job that is detached", () => {
     expect(stdout === whole).toBe(true);
     expect([stderr, status.code, attached.dropped]).toEqual(["done\n", 0, 0]);
   });
+
+  test("goes on for who begins where nothing is any more", async () => {
+    using here = place();
+    await using served = await jobServer(here.jobs, {
+      maxSpoolBytes: 1_048_576,
+    });
+    // One that outgrew the spool would be believed to have taken what was sent.
+    await using session = await jobSession(served, {
+      limits: { maxWindowGrowthBytes: 0 },
+    });
+    const lines = 600_000;
+    const first = session.spawn("seq", {
+      args: ["1", String(lines)],
+      onDisconnect: "keep",
+      jobId: "gone",
+    });
+    const reader = first.stdout.getReader();
+    for (let read = 0; read < 2_000_000;) {
+      read += (await reader.read()).value!.byteLength;
+    }
+    first.detach();
+    // What the first has taken is gone; the rest is twice what a spool holds.
+    const second = session.attach("gone", { stderr: "null" });
+    const text = await textOf(second.stdout);
+    expect(second.dropped).toBeGreaterThan(1_000_000);
+    expect(text.endsWith(`\n${lines}\n`)).toBe(true);
+    expect(await second.status).toMatchObject({ code: 0 });
+  });
 });
 
 /** Bytes of the spools in a folder of jobs. */

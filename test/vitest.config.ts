@@ -24,8 +24,8 @@ const ALONE = readdirSync(at("."))
  * lesson's clients meet; what each verdict takes, and what the page says, is tried
  * on those two. So is fuzzing, which is in memory and of core alone; Bun has its
  * turn by hand. And so are the prompt, a server's configuration, and the words for
- * what files, peers, encodings and lost connections come to: all of that is core's,
- * above the runtime. The library's encodings are tried on Bun (`encoding_session`,
+ * what files, peers, encodings and lost connections come to: what decides there is
+ * core's, and Bun reads and writes files by the adapter of Node. The library's encodings are tried on Bun (`encoding_session`,
  * `encoding_command`), and how a command starts, carries bytes, takes signals and
  * ends, and that the program serves and executes.
  */
@@ -42,7 +42,6 @@ const NOT_ON_BUN = [
   "hostile_words",
   "lab_page",
   "lab_verdict",
-  "policy_serve",
   "raw_cli",
   "raw_lesson",
   "readme",

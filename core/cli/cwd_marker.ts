@@ -52,12 +52,29 @@ export class MarkerFilter {
       ? chunk
       : concat([this.#held, chunk]);
     this.#held = new Uint8Array(0);
+    const shown: Uint8Array[] = [];
+    let from = 0;
     for (let at = 0;;) {
       at = bytes.indexOf(SEPARATOR, at);
-      if (at < 0) return bytes;
-      if (this.#mayStart(bytes, at)) return this.#split(bytes, at);
-      at++;
+      if (at < 0) break;
+      if (!this.#mayStart(bytes, at)) {
+        at++;
+        continue;
+      }
+      const name = at + this.#start.byteLength;
+      const end = bytes.indexOf(SEPARATOR, name);
+      if (end < 0 && bytes.byteLength - at > MAX_HELD_BYTES) break;
+      shown.push(bytes.subarray(from, at));
+      if (end < 0) {
+        this.#held = bytes.slice(at);
+        return concat(shown);
+      }
+      this.#last = decodeText(bytes.subarray(name, end), this.#codec);
+      this.#first ??= this.#last;
+      from = at = end + 1;
     }
+    if (from === 0) return bytes;
+    return concat([...shown, bytes.subarray(from)]);
   }
 
   /** What was held back and turned out to be no marker. */
@@ -71,18 +88,5 @@ export class MarkerFilter {
       if (bytes[at + i] !== this.#start[i]) return false;
     }
     return true;
-  }
-
-  #split(bytes: Uint8Array, at: number): Uint8Array {
-    const name = at + this.#start.byteLength;
-    const end = bytes.indexOf(SEPARATOR, name);
-    if (end < 0 && bytes.byteLength - at > MAX_HELD_BYTES) return bytes;
-    if (end < 0) {
-      this.#held = bytes.slice(at);
-      return bytes.subarray(0, at);
-    }
-    this.#last = decodeText(bytes.subarray(name, end), this.#codec);
-    this.#first ??= this.#last;
-    return concat([bytes.subarray(0, at), this.push(bytes.subarray(end + 1))]);
   }
 }

@@ -184,7 +184,9 @@ export class OutputPump {
   /** What was within the budget arrives; then the stream ends as incomplete. */
   async #cutOff(): Promise<void> {
     this.#abandoned = true;
-    this.#discard();
+    // Once the command has ended, what still writes there is not waited for.
+    if (this.#patienceMs === null) this.#discard();
+    else this.#cancel();
     // If nobody is left to send to, this does nothing.
     await this.#send.whenBelow(1).catch(() => {});
     this.#send.abort(

@@ -194,12 +194,14 @@ export class Follower implements ChannelHandler {
   ): Promise<void> {
     const end = this.#wish.follow ? Infinity : spool.total;
     let at = offset;
+    /** What the spool had no more: nobody takes that. */
+    let skipped = 0;
     // What a client has for sure taken need not be kept for it. It says so after
     // half a window: one that is larger than the spool, which would be full before
     // that, is believed to have taken what was sent.
     const isTold = () => output.window <= spool.maxBytes;
     output.onTaken = (bytes) => {
-      if (isTold()) spool.taken(offset + bytes);
+      if (isTold()) spool.taken(offset + skipped + bytes);
     };
     for (;;) {
       await output.whenBelow(READ_AHEAD_BYTES);
@@ -218,6 +220,7 @@ export class Follower implements ChannelHandler {
       } else {
         const to = Math.min(piece.resumesAt, end);
         this.#channel.send(FrameType.DROPPED, { stream: name, from: at, to });
+        skipped += to - at;
         at = to;
       }
     }
