@@ -24,7 +24,8 @@ export interface Limits {
   /**
    * What the windows of a session may grow by, all together, in bytes: that of a
    * stream whose reader is faster than the line is quick grows, so that it is
-   * not held up. Default 32 MiB; 0 for none.
+   * not held up. Default 24 MiB, less than the spool of a job's output: what its
+   * client has taken is known then, and nothing else is let go; 0 for none.
    */
   readonly maxWindowGrowthBytes: number;
   /** Channels open at once on one session. Default 4,096. */
@@ -53,7 +54,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxFrameBytes: 65_536,
   maxControlBytes: 4_194_304,
   windowBytes: 262_144,
-  maxWindowGrowthBytes: 33_554_432,
+  maxWindowGrowthBytes: 25_165_824,
   maxChannels: 4_096,
   handshakeTimeoutMs: 10_000,
   maxQueuedControlBytes: 8_388_608,

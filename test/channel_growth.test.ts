@@ -4,6 +4,7 @@ import type { FrameSink } from "../core/channel/frame_sink.ts";
 import { ReceiveStream } from "../core/channel/receive_stream.ts";
 import { Window } from "../core/channel/window.ts";
 import { LimpetError } from "../core/errors.ts";
+import { DEFAULT_LIMITS } from "../core/limits.ts";
 import { type Frame, FrameType } from "../core/frame/frame.ts";
 import { Memory, Share } from "../core/memory.ts";
 import { HeldGrowth } from "../core/session/held_growth.ts";
@@ -59,7 +60,7 @@ function transfer(line: Line): Transfer {
   const growth = {
     fastestMs: line.fastestMs ?? Infinity,
     grown: 0,
-    most: line.growth ?? 32 * MIB,
+    most: line.growth ?? DEFAULT_LIMITS.maxWindowGrowthBytes,
   };
   const window = new Window(256 * KIB, growth);
   let credit = 256 * KIB;
@@ -141,7 +142,7 @@ describe("a window grows with what a line can hold", () => {
   test("and no further than its session's windows may", () => {
     const line = { rate: GIGABIT, delayMs: 50, bytes: 128 * MIB };
     expect(transfer({ ...line, growth: 0 }).size).toBe(256 * KIB);
-    expect(transfer({ ...line, growth: MIB }).size).toBe(MIB);
+    expect(transfer({ ...line, growth: MIB }).size).toBe(MIB + 256 * KIB);
   });
 });
 

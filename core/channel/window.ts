@@ -83,7 +83,7 @@ export class Window {
     );
     if (
       held * 4 > size || ms > fastest * SLACK ||
-      size > ms * MOST_BYTES_PER_MS || more < size
+      size > ms * MOST_BYTES_PER_MS || more * 4 < size
     ) return 0;
     growth.grown += more;
     this.size += more;
