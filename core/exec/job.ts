@@ -207,9 +207,10 @@ export class Job implements ChannelHandler {
   lost(error: LimpetError): void {
     this.giveUp(error.code);
     this.#lost = true;
-    for (const pump of this.#pumps.values()) {
-      pump.abandon(DEFAULT_KILL_AFTER_MS);
-    }
+    // Who has left the group of a command that has ended is not ended with it.
+    const isGone = this.#exited && this.#handle?.groupAlive() === false;
+    const leftMs = isGone ? 0 : DEFAULT_KILL_AFTER_MS;
+    for (const pump of this.#pumps.values()) pump.abandon(leftMs);
     const closing = error.code === "shutting_down";
     this.terminate(closing ? "shutting_down" : "disconnected");
   }

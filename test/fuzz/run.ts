@@ -32,8 +32,8 @@ export const TARGETS = {
   "raw-client": () => new RawClientTarget(),
 } as const;
 
-/** How long a timer may still run when its case is over. */
-const SOON_MS = 2_000;
+/** How long a timer may still run when its case is over: SIGKILL comes after 5 s. */
+const SOON_MS = 8_000;
 
 /** One of {@linkcode TARGETS}. */
 export type TargetName = keyof typeof TARGETS;
