@@ -242,7 +242,9 @@ export class Server implements AsyncDisposable {
   /**
    * Ends every session of the identities that `gone` names, commands and jobs
    * included, as when they had closed it: for one that was revoked. What it gives
-   * may say why, which its client is told. Settles when they are over.
+   * may say why, in words that the client is told: `true` is that it was revoked,
+   * and whoever gets `false`, `null` or no words stays. It is asked several times
+   * of each, and has to answer alike. Settles when they are over.
    */
   async endSessions(
     gone: (identity: Identity) => string | boolean | null,

@@ -5,7 +5,6 @@
  */
 
 import { HeldStream } from "./held_stream.ts";
-import type { FrameSink } from "./frame_sink.ts";
 import { GROWN } from "./window.ts";
 
 /** See the module's description. */
@@ -16,13 +15,9 @@ export class CountedStream extends HeldStream {
   /** Told whenever the reader has taken more, of all it has taken, in bytes. */
   onTaken: ((taken: number) => void) | null = null;
 
-  constructor(
-    sink: FrameSink,
-    channel: number,
-    stream: number,
-    credit: number,
-  ) {
-    super(sink, channel, stream, credit);
+  constructor(...made: ConstructorParameters<typeof HeldStream>) {
+    super(...made);
+    const [, , , credit] = made;
     this.window = credit;
   }
 
