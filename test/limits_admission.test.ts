@@ -324,6 +324,42 @@ describe("admission", () => {
     enter(gate);
   });
 
+  test("ways back that come to nothing are charged to their session first", () => {
+    const gate = admission({ penaltyThresholdMs: 30_000 });
+    const fail = (
+      code: Parameters<Admission["fail"]>[1],
+      session: string | null = "known",
+    ) => {
+      const visit = enter(gate);
+      gate.fail(visit, code, session);
+      gate.leave(visit);
+    };
+    const refused = () => {
+      const visit = gate.admit("192.0.2.1:9");
+      if ("reason" in visit) return true;
+      gate.leave(visit);
+      return false;
+    };
+    // An honest client for an hour: three at a time, each as long as it may be.
+    for (let round = 0; round < 360; round++) {
+      for (let each = 0; each < 3; each++) fail("timed_out");
+      expect(refused()).toBe(false);
+      now += 10_000;
+    }
+    now += 3_600_000;
+    // Whoever has seen the key and no more: six, and then as anybody.
+    for (let each = 0; each < 6; each++) fail("connection_lost");
+    for (let each = 0; each < 29; each++) fail("connection_lost");
+    expect(refused()).toBe(false);
+    fail("connection_lost");
+    expect(refused()).toBe(true);
+    now += 3_600_000;
+    // What is no fault of a line is charged at once, and so is a wrong proof.
+    for (let each = 0; each < 4; each++) fail("unauthenticated");
+    for (let each = 0; each < 10; each++) fail("protocol_error");
+    expect(refused()).toBe(true);
+  });
+
   test("what has no source has no penalties", () => {
     const gate = admission();
     for (const peer of ["unix", "stdio", "127.0.0.1:1", "[::1]:1"]) {

@@ -9,7 +9,7 @@ import type { ServerLimits } from "../core/server_limits.ts";
 import { pair } from "./support/faults.ts";
 import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
 import { jsonFrame, proofFrame, RawPeer } from "./support/raw_peer.ts";
-import { type Serving, serving } from "./support/serving.ts";
+import { arriveFrom, type Serving, serving } from "./support/serving.ts";
 
 type Refused = Extract<ServerEvent, { type: "refused" }>;
 
@@ -185,22 +185,9 @@ describe("connections on real sockets", () => {
 });
 
 describe("penalties", () => {
-  /** As if they came from elsewhere: what is on this machine has none. */
-  function from(peer: string, duplex: Duplex): Duplex {
-    return {
-      peer,
-      readable: duplex.readable,
-      writable: duplex.writable,
-      writev: duplex.writev?.bind(duplex),
-    };
-  }
-
-  /** Real sockets, each with the next of these addresses. */
   async function servingTo(limits: Partial<ServerLimits>, peers: string[]) {
     const served = await begin(limits);
-    const inner = served.server.accept.bind(served.server);
-    served.server.accept = (duplex) =>
-      inner(from(peers.shift() ?? "unix", duplex));
+    arriveFrom(served, () => peers.shift() ?? "unix");
     return served;
   }
 

@@ -22,6 +22,12 @@ export interface Chance {
   readonly random: () => number;
 }
 
+/**
+ * So many ways back into one session may come to nothing at no cost at the same
+ * moment: twice as many as our client tries at once (`core/link/attempts.ts`).
+ */
+const FREE_ATTEMPTS = 6;
+
 /** One connection that was let in. The admission alone writes to it. */
 export interface Visit {
   readonly source: string | null;
@@ -36,6 +42,10 @@ export class Admission {
   readonly #limits: ServerLimits;
   readonly #chance: Chance;
   readonly #penalties: Penalties;
+  /** Of sessions, for ways back that came to nothing. */
+  readonly #attempts: Penalties;
+  /** What each of those costs, in ms: three of them run off in one's time. */
+  readonly #attemptMs: number;
   readonly #connections: Seats;
   readonly #sessions: Seats;
   #present = 0;
@@ -48,6 +58,12 @@ export class Admission {
     this.#limits = limits;
     this.#chance = chance;
     this.#penalties = new Penalties(limits, chance.now);
+    this.#attemptMs = Math.floor(limits.handshakeTimeoutMs / 3);
+    this.#attempts = new Penalties({
+      penaltyThresholdMs: FREE_ATTEMPTS * this.#attemptMs,
+      maxPenaltyMs: Infinity,
+      maxPenaltySources: limits.maxPenaltySources,
+    }, chance.now);
     const each = limits.maxConnectionsPerIdentity;
     this.#connections = new Seats(
       { name: "maxConnections", max: Infinity },
@@ -78,9 +94,23 @@ export class Admission {
     visit.connection = this.#connections.take(identity);
   }
 
-  /** Its handshake has failed, for this reason. */
-  fail(visit: Visit, code: ErrorCode): void {
+  /**
+   * Its handshake has failed, for this reason. `session` is the key of one that is
+   * there and that it wanted to resume: then it may be the line's fault alone that
+   * the proof did not come. While a line is bad a client tries again and again,
+   * three at a time, and all but one of them come to nothing. These are charged to
+   * the session and not to the address, which other clients may share. Only so
+   * many, though, at the rate at which an honest client can go on (three for each
+   * `handshakeTimeoutMs`): the key is no secret on a line without TLS, and who has
+   * only seen it must not get connections for nothing. Beyond that they cost what
+   * they cost anybody, and a wrong proof does at once.
+   */
+  fail(visit: Visit, code: ErrorCode, session: string | null = null): void {
     if (visit.source === null || visit.proved) return;
+    const isUnfinished = code === "connection_lost" || code === "timed_out";
+    if (isUnfinished && session !== null && !this.#attempts.refuses(session)) {
+      return this.#attempts.add(session, this.#attemptMs);
+    }
     const penalty = this.#penaltyFor(code);
     if (penalty > 0) this.#penalties.add(visit.source, penalty);
   }

@@ -35,6 +35,8 @@ export class Connection {
   readonly #visit: Visit;
   readonly #since = performance.now();
   #identity: Identity | null = null;
+  /** What it says that it wants to resume. */
+  #wish: ResumeRequest | null = null;
   /**
    * Aborted, with a `LimpetError`, if it may not enter any more. Null once a session
    * has it, and decides about its end.
@@ -92,7 +94,9 @@ export class Connection {
       const error: LimpetError = signal?.aborted
         ? signal.reason
         : asLimpetError(thrown, "protocol_error", "Handshake");
-      admission.fail(this.#visit, error.code);
+      const wished = this.#wish?.session ?? null;
+      const session = this.#sessions.has(wished) ? wished : null;
+      admission.fail(this.#visit, error.code, session);
       await turnAway(carrier, error);
       admission.leave(this.#visit);
       admission.end(this.#visit);
@@ -108,7 +112,13 @@ export class Connection {
   async #enter(authenticator: Authenticator): Promise<Session> {
     const { limits, options } = this.#host;
     const client = await within(
-      serverHandshake(this.#carrier, authenticator, limits, options.platform),
+      serverHandshake(
+        this.#carrier,
+        authenticator,
+        limits,
+        options.platform,
+        (resume) => this.#wish = resume,
+      ),
       this.#deadline,
     );
     this.#identity = client.identity;

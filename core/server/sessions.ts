@@ -32,6 +32,11 @@ export class Sessions {
     if (this.#drainMs !== null) session.drain(this.#drainMs);
   }
 
+  /** Whether there is one with that key, whosever it is. */
+  has(key: string | null): boolean {
+    return key !== null && this.#byKey.has(key);
+  }
+
   /** The one with that key, if it is theirs and not over. */
   find(key: string, { identity, key: proved }: Proven): Session | null {
     const session = this.#byKey.get(key);

@@ -141,12 +141,17 @@ export interface KnownClient extends Proven {
   welcome(fields: object, ...more: Frame[]): Promise<void>;
 }
 
-/** Runs the server's side until the client is known; our PROOF is not sent yet. */
+/**
+ * Runs the server's side until the client is known; our PROOF is not sent yet.
+ * `asked` gets what the client says it wants to resume, before it has proved
+ * anything.
+ */
 export async function serverHandshake(
   link: PlainLink,
   authenticator: Authenticator,
   limits: Limits,
   platform: Platform,
+  asked: (resume: ResumeRequest | null) => void = () => {},
 ): Promise<KnownClient> {
   await link.receivePreface(CLIENT_PREFACE, describeClient);
   link.sendPreface(SERVER_PREFACE);
@@ -155,6 +160,7 @@ export async function serverHandshake(
   const version = chooseVersion(fields);
   const peerLimits = readHello(fields);
   const resume = readResume(fields);
+  asked(resume);
   const features = textsIn(fields, "features");
   const offered = fields.has("bindings") ? textsIn(fields, "bindings") : [];
   const binding = chooseBinding(link.tls, offered);

@@ -111,6 +111,21 @@ export async function serving(
 }
 
 /**
+ * Real sockets, each with the next of these addresses, as if they came from
+ * elsewhere: what is on this machine has no penalties.
+ */
+export function arriveFrom({ server }: Serving, next: () => string): void {
+  const inner = server.accept.bind(server);
+  server.accept = (duplex) =>
+    inner({
+      peer: next(),
+      readable: duplex.readable,
+      writable: duplex.writable,
+      writev: duplex.writev?.bind(duplex),
+    });
+}
+
+/**
  * Serves one command, so that the runtime has opened what it opens once and
  * keeps: to be done before a baseline of `checkLeaks`.
  */
