@@ -7,6 +7,7 @@ import {
   type RunOptions,
   temporaryFolder,
 } from "./support/cli.ts";
+import { limpetHere } from "./support/cli_in_process.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
 import { serverFor, useServer } from "./support/servers.ts";
 
@@ -20,10 +21,9 @@ mkdirSync(join(folder, "a b"));
 
 describe(`exec on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
   const server = useServer(serverFor(1));
-  const exec = (args: readonly string[], options: RunOptions = {}) =>
-    limpet(["exec", ...args], {
-      ...options,
-      env: { LIMPET_TOKEN_FILE: server().tokenFile, ...options.env },
+  const exec = (args: readonly string[], env: RunOptions["env"] = {}) =>
+    limpetHere(["exec", ...args], {
+      env: { LIMPET_TOKEN_FILE: server().tokenFile, ...env },
     });
   /** A line of shell. */
   const line = (text: string, ...flags: string[]) =>
@@ -31,7 +31,12 @@ describe(`exec on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
 
   test("exit codes are the command's own, and nothing is said of them", async () => {
     for (const code of [0, 1, 3, 124, 255]) {
-      expect(await line(`echo out; echo err >&2; exit ${code}`)).toMatchObject({
+      // As a program, which all else here does not need to be.
+      const text = `echo out; echo err >&2; exit ${code}`;
+      const outcome = await limpet(["exec", server().address, "-c", text], {
+        env: { LIMPET_TOKEN_FILE: server().tokenFile },
+      });
+      expect(outcome).toMatchObject({
         code,
         stdout: "out\n",
         stderr: "err\n",
@@ -115,7 +120,7 @@ describe(`exec on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
         "-c",
         'pwd; echo "$A|$B|$COPIED|${MISSING-unset}|${EMPTY-unset}|"',
       ],
-      { env: { COPIED: "from here", MISSING: null } },
+      { COPIED: "from here", MISSING: null },
     );
     expect(outcome.stdout).toBe(
       `${folder}/a b\n1=2|ü|from here|unset||\n`,

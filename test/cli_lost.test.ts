@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { digest, seq, seqBytes } from "./support/bytes.ts";
 import { expectOwnWords, limpet, startLimpet } from "./support/cli.ts";
 import { temporaryFolder } from "./support/cli.ts";
+import { limpetHere } from "./support/cli_in_process.ts";
 import { untilGone } from "./support/processes.ts";
 import { proxyTo } from "./support/proxy.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
@@ -62,7 +63,7 @@ describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
   test("the wrong token is 255, and nothing runs", async () => {
     const file = join(folder, `ran-${runtime}`);
     const { address } = server();
-    const outcome = await limpet([
+    const outcome = await limpetHere([
       "exec",
       "--token-file",
       wrong,
@@ -77,7 +78,7 @@ describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
     );
     expect(outcome.stderr).toContain(` (the token is from ${wrong})\n`);
     expectOwnWords(outcome.stderr);
-    const seen = await limpet(["exec", address, "--", "ls", folder], {
+    const seen = await limpetHere(["exec", address, "--", "ls", folder], {
       env: env(),
     });
     expect(seen.stdout).toBe("wrong\n");
@@ -87,7 +88,7 @@ describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
   test("only of a server that said nothing it is said why that may be", async () => {
     for (const [bytes, words] of [[0, "without a word"], [8, "before HELLO"]]) {
       await using proxy = await cuttingProxy(server().address, Number(bytes));
-      const outcome = await limpet(["exec", proxy.address, "--", "true"], {
+      const outcome = await limpetHere(["exec", proxy.address, "--", "true"], {
         env: env(),
       });
       expect(outcome).toMatchObject({ code: 255, stdout: "" });
@@ -111,7 +112,7 @@ describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
       "limpet: what became of the command is unknown\n",
     );
     expectOwnWords(text.stderr);
-    const json = await limpet(
+    const json = await limpetHere(
       ["exec", "--output=json", ...alone.slice(1)],
       { env: env() },
     );
@@ -230,13 +231,13 @@ describe(`exec on ${THIS_RUNTIME}`, () => {
     const { port } = gone.address() as { port: number };
     await new Promise((resolve) => gone.close(resolve));
     for (const target of [`127.0.0.1:${port}`, `unix:${folder}/none`]) {
-      const outcome = await limpet(["exec", target, "--", "true"], { env });
+      const outcome = await limpetHere(["exec", target, "--", "true"], { env });
       expect(outcome).toMatchObject({ code: 255, stdout: "" });
       const name = target.startsWith("unix") ? target : `tcp://${target}`;
       expect(outcome.stderr).toContain(`Cannot connect to ${name}: `);
       expectOwnWords(outcome.stderr);
     }
-    const json = await limpet(
+    const json = await limpetHere(
       ["exec", "--output=json", `127.0.0.1:${port}`, "--", "true"],
       { env },
     );
@@ -265,11 +266,11 @@ describe(`exec on ${THIS_RUNTIME}`, () => {
       const { port } = other.address() as { port: number };
       const target = `127.0.0.1:${port}`;
       const args = ["exec", "--connect-timeout=300ms", target, "--", "true"];
-      const silent = await limpet(args, { env });
+      const silent = await limpetHere(args, { env });
       expect(silent).toMatchObject({ code: 255, stdout: "" });
       expect(silent.stderr).toContain(`tcp://${target} within 300ms`);
       greeting = "SSH-2.0-OpenSSH_9.9\x1b[2J\r\n";
-      const ssh = await limpet(args, { env });
+      const ssh = await limpetHere(args, { env });
       expect(ssh).toMatchObject({ code: 255, stdout: "" });
       expect(ssh.stderr).not.toContain("\x1b");
       expectOwnWords(ssh.stderr);
@@ -283,12 +284,12 @@ describe(`exec on ${THIS_RUNTIME}`, () => {
     const env = { LIMPET_TOKEN: "0123456789abcdef" };
     // No such host, by RFC 6761.
     const args = ["limpet.invalid:9", "--", "true"];
-    const warned = await limpet(["exec", ...args], { env });
+    const warned = await limpetHere(["exec", ...args], { env });
     expect(warned.code).toBe(255);
     expect(warned.stderr).toContain(
       "the connection to tcp://limpet.invalid:9 is not encrypted",
     );
-    const knows = await limpet(["exec", "--insecure", ...args], { env });
+    const knows = await limpetHere(["exec", "--insecure", ...args], { env });
     expect(knows.stderr).not.toContain("not encrypted");
     expect(knows.stderr).toContain("limpet.invalid");
   });

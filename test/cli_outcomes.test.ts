@@ -4,12 +4,8 @@ import { expect, test } from "vitest";
 import { FrameType } from "../core/frame/frame.ts";
 import { adapter } from "./support/adapter.ts";
 import { seqBytes } from "./support/bytes.ts";
-import {
-  expectOwnWords,
-  limpet,
-  startLimpet,
-  temporaryFolder,
-} from "./support/cli.ts";
+import { expectOwnWords, startLimpet, temporaryFolder } from "./support/cli.ts";
+import { limpetHere } from "./support/cli_in_process.ts";
 import { eventually } from "./support/leaks.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
 import { jsonFrame, RawPeer } from "./support/raw_peer.ts";
@@ -98,8 +94,10 @@ test.each(["limit_exceeded", "not_found"])(
   async (code) => {
     await using server = await endingWith(code);
     const [text, json] = await Promise.all([
-      limpet(["exec", server.address, "--", "true"], { env }),
-      limpet(["exec", "--output=json", server.address, "--", "true"], { env }),
+      limpetHere(["exec", server.address, "--", "true"], { env }),
+      limpetHere(["exec", "--output=json", server.address, "--", "true"], {
+        env,
+      }),
     ]);
     expect(text).toMatchObject({ code: 255, stdout: "" });
     expect(text.stderr).toContain("what became of the command is unknown\n");
@@ -135,13 +133,13 @@ test.each([
     const both = files.map((file) => {
       const output = file.includes("json") ? "json" : "text";
       const whole = line.replace("ready", `: > ${file}`);
-      return startLimpet(["exec", `--output=${output}`, address, "-c", whole], {
+      return limpetHere(["exec", `--output=${output}`, address, "-c", whole], {
         env,
       });
     });
     await eventually(() => files.every(existsSync), () => `${files} are there`);
     serving.kill("SIGTERM");
-    const [text, json] = await Promise.all(both.map(({ outcome }) => outcome));
+    const [text, json] = await Promise.all(both);
     expect([text.code, json.code]).toEqual([status, status]);
     expect(text.stderr).toContain("the command was ended by the server: ");
     expect(JSON.parse(json.stdout)).toMatchObject({

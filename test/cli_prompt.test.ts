@@ -9,7 +9,7 @@ import {
   startLimpet,
   temporaryFolder,
 } from "./support/cli.ts";
-import { inProcess } from "./support/cli_in_process.ts";
+import { inProcess, limpetHere } from "./support/cli_in_process.ts";
 import { isAlive, SLEEPER, untilGone } from "./support/processes.ts";
 import { program, ROOT, THIS_RUNTIME } from "./support/runtimes.ts";
 import { serverFor, useServer } from "./support/servers.ts";
@@ -21,6 +21,12 @@ describe(`shell on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
   const server = useServer(runtime);
   const shell = (input: string, ...flags: string[]): Promise<Outcome> =>
     limpet(["shell", ...flags, server().address], {
+      input,
+      env: { LIMPET_TOKEN_FILE: server().tokenFile },
+    });
+  // What does not depend on whose process it is.
+  const here = (input: string, ...flags: string[]): Promise<Outcome> =>
+    limpetHere(["shell", ...flags, server().address], {
       input,
       env: { LIMPET_TOKEN_FILE: server().tokenFile },
     });
@@ -57,7 +63,7 @@ describe(`shell on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
       `cd '${home}'; cd -- '${name.replaceAll("'", "'\\''")}'`,
       "pwd",
     ]);
-    const { stdout, stderr, code } = await shell(lines.join("\n"));
+    const { stdout, stderr, code } = await here(lines.join("\n"));
     expect(stdout).toBe(names.map((name) => `${home}/${name}\n`).join(""));
     expect({ stderr, code }).toEqual({ stderr: "", code: 0 });
   });
@@ -65,7 +71,7 @@ describe(`shell on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
   test("a directory that is gone is told, and left", async () => {
     const gone = join(folder, `gone-${runtime}`);
     mkdirSync(gone);
-    const { stdout, stderr, code } = await shell(
+    const { stdout, stderr, code } = await here(
       `cd ${gone}\nrmdir ${gone}\necho never\npwd\n`,
       "-w",
       folder,
@@ -78,13 +84,13 @@ describe(`shell on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
   });
 
   test("a --workdir that is not there is a mistake at once", async () => {
-    const { stdout, stderr, code } = await shell("pwd\n", "-w", "/no/such");
+    const { stdout, stderr, code } = await here("pwd\n", "-w", "/no/such");
     expect({ stdout, code }).toEqual({ stdout: "", code: 125 });
     expect(stderr).toContain("--workdir: directory /no/such does not exist");
   });
 
   test("what a line leaves running ends with the session", async () => {
-    const { stdout, code } = await shell(
+    const { stdout, code } = await here(
       "sleep 1000 & echo $!\necho next\n",
       "--drain=50ms",
     );
@@ -135,10 +141,11 @@ describe(`shell on ${THIS_RUNTIME}`, () => {
   });
 
   test("flags hold for every line", async () => {
-    const outcome = await shell(
-      "echo $A; pwd; echo e >&2\nsleep 1000\necho on",
-      ...["-e", "A=1", "-w", "/usr", "--merge", "--timeout", "2s"],
-    );
+    const flags = ["-e", "A=1", "-w", "/usr", "--merge", "--timeout", "2s"];
+    const outcome = await limpetHere(["shell", ...flags, server().address], {
+      input: "echo $A; pwd; echo e >&2\nsleep 1000\necho on",
+      env: env(),
+    });
     expect(outcome).toMatchObject({
       code: 0,
       stdout: "1\n/usr\ne\non\n",

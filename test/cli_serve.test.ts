@@ -12,7 +12,7 @@ import {
   startLimpet,
   temporaryFolder,
 } from "./support/cli.ts";
-import { cliRuntime } from "./support/cli_in_process.ts";
+import { cliRuntime, limpetHere } from "./support/cli_in_process.ts";
 import { eventually } from "./support/leaks.ts";
 import { cli, DENO_SERVE_FLAGS, THIS_RUNTIME } from "./support/runtimes.ts";
 
@@ -54,7 +54,7 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
     const token = readFileSync(file, "utf8");
     expect(token).toMatch(/^[A-Za-z0-9_-]{43}\n$/);
     const line = "env; tr '\\0' ' ' </proc/$PPID/cmdline";
-    const outcome = await limpet(["exec", "-v", address, "-c", line], {
+    const outcome = await limpetHere(["exec", "-v", address, "-c", line], {
       env: { HOME },
     });
     expect(outcome.code).toBe(0);
@@ -78,7 +78,7 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
     });
     first.child.stdin!.write("here\n");
     await first.says("here");
-    const second = await limpet(["exec", address, "--", "true"], { env });
+    const second = await limpetHere(["exec", address, "--", "true"], { env });
     expect(second).toMatchObject({ code: 255, stdout: "" });
     expect(second.stderr).toMatch(
       /^limpet: .*\. Perhaps the server is full, or keeps this address out for a while after attempts that failed: its log says so\n$/,
@@ -128,7 +128,7 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
     const env = { HOME, LIMPET_TOKEN: "another-token-entirely" };
     const { running, address } = await serving(env, "--token-file", file);
     const exec = (flags: string[], more: Record<string, string> = {}) =>
-      limpet(["exec", ...flags, address, "--", "true"], {
+      limpetHere(["exec", ...flags, address, "--", "true"], {
         env: { ...env, ...more },
       });
     expect((await exec(["--token-file", file])).code).toBe(0);
@@ -143,8 +143,8 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
     const attempt = async () => {
       const args = ["--token-file", file];
       const outcomes = [
-        await limpet(["serve", ...args, "tcp://127.0.0.1:0"]),
-        await limpet(["exec", ...args, "127.0.0.1:1", "--", "true"]),
+        await limpetHere(["serve", ...args, "tcp://127.0.0.1:0"]),
+        await limpetHere(["exec", ...args, "127.0.0.1:1", "--", "true"]),
       ];
       for (const { code, stdout, stderr } of outcomes) {
         expect({ code, stdout }).toEqual({ code: 125, stdout: "" });
@@ -166,7 +166,7 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
     expect(await attempt()).toContain("at least 16");
     expect(readFileSync(file, "utf8")).toBe("short");
     for (const LIMPET_TOKEN of ["", "short"]) {
-      const { code, stderr } = await limpet(
+      const { code, stderr } = await limpetHere(
         ["exec", "127.0.0.1:1", "-c", ":"],
         {
           env: { LIMPET_TOKEN },
@@ -180,7 +180,7 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
   test("a client without a token is told how to get one", async () => {
     const HOME = home();
     const args = ["exec", "127.0.0.1:1", "--", "true"];
-    const { code, stderr } = await limpet(args, { env: { HOME } });
+    const { code, stderr } = await limpetHere(args, { env: { HOME } });
     expect(code).toBe(125);
     expect(stderr).toContain(`${HOME}/.config/limpet/token does not exist`);
     expect(stderr).toContain('"limpet serve" makes one');
@@ -200,13 +200,13 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
 
   test("beyond this machine only with --insecure", async () => {
     const env = { LIMPET_TOKEN: TOKEN };
-    const refused = await limpet(["serve", "tcp://0.0.0.0:0"], { env });
+    const refused = await limpetHere(["serve", "tcp://0.0.0.0:0"], { env });
     expect(refused.code).toBe(125);
     expect(refused.stderr).toContain("would not be encrypted");
     expect(refused.stderr).toContain("--insecure");
     const open = ["serve", "tcp://0.0.0.0:0", "--insecure"];
     if (process.getuid?.() === 0) {
-      const root = await limpet(open, { env });
+      const root = await limpetHere(open, { env });
       expect(root.code).toBe(125);
       expect(root.stderr).toContain("--allow-root");
     }
@@ -239,19 +239,26 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
   test("a mistake is told alone, before what there is to warn of", async () => {
     const missing = join(folder, "missing");
     for (
-      const [words, why] of [
-        [["tls://127.0.0.1:0", "--cert", "x"], "--cert and --key go together"],
+      const [run, words, why] of [
         [
+          limpetHere,
+          ["tls://127.0.0.1:0", "--cert", "x"],
+          "--cert and --key go together",
+        ],
+        [
+          limpetHere,
           ["127.0.0.1:0", "--audit", join(missing, "x")],
           `Cannot open the audit log ${missing}/x: there is no folder ${missing}`,
         ],
+        // To listen it is a program, which hears signals.
         [
+          limpet,
           [`unix:${missing}/socket`],
           `Cannot listen on unix:${missing}/socket: there is no folder ${missing}`,
         ],
       ] as const
     ) {
-      const { code, stdout, stderr } = await limpet(["serve", ...words], {
+      const { code, stdout, stderr } = await run(["serve", ...words], {
         env: { LIMPET_TOKEN: TOKEN },
       });
       expect(code).toBeGreaterThan(0);

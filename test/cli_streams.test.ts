@@ -11,8 +11,8 @@ import {
   startShell,
   temporaryFolder,
 } from "./support/cli.ts";
-import { RUNTIMES, THIS_RUNTIME } from "./support/runtimes.ts";
-import { useServer } from "./support/servers.ts";
+import { type Runtime, RUNTIMES, THIS_RUNTIME } from "./support/runtimes.ts";
+import { serverFor, useServer } from "./support/servers.ts";
 
 const folder = temporaryFolder();
 const bin = binFolder(folder);
@@ -25,11 +25,17 @@ for (let at = 0, block = 0; at < binary.byteLength; at += 32, block++) {
 const binaryFile = join(folder, "binary");
 writeFileSync(binaryFile, binary);
 
-describe.each(RUNTIMES)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
+/** A server, and `exec` that knows its token. */
+function useExec(runtime: Runtime) {
   const server = useServer(runtime);
   const env = () => ({ LIMPET_TOKEN_FILE: server().tokenFile });
   const exec = (args: readonly string[], options: RunOptions = {}) =>
     limpet(["exec", ...args], { ...options, env: env() });
+  return { server, env, exec };
+}
+
+describe.each(RUNTIMES)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
+  const { server, env, exec } = useExec(runtime);
 
   test("seq 1 2000000 to the last byte", async () => {
     const { bytes, code, stderr } = await exec([
@@ -62,6 +68,11 @@ describe.each(RUNTIMES)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
     const { stdout } = await startShell(file, bin, { env: env() }).outcome;
     expect(stdout).toBe(`${expected.sha256}  -\n`);
   });
+});
+
+// The client's own: to the server each of these is an exec like any other.
+describe(`exec on ${THIS_RUNTIME}`, () => {
+  const { server, env, exec } = useExec(serverFor(1));
 
   test("-i: the end of input arrives, and output goes on after it", async () => {
     const line = "cat >/dev/null; sleep 1; echo done";

@@ -7,10 +7,10 @@ import {
   expectOwnWords,
   limpet,
   quoted,
-  type RunOptions,
   start,
   temporaryFolder,
 } from "./support/cli.ts";
+import { limpetHere } from "./support/cli_in_process.ts";
 import { decodeText } from "../core/text/mod.ts";
 import { bytesOf } from "./support/encodings.ts";
 import { eventually } from "./support/leaks.ts";
@@ -25,20 +25,24 @@ import {
 const folder = temporaryFolder();
 const GBK_LOCALE = { LC_ALL: "zh_CN.GBK" };
 
-const client = (server: ServerProcess) =>
-(
-  args: readonly string[],
-  options: RunOptions = {},
-) =>
-  limpet(args.map((arg) => arg === "TARGET" ? server.address : arg), {
-    ...options,
-    env: { LIMPET_TOKEN_FILE: server.tokenFile, ...options.env },
-  });
+interface Given {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly input?: string | Uint8Array;
+}
+
+/** A client of a server, as a program or in this process. */
+const client =
+  (run: typeof limpet | typeof limpetHere, server: () => ServerProcess) =>
+  (args: readonly string[], options: Given = {}) =>
+    run(args.map((arg) => arg === "TARGET" ? server().address : arg), {
+      ...options,
+      env: { LIMPET_TOKEN_FILE: server().tokenFile, ...options.env },
+    });
 
 describe(`a server whose locale is GBK, on ${serverFor(0)}`, () => {
   const server = useServer(serverFor(0), ["-v"], GBK_LOCALE);
-  const run = (args: readonly string[], options?: RunOptions) =>
-    client(server())(args, options);
+  const run = client(limpetHere, server);
+  const program = client(limpet, server);
   const gbk = (text: string) => bytesOf(text, "gbk");
 
   test("says so in the handshake", async () => {
@@ -53,7 +57,7 @@ describe(`a server whose locale is GBK, on ${serverFor(0)}`, () => {
     expect(line.bytes).toEqual(gbk("你好\n"));
     const args = await run(["exec", "TARGET", "--", "printf", "%s|", "表\\"]);
     expect(args.bytes).toEqual(gbk("表\\|"));
-    const raw = await run(["exec", "-i", "TARGET", "--", "cat"], {
+    const raw = await program(["exec", "-i", "TARGET", "--", "cat"], {
       input: Uint8Array.of(0, 255, 0xc4, 10),
     });
     expect(raw.bytes).toEqual(Uint8Array.of(0, 255, 0xc4, 10));
@@ -148,12 +152,12 @@ describe(`a server whose locale is GBK, on ${serverFor(0)}`, () => {
 
   test("and a client whose locale is GBK as well changes nothing", async () => {
     const options = { env: GBK_LOCALE };
-    const text = await run(
+    const text = await program(
       ["exec", "-i", "--encoding=gbk", "TARGET", "--", "cat"],
       { ...options, input: gbk("你好") },
     );
     expect(text.bytes).toEqual(gbk("你好"));
-    const prompt = await run(["shell", "TARGET"], {
+    const prompt = await program(["shell", "TARGET"], {
       ...options,
       input: gbk("echo 你好\n"),
     });
@@ -163,8 +167,8 @@ describe(`a server whose locale is GBK, on ${serverFor(0)}`, () => {
 
 describe(`a server in UTF-8, on ${serverFor(1)}`, () => {
   const server = useServer(serverFor(1), ["--encoding", "utf8"], GBK_LOCALE);
-  const run = (args: readonly string[], options?: RunOptions) =>
-    client(server())(args, options);
+  const run = client(limpetHere, server);
+  const program = client(limpet, server);
 
   test("--encoding overrides its locale", async () => {
     await using session = await server().connect();
@@ -173,7 +177,7 @@ describe(`a server in UTF-8, on ${serverFor(1)}`, () => {
 
   test("a client whose locale is GBK reads and writes GBK", async () => {
     const options = { env: GBK_LOCALE };
-    const prompt = await run(["shell", "TARGET"], {
+    const prompt = await program(["shell", "TARGET"], {
       ...options,
       input: bytesOf("echo 你好; printf '\\360\\237\\230\\200'\n", "gbk"),
     });
@@ -181,7 +185,7 @@ describe(`a server in UTF-8, on ${serverFor(1)}`, () => {
     const line = "printf '\\344\\275\\240'";
     const raw = await run(["exec", "TARGET", "-c", line], options);
     expect(raw.bytes).toEqual(bytesOf("你", "utf-8"));
-    const text = await run(
+    const text = await program(
       ["exec", "--encoding=utf-8", "TARGET", "-c", line],
       options,
     );
@@ -278,7 +282,7 @@ test.each([
   ["shell", ["shell", "--encoding=gkb", "tcp://127.0.0.1:1"]],
   ["serve", ["serve", "--encoding=gkb", "tcp://127.0.0.1:0"]],
 ])("%s refuses a name that nobody knows", async (_, args) => {
-  const outcome = await limpet(args, {
+  const outcome = await limpetHere(args, {
     env: { LIMPET_TOKEN: "0123456789abcdef0123456789abcdef" },
   });
   expect(outcome).toMatchObject({ code: 125, stdout: "" });
@@ -288,7 +292,7 @@ test.each([
 });
 
 test("no console speaks UTF-16", async () => {
-  const outcome = await limpet(["serve", "--encoding=utf-16le"], {
+  const outcome = await limpetHere(["serve", "--encoding=utf-16le"], {
     env: { LIMPET_TOKEN: "0123456789abcdef0123456789abcdef" },
   });
   expect(outcome).toMatchObject({ code: 125, stdout: "" });

@@ -1,16 +1,19 @@
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { main } from "../core/cli/main.ts";
 import { encodeFrame, type Frame, FrameType } from "../core/frame/frame.ts";
 import { SERVER_PREFACE } from "../core/frame/preface.ts";
 import type { Platform } from "../core/ports.ts";
 import { adapter } from "./support/adapter.ts";
 import {
+  environment,
   quoted,
   type Running,
   startLimpet,
   temporaryFolder,
 } from "./support/cli.ts";
+import { cliRuntime } from "./support/cli_in_process.ts";
 import { join as joined } from "./support/frames.ts";
 import { BytesTerminal } from "./support/pty.ts";
 import { jsonFrame, RawPeer } from "./support/raw_peer.ts";
@@ -165,21 +168,44 @@ const CASES: readonly (readonly [name: string, play: Play])[] = [
   ],
 ];
 
+/** As a program in a terminal of its own, and what that showed. */
+async function inTerminal(args: readonly string[], home: string) {
+  const terminal = new BytesTerminal(args, latin1, {
+    cwd: home,
+    timeoutMs: BUSY,
+    env: { LIMPET_TOKEN: TOKEN, HOME: home, NO_COLOR: "1" },
+  });
+  const { code } = await terminal.outcome;
+  return { code, shown: terminal.text() };
+}
+
+/** In this process, with outputs that say they are a terminal. */
+async function asInTerminal(args: readonly string[], home: string) {
+  const env = environment({ LIMPET_TOKEN: TOKEN, HOME: home, NO_COLOR: "1" });
+  const { runtime } = cliRuntime(args, env, "");
+  let shown = "";
+  const screen = {
+    isTerminal: true,
+    columns: () => 80,
+    write: (bytes: Uint8Array) => {
+      shown += latin1(bytes);
+      return Promise.resolve();
+    },
+  };
+  const code = await main({ ...runtime, stdout: screen, stderr: screen });
+  return { code, shown };
+}
+
+/** Of these it is seen that the program itself adds nothing to it. */
+const IN_TERMINAL = new Set(["CLOSE", "EXIT", "what is no preface"]);
+
 /** Runs `limpet exec` in a terminal against it: what comes out is safe. */
 async function obeysNothing(name: string, play: Play, ...flags: string[]) {
   const home = emptyFolder();
   await against(play, async (address) => {
-    const terminal = new BytesTerminal(
-      ["exec", ...flags, ...PATIENT, address, "--", "true"],
-      latin1,
-      {
-        cwd: home,
-        timeoutMs: BUSY,
-        env: { LIMPET_TOKEN: TOKEN, HOME: home, NO_COLOR: "1" },
-      },
-    );
-    const { code } = await terminal.outcome;
-    const shown = terminal.text();
+    const args = ["exec", ...flags, ...PATIENT, address, "--", "true"];
+    const run = IN_TERMINAL.has(name) ? inTerminal : asInTerminal;
+    const { code, shown } = await run(args, home);
     expect(code, name).not.toBe(0);
     expect(shown, name).not.toBe("");
     expect(OBEYED.exec(shown)?.[0], `${name}: ${shown}`).toBe(undefined);

@@ -18,11 +18,10 @@ import type { JobInfo } from "../core/jobs/client.ts";
 import {
   expectOwnWords,
   limpet,
-  type RunOptions,
   startLimpet,
   temporaryFolder,
 } from "./support/cli.ts";
-import { inProcess } from "./support/cli_in_process.ts";
+import { inProcess, limpetHere } from "./support/cli_in_process.ts";
 import { ownFolder } from "./support/jobs.ts";
 import { eventually } from "./support/leaks.ts";
 import { untilGone } from "./support/processes.ts";
@@ -45,7 +44,7 @@ async function untilSpooled(directory: string, id: string, bytes: number) {
 }
 
 /**
- * `exec` of one server, and in this process `SUBCOMMAND ADDRESS …`: that those are
+ * `exec` and `SUBCOMMAND ADDRESS …` of one server, in this process: that those are
  * programs too is seen where a server is killed.
  */
 function useJobs(runtime: Runtime) {
@@ -62,9 +61,8 @@ function useJobs(runtime: Runtime) {
       input,
     );
   };
-  const exec = (flags: readonly string[], line: string, options?: RunOptions) =>
-    limpet(["exec", ...flags, server().address, "-c", line], {
-      ...options,
+  const exec = (flags: readonly string[], line: string) =>
+    limpetHere(["exec", ...flags, server().address, "-c", line], {
       env: { LIMPET_TOKEN_FILE: server().tokenFile },
     });
   return { server, directory, run, exec };
@@ -266,7 +264,7 @@ test.each(["--max-commands-per-identity", "--max-total-commands"])(
       [...jobsDir, "--max-commands=1", `${flag}=2`],
     );
     const detach = (line: string) =>
-      limpet(["exec", "-d", server.address, "-c", line], {
+      limpetHere(["exec", "-d", server.address, "-c", line], {
         env: { LIMPET_TOKEN_FILE: server.tokenFile },
       });
     const line = "exec sleep 1000";
@@ -285,7 +283,7 @@ test("a folder that is named and cannot be used is told at the start", async () 
   const starting = startServer(THIS_RUNTIME, ["--jobs-dir", `${file}/jobs`]);
   await expect(starting).rejects.toThrow(/cannot use its folder of jobs/);
   await using off = await startServer(THIS_RUNTIME, ["--jobs-dir", "off"]);
-  const refused = await limpet(["exec", "-d", off.address, "--", "true"], {
+  const refused = await limpetHere(["exec", "-d", off.address, "--", "true"], {
     env: { LIMPET_TOKEN_FILE: off.tokenFile },
   });
   expect(refused.code).toBe(125);
@@ -343,9 +341,12 @@ test("a folder that others can change is not used for jobs", async () => {
   // One that nobody named is left alone, and the server serves.
   const env = { STATE_DIRECTORY: directory, XDG_STATE_HOME: "" };
   await using served = await startServer(THIS_RUNTIME, [], env);
-  const refused = await limpet(["exec", "-d", served.address, "--", "true"], {
-    env: { LIMPET_TOKEN_FILE: served.tokenFile },
-  });
+  const refused = await limpetHere(
+    ["exec", "-d", served.address, "--", "true"],
+    {
+      env: { LIMPET_TOKEN_FILE: served.tokenFile },
+    },
+  );
   expect(refused.stderr).toContain("keeps no jobs");
 });
 

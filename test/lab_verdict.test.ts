@@ -15,7 +15,6 @@ import type {
 } from "../core/lab/sockets.ts";
 import { recvUntil, sendAll } from "../core/lab/naive.ts";
 import { Story } from "../core/lab/story.ts";
-import { checkLeaks } from "./support/leaks.ts";
 
 let allAtOnce: Promise<LabOutcome> | null = null;
 
@@ -188,37 +187,6 @@ describe("without the phenomenon an experiment fails, and says so:", () => {
     expect(shown.stdout).toMatch(/^sticky +✓ yes +✓ yes/m);
   });
 });
-
-test("an experiment that fails half way gives everything back", async () => {
-  await labHere(["reset"]);
-  const noLeaks = checkLeaks();
-  let sends = 0;
-  const sockets = changed((socket) => ({
-    send: (bytes) => {
-      if (++sends > 2) throw new Error("The wire is cut");
-      return socket.send(bytes);
-    },
-  }));
-  for (const name of ["sticky", "nagle", "empty", "reset"]) {
-    sends = 0;
-    const { code, stderr } = await labHere([name], { sockets });
-    expect(code, name).not.toBe(0);
-    if (code !== 1) expect(stderr).toContain("The wire is cut");
-    await noLeaks();
-  }
-});
-
-test.each(["16,777,216", "send(", "recv(1024)", "recv(1,048,576)"])(
-  "Ctrl-C ends split when it has just said %s",
-  async (words) => {
-    const { code, stdout, stderr } = await labHere(["split"], {
-      interruptAt: words,
-    });
-    expect({ code, stderr }).toEqual({ code: 130, stderr: "" });
-    expect(stdout).toContain(words);
-    expect(stdout).not.toContain("✓ Cured");
-  },
-);
 
 describe("the texts", () => {
   test("have the same values in both languages", () => {

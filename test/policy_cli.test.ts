@@ -2,12 +2,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, expect, test } from "vitest";
-import {
-  limpet,
-  type Running,
-  startLimpet,
-  temporaryFolder,
-} from "./support/cli.ts";
+import { type Running, startLimpet, temporaryFolder } from "./support/cli.ts";
+import { limpetHere } from "./support/cli_in_process.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
 
 const folder = temporaryFolder();
@@ -41,7 +37,9 @@ async function serve(
 }
 
 function exec(token: string, address: string, ...words: string[]) {
-  return limpet(["exec", address, ...words], { env: { LIMPET_TOKEN: token } });
+  return limpetHere(["exec", address, ...words], {
+    env: { LIMPET_TOKEN: token },
+  });
 }
 
 describe(`serve with policies on ${THIS_RUNTIME}`, () => {
@@ -92,7 +90,7 @@ describe(`serve with policies on ${THIS_RUNTIME}`, () => {
     const lines = "pwd\ncd below\npwd\ncd /usr\npwd\npwd\n";
     const prompt = async (policy: object) => {
       const { running, address } = await serve(configure(policy));
-      const outcome = await limpet(["shell", address], {
+      const outcome = await limpetHere(["shell", address], {
         input: lines,
         env: { LIMPET_TOKEN: CI },
       });
@@ -116,7 +114,7 @@ describe(`serve with policies on ${THIS_RUNTIME}`, () => {
     const commands = [["id", "**"], ["env"], ["pwd"]];
     const path = configure({ commands, runAs: "daemon" });
     if (process.getuid?.() !== 0) {
-      const { code, stderr } = await limpet(["serve", "--config", path]);
+      const { code, stderr } = await limpetHere(["serve", "--config", path]);
       expect(code).toBe(125);
       expect(stderr).toContain(
         "identities[0].policy.runAs: Cannot run commands as daemon: the server must be started as root",
@@ -153,7 +151,7 @@ describe(`serve with policies on ${THIS_RUNTIME}`, () => {
 
   test("a user who is not there is told at the start", async () => {
     const path = configure({ shell: true, runAs: "no-such-user" });
-    const { code, stderr } = await limpet(["serve", "--config", path]);
+    const { code, stderr } = await limpetHere(["serve", "--config", path]);
     expect(code).toBe(125);
     expect(stderr).toContain(
       "identities[0].policy.runAs: Cannot run commands as no-such-user: there is no such user",

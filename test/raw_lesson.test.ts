@@ -4,19 +4,26 @@ import { describe, expect, test } from "vitest";
 import { seqBytes } from "./support/bytes.ts";
 import {
   binFolder,
-  limpet,
   start,
   startShell,
   temporaryFolder,
 } from "./support/cli.ts";
+import { limpetHere } from "./support/cli_in_process.ts";
 import {
   lesson,
   lessonClient,
   type RawProcess,
   startLesson,
   startRaw,
+  useRaw,
 } from "./support/raw.ts";
 import { ROOT, THIS_RUNTIME } from "./support/runtimes.ts";
+
+const raw = useRaw();
+
+/** With flags another one, and else the one for all. */
+const serveRaw = (...flags: string[]): Promise<RawProcess> =>
+  flags.length > 0 ? startRaw(flags) : Promise.resolve(raw());
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
@@ -42,7 +49,7 @@ const python: Talk = async ({ port }, lines, ...flags) => {
 
 /** Answers of Limpet's shell follow each other; one each fits the tests below. */
 const shell: Talk = async ({ address }, lines, ...flags) => {
-  const { code, stderr, stdout } = await limpet(
+  const { code, stderr, stdout } = await limpetHere(
     ["shell", "--insecure", ...flags, address],
     { input: lines.join("\n") },
   );
@@ -57,11 +64,11 @@ const pairs: readonly (readonly [
 ])[] = [
   [
     "the lesson's client and limpet serve --raw",
-    (...flags) => startRaw(flags),
+    serveRaw,
     python,
   ],
   ["limpet shell and the lesson's server", startLesson, shell],
-  ["limpet shell and limpet serve --raw", (...flags) => startRaw(flags), shell],
+  ["limpet shell and limpet serve --raw", serveRaw, shell],
   // Python alone, whichever runtime started it: once is enough.
   ...THIS_RUNTIME === "node"
     ? [["the lesson's own two programs", startLesson, python] as const]
@@ -117,7 +124,7 @@ describe.each(pairs)(`on ${THIS_RUNTIME}, %s`, (_, serve, talk) => {
 });
 
 test("the lesson's client skips empty lines and leaves at exit", async () => {
-  const { port } = await startRaw();
+  const { port } = raw();
   const { code, answers } = await lessonClient(
     port,
     ["", "echo a", "", "exit", "echo never"],

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { limpet, startLimpet, temporaryFolder } from "./support/cli.ts";
+import { limpetHere } from "./support/cli_in_process.ts";
 import { selfSigned } from "./support/certificates.ts";
 import { Terminal, useTerminals } from "./support/terminal.ts";
 
@@ -25,10 +26,11 @@ test(
     const pem = join(config, "tls.pem");
     expect(log).toContain(`made a new key and certificate in ${pem}`);
     expect(statSync(pem).mode & 0o777).toBe(0o600);
+    const words = ["--", "echo", "hi"];
+    expect(await limpet(["exec", "--pin", pin, address, ...words], { env }))
+      .toMatchObject({ code: 0, stdout: "hi\n" });
     const run = (...flags: string[]) =>
-      limpet(["exec", ...flags, address, "--", "echo", "hi"], { env });
-
-    expect(await run("--pin", pin)).toMatchObject({ code: 0, stdout: "hi\n" });
+      limpetHere(["exec", ...flags, address, ...words], { env });
     // Nobody is there to be asked.
     const unknown = await run();
     expect(unknown).toMatchObject({ code: 255, stdout: "" });
@@ -112,7 +114,7 @@ test(
     const wrong = join(folder, "wrong");
     writeFileSync(wrong, "not-the-token-of-any-server\n", { mode: 0o600 });
     writeFileSync(known, `${named.slice("tls://".length)} ${pin}\n`);
-    const stranger = await limpet(
+    const stranger = await limpetHere(
       ["exec", "--token-file", wrong, named, "--", "true"],
       { env },
     );

@@ -21,8 +21,8 @@ const ALONE = readdirSync(at("."))
 /**
  * The lab, the lesson and the README's commands promise to run on Node and on
  * Deno. On Bun `lab_cli` alone sees all of the lab, and `raw_server` what the
- * lesson's clients meet; what each verdict takes, and what the page says, is tried
- * on those two. So is fuzzing, which is in memory and of core alone; Bun has its
+ * lesson's clients meet; what breaks off, and what the page says, is tried on
+ * those two. So is fuzzing, which is in memory and of core alone; Bun has its
  * turn by hand. And so are the prompt, a server's configuration, and the words for
  * what files, peers, encodings and lost connections come to: what decides there is
  * core's, and Bun reads and writes files by the adapter of Node. The library's encodings are tried on Bun (`encoding_session`,
@@ -40,12 +40,24 @@ const NOT_ON_BUN = [
   "fuzz",
   "hostile_terminal",
   "hostile_words",
+  "lab_broken_off",
   "lab_page",
-  "lab_verdict",
   "raw_cli",
   "raw_lesson",
   "readme",
 ].map((name) => `test/${name}.test.ts`);
+
+/**
+ * What each verdict of the lab takes is core's alone, and tried with sockets that a
+ * test has changed: once is enough. That each experiment observes what it is to, on
+ * both runtimes, is `lab_cli` and `lab_page`.
+ */
+const ON_NODE_ALONE = ["test/lab_verdict.test.ts"];
+
+const excluded = [
+  ..."Bun" in globalThis ? NOT_ON_BUN : [],
+  ..."Bun" in globalThis || "Deno" in globalThis ? ON_NODE_ALONE : [],
+];
 
 /**
  * What takes longest, first: begun last, one of these would run alone while
@@ -125,7 +137,7 @@ export default defineConfig({
           exclude: [
             "**/node_modules/**",
             ...ALONE,
-            ..."Bun" in globalThis ? NOT_ON_BUN : [],
+            ...excluded,
           ],
         },
       },
