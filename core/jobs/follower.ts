@@ -197,9 +197,9 @@ export class Follower implements ChannelHandler {
     /** What the spool had no more: nobody takes that. */
     let skipped = 0;
     // What a client has for sure taken need not be kept for it. It says so after
-    // half a window: one that is larger than the spool, which would be full before
-    // that, is believed to have taken what was sent.
-    const isTold = () => output.window <= spool.maxBytes;
+    // half a window: where the spool would be full before that, it is believed to
+    // have taken what was sent.
+    const isTold = () => output.window <= spool.maxWindow;
     output.onTaken = (bytes) => {
       if (isTold()) spool.taken(offset + skipped + bytes);
     };

@@ -19,6 +19,9 @@ export const SEGMENTS = 8;
 /** So many of them are the stream's beginning, and stay. */
 const HEAD_SEGMENTS = 4;
 
+/** Where there is no room for so many bytes, there is none. */
+const LEAST_PIECE_BYTES = 4_096;
+
 /** After so long a disk that was full is tried again, in milliseconds. */
 const RETRY_MS = 1_000;
 
@@ -118,9 +121,15 @@ export class Spool {
     return spool;
   }
 
-  /** Bytes on disk at most. */
-  get maxBytes(): number {
-    return this.#options.maxBytes;
+  /**
+   * How large the window of a reader may be that is to say what it has taken: it
+   * says so after half a window, and before that the spool must not be full. One
+   * that has no more room than it has taken can be less than its bound.
+   */
+  get maxWindow(): number {
+    if (this.#problem === null) return this.#options.maxBytes;
+    // The first file goes first, and only once all of it was taken.
+    return this.heldBytes - (this.#segments[0]?.bytes ?? 0);
   }
 
   /** Bytes that the command wrote, dropped ones included. */
@@ -173,6 +182,8 @@ export class Spool {
         this.#total += rest.byteLength;
         return this.#notify();
       }
+      // A reader may have to be believed now, to go on.
+      this.#notify();
       await this.#untilRoom();
     }
   }
@@ -220,7 +231,7 @@ export class Spool {
    * who hold the stream open, it drops what has no room.
    */
   unbound(): void {
-    if (this.#options.whenFull === "wait") this.#lateRoom ??= maxLateBytes();
+    if (this.#waits) this.#lateRoom ??= maxLateBytes();
     this.#madeRoom.resolve();
   }
 
@@ -259,6 +270,12 @@ export class Spool {
         break;
       }
       if (await this.#makeWay(segment)) continue;
+      if (await this.#leave(segment)) return await this.#write(bytes);
+      // A chunk may be larger than all the room that there is.
+      if (this.#waits && piece.byteLength > LEAST_PIECE_BYTES) {
+        piece = piece.subarray(0, piece.byteLength >> 1);
+        continue;
+      }
       this.#problem =
         "The server's jobs have all that maxTotalSpoolBytes allows";
       return 0;
@@ -269,7 +286,7 @@ export class Spool {
       this.#open ??= await this.#options.files.append(this.#path(segment));
       written = await this.#open.write(piece);
       // What was dropped because of it stays so.
-      if (this.#options.whenFull === "wait") this.#problem = null;
+      if (this.#waits) this.#problem = null;
     } catch (error) {
       this.#problem = wordsOf(error);
     }
@@ -277,8 +294,9 @@ export class Spool {
     room.give(piece.byteLength - (this.#removed ? 0 : written));
     segment.bytes += written;
     if (isLate && this.#lateRoom !== null) this.#lateRoom -= written;
-    if (written > 0 || !await this.#makeWay(segment)) return written;
-    return await this.#write(bytes);
+    const goOn = written === 0 &&
+      (await this.#makeWay(segment) || await this.#leave(segment));
+    return goOn ? await this.#write(bytes) : written;
   }
 
   /** Where the next byte goes; null if everything is full. */
@@ -304,11 +322,7 @@ export class Spool {
    * if there is none.
    */
   async #makeWay(current: Segment | null): Promise<boolean> {
-    const at = this.#options.whenFull === "drop"
-      ? HEAD_SEGMENTS
-      : this.#isTaken(0)
-      ? 0
-      : Infinity;
+    const at = !this.#waits ? HEAD_SEGMENTS : this.#isTaken(0) ? 0 : Infinity;
     const oldest = this.#segments[at];
     if (oldest === undefined || oldest === current) return false;
     this.#segments.splice(at, 1);
@@ -319,10 +333,26 @@ export class Spool {
     return true;
   }
 
+  /**
+   * Ends the segment that is being written, if all of it was taken, so that it can
+   * make way. False if it was not.
+   */
+  async #leave(segment: Segment): Promise<boolean> {
+    const mayGo = this.#waits && segment.bytes > 0 &&
+      this.#segments[0] === segment && this.#isTaken(0);
+    if (!mayGo) return false;
+    await this.#endSegment();
+    return await this.#makeWay(null);
+  }
+
+  get #waits(): boolean {
+    return this.#options.whenFull === "wait";
+  }
+
   /** Whether a byte without room goes; it waits otherwise. */
   get #drops(): boolean {
     return this.#closed || this.#lateRoom === 0 ||
-      this.#options.whenFull === "drop";
+      !this.#waits;
   }
 
   #isTaken(at: number): boolean {
