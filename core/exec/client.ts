@@ -46,13 +46,6 @@ export function refusal(fields: Fields): LimpetError {
   return new LimpetError(known, fields.message("message"));
 }
 
-/** Ends of a session that say by themselves what became of its commands. */
-const KNOWN_ENDS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  // It is ended, by us.
-  "closed",
-  "connection_lost",
-]);
-
 /** What the client's side of a command needs of its request. */
 export type CommandStreams =
   & Pick<ExecRequest, "stdin" | "stdout" | "stderr" | "merge">
@@ -192,7 +185,11 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
         if (this.#started) throw twice("STARTED");
         this.#started = true;
         if (fields.has("jobId")) {
-          this.jobId = printable(fields.text("jobId", 64));
+          // What is done with the job later is done to the one that was asked for.
+          const id = printable(fields.text("jobId", 64));
+          // What is done with it later is done to the one that was asked for.
+          this.jobId ??= id;
+          if (id !== this.jobId) throw fields.wrong("jobId", this.jobId);
         }
         this.#channel.streamsOpen = true;
         return this.#pid.resolve(fields.integer("pid"));
@@ -225,8 +222,9 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
     const turnedAway = error.cause === NOTHING_TAKEN;
     const untaken = !this.#started &&
       (turnedAway || error.code === "unauthenticated");
-    const known = untaken || KNOWN_ENDS.has(error.code);
-    // Whatever ended the session, what became of the command is unknown.
+    // It is ended, by us. Whatever else ended the session, what became of the
+    // command is unknown.
+    const known = untaken || error.code === "closed";
     this.#fail(
       new LimpetError(known ? error.code : "connection_lost", error.message, {
         cause: turnedAway ? NOTHING_TAKEN : error,

@@ -72,20 +72,12 @@ export class JobCommand extends RemoteCommand {
         );
       case FrameType.STARTED:
         // It is printed for scripts, which give it to our own flags.
-        if (fields.has("jobId")) {
-          this.#checkId(jobIdIn(fields, "jobId"), fields);
-        }
+        if (fields.has("jobId")) jobIdIn(fields, "jobId");
         if (fields.has("stdinOffset")) {
           this.stdinOffset = fields.integer("stdinOffset");
         }
     }
     super.message(frame);
-  }
-
-  /** What is done with the job later is done to the one that was asked for. */
-  #checkId(id: string, fields: Fields): void {
-    if (this.jobId === null || this.jobId === id) return;
-    throw fields.wrong("jobId", `${this.jobId}, as was asked for`);
   }
 
   #dropped(fields: Fields): void {
