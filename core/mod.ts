@@ -94,6 +94,7 @@ export type {
   JobsFolder,
   ServeOptions,
   ServerEvent,
+  WhyGone,
 } from "./server.ts";
 export { DEFAULT_SERVER_LIMITS } from "./server_limits.ts";
 export type { ServerLimits } from "./server_limits.ts";

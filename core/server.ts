@@ -27,11 +27,11 @@ import {
 } from "./server/options.ts";
 import { Patience } from "./server/patience.ts";
 import { revoked } from "./server/session.ts";
-import { Sessions } from "./server/sessions.ts";
+import { Sessions, type WhyGone } from "./server/sessions.ts";
 import { resolveServerLimits } from "./server_limits.ts";
 
 export type { ServerEvent } from "./server/event.ts";
-export type { JobsFolder, ServeOptions };
+export type { JobsFolder, ServeOptions, WhyGone };
 
 /** How to close a server. */
 export interface CloseOptions {
@@ -242,12 +242,12 @@ export class Server implements AsyncDisposable {
   /**
    * Ends every session of the identities that `gone` names, commands and jobs
    * included, as when they had closed it: for one that was revoked. What it gives
-   * may say why, in words that the client is told: `true` is that it was revoked,
-   * and whoever gets `false`, `null` or no words stays. It is asked several times
+   * may say why, in words that the client is told (`logged` is for `onEvent`
+   * alone): `true` is that it was revoked, and whoever gets `false`, `null` or no words stays. It is asked several times
    * of each, and has to answer alike. Settles when they are over.
    */
   async endSessions(
-    gone: (identity: Identity) => string | boolean | null,
+    gone: (identity: Identity) => WhyGone | false | null,
   ): Promise<void> {
     for (const each of this.#connections) {
       const why = each.newcomer !== null && gone(each.newcomer);

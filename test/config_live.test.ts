@@ -81,9 +81,10 @@ test("a configuration that is not taken over changes nobody's end", async () => 
   expect(live.whyGone(identity)).toBe(null);
   write([{ ...next[0], from: ["10.0.0.0/8"] }]);
   await live.reload();
-  expect(live.whyGone(identity)).toBe(
-    "Identity was changed in the server's configuration: from",
-  );
+  expect(live.whyGone(identity)).toEqual({
+    told: "Identity was changed in the server's configuration",
+    logged: "from",
+  });
   write([next[1]]);
   await live.reload();
   expect(live.whyGone(identity)).toBe("Identity was revoked");

@@ -56,7 +56,7 @@ export class Known implements KnownIdentity {
     const parts = (entry: IdentityEntry) =>
       new Map(
         Object.entries({ ...entry, expires: undefined })
-          .map(([key, value]) => [key, JSON.stringify(value)]),
+          .map(([key, value]) => [key, textOf(value)]),
       );
     const [before, now] = [parts(this.#entry), parts(there.entry)];
     const keys = new Set([...before.keys(), ...now.keys()]);
@@ -90,7 +90,7 @@ export function comersOf(
   before: Iterable<Known>,
 ): Comers {
   const keyOf = (entry: IdentityEntry) =>
-    JSON.stringify({ ...entry, expires: undefined });
+    textOf({ ...entry, expires: undefined });
   const same = new Map([...before].map((each) => [keyOf(each.entry), each]));
   const known = entries.map((entry) =>
     same.get(keyOf(entry)) ?? new Known(entry)
@@ -99,4 +99,17 @@ export function comersOf(
     known,
     takeOver: () => known.forEach((each, i) => each.prolong(entries[i])),
   };
+}
+
+/** The same for what says the same: JSON's keys have no order. */
+function textOf(value: unknown): string {
+  const sorted = (_: string, part: unknown) =>
+    part === null || typeof part !== "object" || Array.isArray(part)
+      ? part
+      : Object.fromEntries(Object.entries(part).sort(byKey));
+  return JSON.stringify(value, sorted) ?? "";
+}
+
+function byKey([one]: [string, unknown], [other]: [string, unknown]): number {
+  return one < other ? -1 : 1;
 }

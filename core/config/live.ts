@@ -18,6 +18,7 @@ import { counted } from "../counted.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import type { Identity } from "../identity.ts";
 import type { Machine } from "../machine.ts";
+import type { WhyGone } from "../server.ts";
 import type { FoundToken } from "../token_file.ts";
 import { comersOf, Known } from "./known.ts";
 import { loadConfig, type Loaded } from "./load.ts";
@@ -112,21 +113,21 @@ export class LiveIdentities implements Authenticator {
   }
 
   /**
-   * Why the sessions of an identity that was let in are to end, in words; null if
-   * they are not.
+   * Why the sessions of an identity that was let in are to end; null if they are
+   * not. How the operator has it is not for its clients to know.
    */
-  whyGone(identity: Identity): string | null {
+  whyGone(identity: Identity): WhyGone | null {
     if (!(identity instanceof Known)) return null;
     if (identity.isOver) {
       return `Identity has expired, at ${identity.entry.expires}`;
     }
     if (this.#known.includes(identity)) return null;
     const now = this.#known.find(({ name }) => name === identity.name);
-    return now === undefined
-      ? "Identity was revoked"
-      : `Identity was changed in the server's configuration: ${
-        identity.changes(now).join(", ")
-      }`;
+    if (now === undefined) return "Identity was revoked";
+    return {
+      told: "Identity was changed in the server's configuration",
+      logged: identity.changes(now).join(", "),
+    };
   }
 
   /** Adopts the file if it has changed. Never rejects: mistakes are told. */

@@ -27,6 +27,7 @@ import type { Carrier } from "./carrier.ts";
 import type { ServerEventBody } from "./event.ts";
 import type { Host } from "./host.ts";
 import { report } from "./options.ts";
+import type { WhyGone } from "./sessions.ts";
 
 /**
  * How long clients may take to leave once they have nothing more here, in ms:
@@ -216,13 +217,15 @@ export class Session {
     await this.over;
   }
 
-  /** Its identity is no longer let in; `why` in words, if it is known. */
-  async revoke(why: string | true): Promise<void> {
+  /** Its identity is no longer let in. */
+  async revoke(why: WhyGone): Promise<void> {
+    const error = revoked(why);
     if (!this.isOver) {
       const count = counted(this.#exec.runningCount, "command");
-      this.#endedWith = `; ${count} ended with it`;
+      const more = error.cause === undefined ? "" : `: ${error.cause}`;
+      this.#endedWith = `${more}; ${count} ended with it`;
     }
-    this.#mux.fail(revoked(why));
+    this.#mux.fail(error);
     await this.over;
   }
 
@@ -332,10 +335,13 @@ export function disconnected(
   return { type: "disconnected", code, message, authenticated, durationMs };
 }
 
-/** Why a session ends whose client may not come any more. */
-export function revoked(why: string | true): LimpetError {
-  const message = why === true ? "Identity was revoked" : why;
-  return new LimpetError("unauthenticated", message);
+/** Why a session ends whose client may not come any more; `cause` is for the log. */
+export function revoked(why: WhyGone): LimpetError {
+  if (why === true) return revoked("Identity was revoked");
+  const { told, logged } = typeof why === "string"
+    ? { told: why, logged: undefined }
+    : why;
+  return new LimpetError("unauthenticated", told, { cause: logged });
 }
 
 /** A key for a session: nobody guesses one. */

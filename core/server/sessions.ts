@@ -7,6 +7,15 @@
 import type { Identity, Proven } from "../identity.ts";
 import type { Session } from "./session.ts";
 
+/**
+ * Why an identity is no longer let in, as far as anybody knows: words that its
+ * clients are told, and what the server's own events say besides.
+ */
+export type WhyGone =
+  | string
+  | true
+  | { readonly told: string; readonly logged: string };
+
 /** See the module's description. */
 export class Sessions {
   readonly #all = new Set<Session>();
@@ -68,7 +77,7 @@ export class Sessions {
 
   /** As `Server.endSessions`. */
   async end(
-    gone: (identity: Identity) => string | boolean | null,
+    gone: (identity: Identity) => WhyGone | false | null,
   ): Promise<void> {
     await Promise.all(
       [...this.#all].map((each) => {
