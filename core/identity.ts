@@ -30,3 +30,12 @@ export interface Proven {
    */
   readonly isSole?: boolean;
 }
+
+/**
+ * Why an identity is no longer let in, as far as anybody knows: words that its
+ * clients are told, and what the server's own events say besides.
+ */
+export type WhyGone =
+  | string
+  | true
+  | { readonly told: string; readonly logged: string };

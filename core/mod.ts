@@ -47,7 +47,7 @@ export type { Input, Output } from "./exec/output.ts";
 export { SIGNALS } from "./exec/signals.ts";
 export type { Signal } from "./exec/signals.ts";
 export type { Noise } from "./frame/preface.ts";
-export type { Identity } from "./identity.ts";
+export type { Identity, WhyGone } from "./identity.ts";
 export type {
   AttachOptions,
   Channels,
@@ -94,7 +94,6 @@ export type {
   JobsFolder,
   ServeOptions,
   ServerEvent,
-  WhyGone,
 } from "./server.ts";
 export { DEFAULT_SERVER_LIMITS } from "./server_limits.ts";
 export type { ServerLimits } from "./server_limits.ts";

@@ -13,7 +13,7 @@ import {
 import { deferred } from "./deferred.ts";
 import { LimpetError } from "./errors.ts";
 import { checkTimer } from "./exec/request.ts";
-import type { Identity } from "./identity.ts";
+import type { Identity, WhyGone } from "./identity.ts";
 import { Jobs } from "./jobs/jobs.ts";
 import { Memory } from "./memory.ts";
 import type { Duplex, Listener } from "./ports.ts";
@@ -27,11 +27,11 @@ import {
 } from "./server/options.ts";
 import { Patience } from "./server/patience.ts";
 import { revoked } from "./server/session.ts";
-import { Sessions, type WhyGone } from "./server/sessions.ts";
+import { Sessions } from "./server/sessions.ts";
 import { resolveServerLimits } from "./server_limits.ts";
 
 export type { ServerEvent } from "./server/event.ts";
-export type { JobsFolder, ServeOptions, WhyGone };
+export type { JobsFolder, ServeOptions };
 
 /** How to close a server. */
 export interface CloseOptions {

@@ -12,7 +12,7 @@ import { type ErrorCode, LimpetError } from "../errors.ts";
 import type { ExecEvent } from "../exec/events.ts";
 import { ExecServer } from "../exec/server.ts";
 import { FrameType } from "../frame/frame.ts";
-import type { Proven } from "../identity.ts";
+import type { Proven, WhyGone } from "../identity.ts";
 import { SessionJobs } from "../jobs/session_jobs.ts";
 import type { Link } from "../link/link.ts";
 import { ResumableLink } from "../link/resumable_link.ts";
@@ -27,7 +27,6 @@ import type { Carrier } from "./carrier.ts";
 import type { ServerEventBody } from "./event.ts";
 import type { Host } from "./host.ts";
 import { report } from "./options.ts";
-import type { WhyGone } from "./sessions.ts";
 
 /**
  * How long clients may take to leave once they have nothing more here, in ms:

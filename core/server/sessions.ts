@@ -4,17 +4,8 @@
  * @module
  */
 
-import type { Identity, Proven } from "../identity.ts";
+import type { Identity, Proven, WhyGone } from "../identity.ts";
 import type { Session } from "./session.ts";
-
-/**
- * Why an identity is no longer let in, as far as anybody knows: words that its
- * clients are told, and what the server's own events say besides.
- */
-export type WhyGone =
-  | string
-  | true
-  | { readonly told: string; readonly logged: string };
 
 /** See the module's description. */
 export class Sessions {
