@@ -132,6 +132,13 @@ export interface ProcessHandle {
    */
   readonly stdout: ReadableStream<Uint8Array> | null;
   readonly stderr: ReadableStream<Uint8Array> | null;
+  /**
+   * Takes the memory of a chunk of `stdout` or `stderr` back, for another one:
+   * core calls it, at most once for a chunk, when nobody looks at that any more.
+   * Without it chunks are for the garbage collector; fresh memory for each
+   * costs several times what reading into it does.
+   */
+  recycle?(chunk: Uint8Array): void;
   /** Settles when the process ends, whoever still holds its pipes. Never rejects. */
   readonly status: Promise<ExitStatus>;
   /**

@@ -9,6 +9,7 @@
  */
 
 import { type Program, toProgram } from "../../core/adapter/command.ts";
+import { recycle } from "../../core/adapter/read_buffer.ts";
 import {
   lostError,
   spawnError,
@@ -81,6 +82,7 @@ function handleOf(command: Command, child: Deno.ChildProcess): ProcessHandle {
     stderr: command.stderr === "piped"
       ? passOn(child.stderr, outputError)
       : null,
+    recycle,
     status,
     kill: (signal) => group.kill(signal),
     groupAlive: () => group.isAlive(),

@@ -22,12 +22,13 @@ import {
   rmSync,
   unlinkSync,
 } from "node:fs";
-import { Socket } from "node:net";
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import type { Command } from "../../core/ports.ts";
 import { codeOf } from "./errors.ts";
+import { ReadBlocks } from "./read_blocks.ts";
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 
@@ -96,7 +97,7 @@ function realPipes(
   };
   const output = (): [number, Socket] => {
     const { reader, writer } = openPair(paths.pop()!, "writer");
-    const ours = new Socket({ fd: reader, readable: true, writable: false });
+    const ours = readerOf(reader);
     theirs.push(writer);
     sockets.push(ours);
     return [writer, ours];
@@ -124,6 +125,23 @@ function realPipes(
     pool.giveBack(paths);
     throw error;
   }
+}
+
+/** Our end of a pipe that the child writes to. */
+function readerOf(fd: number): Socket {
+  const blocks = new ReadBlocks();
+  // Documented for the constructor, too; @types/node has it for `connect` alone.
+  const options: SocketConstructorOpts & { onread: OnReadOpts } = {
+    fd,
+    readable: true,
+    writable: false,
+    onread: {
+      buffer: () => blocks.next(),
+      callback: (length) => socket.emit("data", blocks.take(length)),
+    },
+  };
+  const socket = new Socket(options);
+  return socket;
 }
 
 /** What Node makes by itself, where mkfifo(1) or Node's own `Socket` is not. */

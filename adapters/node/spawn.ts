@@ -17,6 +17,7 @@ import { osError } from "./errors.ts";
 import { type ChildPipes, openPipes, type OurEnds } from "./pipes.ts";
 import { ProcessGroup } from "./process_group.ts";
 import { askShell, checkBefore, diagnose } from "./diagnose.ts";
+import { recycle } from "./read_blocks.ts";
 import { readableOf, writableOf } from "./streams.ts";
 
 const IS_WINDOWS = process.platform === "win32";
@@ -90,6 +91,7 @@ function handleOf(
       writableOf(stdin, inputError, () => stdin.destroy()).writable,
     stdout: stdout && readableOf(stdout, outputError, () => stdout.destroy()),
     stderr: stderr && readableOf(stderr, outputError, () => stderr.destroy()),
+    recycle,
     status,
     kill: (signal) => group.kill(signal),
     groupAlive: () => group.isAlive(),

@@ -10,6 +10,20 @@ const FIRST_BYTES = 4 * 1024;
 /** What one read asks for at most. */
 const MOST_BYTES = 64 * 1024;
 
+/** As much as this is kept for other reads, of all pipes and sockets. */
+const MOST_SPARE = 64;
+
+/** Of the largest size, that nobody looks at any more. */
+const spare: ArrayBuffer[] = [];
+
+/** As `ProcessHandle.recycle`. */
+export function recycle({ buffer }: Uint8Array): void {
+  if (
+    buffer instanceof ArrayBuffer && buffer.byteLength === MOST_BYTES &&
+    spare.length < MOST_SPARE
+  ) spare.push(buffer);
+}
+
 /**
  * Memory that grows with what comes in. A chunk that fills little of it is
  * copied into memory of its own and the rest is used again; a large one is
@@ -21,7 +35,7 @@ export class ReadBuffer {
 
   /** Where to read into. */
   next(): Uint8Array<ArrayBuffer> {
-    const buffer = this.#spare ?? new ArrayBuffer(this.#size);
+    const buffer = this.#spare ?? this.#more();
     this.#spare = null;
     return new Uint8Array(buffer);
   }
@@ -37,5 +51,10 @@ export class ReadBuffer {
       this.#size = Math.min(buffer.byteLength * 4, MOST_BYTES);
     }
     return filled;
+  }
+
+  #more(): ArrayBuffer {
+    const used = this.#size === MOST_BYTES ? spare.pop() : undefined;
+    return used ?? new ArrayBuffer(this.#size);
   }
 }

@@ -270,8 +270,8 @@ export class Job implements ChannelHandler {
     const budget = maxOutputBytes === undefined
       ? null
       : new OutputBudget(maxOutputBytes, () => end(tree, "output_limit"));
-    this.#pump(handle.stdout, this.#stdout, budget);
-    this.#pump(handle.stderr, this.#stderr, budget);
+    this.#pump(handle, handle.stdout, this.#stdout, budget);
+    this.#pump(handle, handle.stderr, this.#stderr, budget);
     await this.#untilExit(handle, tree, authorized.endsLeftovers ?? false);
   }
 
@@ -371,12 +371,13 @@ export class Job implements ChannelHandler {
   }
 
   #pump(
+    handle: ProcessHandle,
     readable: ReadableStream<Uint8Array> | null,
     output: JobOutput | null,
     budget: OutputBudget | null,
   ): void {
     if (readable !== null && output !== null) {
-      const pump = new OutputPump(readable, output, budget);
+      const pump = new OutputPump(readable, output, budget, handle.recycle);
       this.#pumps.set(output, pump);
       if (this.#lost) pump.abandon(DEFAULT_KILL_AFTER_MS);
     }

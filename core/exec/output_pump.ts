@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { SendStream } from "../channel/send_stream.ts";
+import type { HeldStream } from "../channel/held_stream.ts";
 import { counted } from "../counted.ts";
 import { asLimpetError } from "../errors.ts";
 import type { OutputBudget } from "./output_budget.ts";
@@ -36,7 +36,7 @@ const MAX_LATE_READS = 64;
 
 /** Where a pump sends to: a channel's stream, or what takes the same calls. */
 export type OutputSink = Pick<
-  SendStream,
+  HeldStream,
   "push" | "whenBelow" | "end" | "abort" | "onStop"
 >;
 
@@ -51,6 +51,7 @@ export class OutputPump {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #send: OutputSink;
   readonly #budget: OutputBudget | null;
+  readonly #recycle: ((chunk: Uint8Array) => void) | undefined;
   #heldOpen = false;
   #bytes = 0;
   #readingSince: number | null = null;
@@ -67,10 +68,12 @@ export class OutputPump {
     readable: ReadableStream<Uint8Array>,
     send: OutputSink,
     budget: OutputBudget | null = null,
+    recycle?: (chunk: Uint8Array) => void,
   ) {
     this.#reader = readable.getReader();
     this.#send = send;
     this.#budget = budget;
+    this.#recycle = recycle;
     send.onStop = () => this.#cancel();
     this.#run();
   }
@@ -113,7 +116,7 @@ export class OutputPump {
         if (chunk === null) break;
         const room = this.#budget?.take(chunk.byteLength) ?? chunk.byteLength;
         this.#bytes += room;
-        if (room > 0) this.#send.push(chunk.subarray(0, room));
+        if (room > 0) this.#push(chunk, room);
         if (room < chunk.byteLength) return await this.#cutOff();
         if (this.#neverSilent(chunk.byteLength)) {
           this.#giveUp();
@@ -134,6 +137,11 @@ export class OutputPump {
       this.#send.abort("spawn_failed", message);
       this.#cancel();
     }
+  }
+
+  #push(chunk: Uint8Array, bytes: number): void {
+    const recycle = this.#recycle && (() => this.#recycle?.(chunk));
+    this.#send.push(chunk.subarray(0, bytes), recycle);
   }
 
   #end(): void {

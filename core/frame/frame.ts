@@ -56,6 +56,8 @@ export interface Frame {
   readonly channel: number;
   /** A view, not a copy; whoever keeps it keeps the buffer beneath. */
   readonly payload: Uint8Array;
+  /** Called once nobody will look at the payload's memory again, if ever. */
+  readonly recycle?: () => void;
 }
 
 /** `DATA`, or `type 77` for one without a name. For messages. */

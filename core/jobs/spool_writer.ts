@@ -16,7 +16,10 @@ export interface StreamEnd {
 /** See the module's description. */
 export class SpoolWriter {
   readonly spool: Spool;
-  readonly #chunks: Uint8Array[] = [];
+  readonly #chunks: {
+    readonly chunk: Uint8Array;
+    readonly recycle?: () => void;
+  }[] = [];
   /** Bytes pushed and not yet in the spool. */
   #unsaved = 0;
   #end: StreamEnd | null = null;
@@ -41,8 +44,8 @@ export class SpoolWriter {
     return this.#finished ? this.#end : null;
   }
 
-  push(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
+  push(chunk: Uint8Array, recycle?: () => void): void {
+    this.#chunks.push({ chunk, recycle });
     this.#unsaved += chunk.byteLength;
     this.#run();
   }
@@ -75,8 +78,10 @@ export class SpoolWriter {
   async #run(): Promise<void> {
     if (this.#running) return;
     this.#running = true;
-    for (let chunk; (chunk = this.#chunks.shift()) !== undefined;) {
+    for (let next; (next = this.#chunks.shift()) !== undefined;) {
+      const { chunk, recycle } = next;
       await this.spool.append(chunk);
+      recycle?.();
       this.#unsaved -= chunk.byteLength;
       const waiters = this.#waiters;
       this.#waiters = [];

@@ -9,6 +9,9 @@ import { type Frame, KEPT_FRAME_BYTES } from "../frame/frame.ts";
 import type { Hold } from "../memory.ts";
 import { ByteRing } from "./byte_ring.ts";
 
+/** Of a payload: what is kept as it is, whatever lies beside it. */
+const LARGE_BYTES = 4_096;
+
 /** How much a link keeps, and of what. */
 export interface ReplayOptions {
   /** For what was sent and not acknowledged, in bytes of memory. */
@@ -16,8 +19,9 @@ export interface ReplayOptions {
   /** For the memory of it. */
   readonly hold?: Hold;
   /**
-   * Payloads that are given to be sent are nobody else's to write to, ever. Those
-   * that fill their memory are then kept as they are. Default: copies are kept.
+   * Payloads that are given to be sent are nobody else's to write to, until their
+   * frame's `recycle` is called. Those that are large or fill their memory are then
+   * kept as they are. Default: copies are kept.
    */
   readonly owned?: boolean;
 }
@@ -31,6 +35,8 @@ export class ReplayBuffer {
   readonly #options: ReplayOptions;
   readonly #frames: Frame[] = [];
   readonly #ring = new ByteRing();
+  /** By their frames' numbers: what is called once the peer has them. */
+  readonly #recycle = new Map<number, () => void>();
   /** Where in `#frames` the first one is that the peer does not have. */
   #head = 0;
   #acknowledged = 0;
@@ -62,6 +68,7 @@ export class ReplayBuffer {
     const { maxReplayBytes, hold } = this.#options;
     if (bytes > maxReplayBytes && !first) return false;
     if (hold?.(bytes) === false && !first) return false;
+    if (frame.recycle) this.#recycle.set(this.pushed, frame.recycle);
     this.#frames.push(this.#kept(frame));
     this.#bytes = bytes;
     return true;
@@ -90,6 +97,8 @@ export class ReplayBuffer {
     this.check(count, sent);
     for (; this.#acknowledged < count; this.#acknowledged++) {
       this.#bytes -= costOf(this.#frames[this.#head++]);
+      this.#recycle.get(this.#acknowledged)?.();
+      this.#recycle.delete(this.#acknowledged);
     }
     if (this.#head * 2 >= this.#frames.length) {
       this.#frames.splice(0, this.#head);
@@ -99,8 +108,17 @@ export class ReplayBuffer {
     this.#options.hold?.(this.#bytes);
   }
 
+  /**
+   * A connection was given up: what is on its way there may still be looked at,
+   * so the memory of what is kept now is not for others.
+   */
+  abandon(): void {
+    this.#recycle.clear();
+  }
+
   /** Keeps nothing any more. */
   clear(): void {
+    this.abandon();
     this.#frames.length = 0;
     this.#head = 0;
     this.#bytes = 0;
@@ -110,8 +128,11 @@ export class ReplayBuffer {
 
   #kept(frame: Frame): Frame {
     const { type, stream, channel, payload } = frame;
-    const dense = payload.byteLength * 2 >= payload.buffer.byteLength;
-    if (this.#options.owned && dense) return frame;
+    const { byteLength } = payload;
+    // Its neighbours in memory are of the same stream, and kept or over as it is.
+    const dense = byteLength >= LARGE_BYTES ||
+      byteLength * 2 >= payload.buffer.byteLength;
+    if (this.#options.owned && dense) return { type, stream, channel, payload };
     const copy = this.#options.owned
       ? payload.slice()
       : this.#ring.copy(payload, this.#frames[this.#head]?.payload);

@@ -272,6 +272,7 @@ export class ResumableLink implements Link {
   #drop(reason: LimpetError): void {
     this.#carrier?.abort(reason);
     this.#carrier = null;
+    this.#replay.abandon();
     this.#sending = null;
     this.#ackNow = false;
     clearTimeout(this.#ackTimer);

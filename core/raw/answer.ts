@@ -29,10 +29,11 @@ export class SentOutput implements OutputSink {
     return this.#done.promise;
   }
 
-  push(chunk: Uint8Array): void {
+  push(chunk: Uint8Array, recycle?: () => void): void {
     if (this.#stopped) return;
     this.#pending += chunk.byteLength;
     this.#send(chunk).then(() => {
+      recycle?.();
       this.#pending -= chunk.byteLength;
       this.#settle();
     }, () => this.stop());

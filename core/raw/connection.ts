@@ -204,7 +204,7 @@ export class Connection {
     const pumps = [
       ...(handle.stdout === null
         ? []
-        : [new OutputPump(handle.stdout, stdout)]),
+        : [new OutputPump(handle.stdout, stdout, null, handle.recycle)]),
       ...(handle.stderr === null
         ? []
         : [new OutputPump(handle.stderr, stderr)]),

@@ -6,6 +6,7 @@
 
 import { deferred } from "../deferred.ts";
 import type { LimpetError } from "../errors.ts";
+import type { Frame } from "../frame/frame.ts";
 import { PlainLink } from "../link/plain_link.ts";
 
 /** See the module's description. */
@@ -15,6 +16,11 @@ export class Carrier extends PlainLink {
   /** Settles when the transport was given up, by whomever. */
   get gone(): Promise<void> {
     return this.#gone.promise;
+  }
+
+  override async send(frames: readonly Frame[]): Promise<void> {
+    await super.send(frames);
+    for (const frame of frames) frame.recycle?.();
   }
 
   override abort(reason: LimpetError): void {
