@@ -26,9 +26,9 @@ import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
+import { ReadBlocks } from "../../core/adapter/read_blocks.ts";
 import type { Command } from "../../core/ports.ts";
 import { codeOf } from "./errors.ts";
-import { ReadBlocks } from "./read_blocks.ts";
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 

@@ -6,6 +6,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { toProgram } from "../../core/adapter/command.ts";
+import { recycle } from "../../core/adapter/read_blocks.ts";
 import {
   lostError,
   spawnError,
@@ -17,7 +18,6 @@ import { osError } from "./errors.ts";
 import { type ChildPipes, openPipes, type OurEnds } from "./pipes.ts";
 import { ProcessGroup } from "./process_group.ts";
 import { askShell, checkBefore, diagnose } from "./diagnose.ts";
-import { recycle } from "./read_blocks.ts";
 import { readableOf, writableOf } from "./streams.ts";
 
 const IS_WINDOWS = process.platform === "win32";

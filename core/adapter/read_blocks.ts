@@ -66,7 +66,8 @@ export class ReadBlocks {
   next(): Uint8Array {
     if (this.#block.lent === 0) this.#used = 0;
     const { byteLength } = this.#block.buffer;
-    if (byteLength - this.#used < byteLength / 4) {
+    const isFull = byteLength - this.#used < byteLength / 4;
+    if (isFull || byteLength < this.#size) {
       this.#block.open = false;
       keepSpare(this.#block);
       this.#block = makeBlock(this.#size);
