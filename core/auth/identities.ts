@@ -94,19 +94,22 @@ export class Identities implements Authenticator {
     }
     const entry = this.#entries.get(key);
     const signed = clientMessage(transcript);
-    // A public key checks its own signature, whether it is known or not.
-    const right = key.startsWith("ed25519:")
-      ? await verifySignature(key, proof, signed)
-      : await (entry?.token ?? this.#nobody).verify(proof, signed);
+    const toSign = serverMessage(transcript, proof);
+    const token = entry?.token ?? this.#nobody;
+    // Each is a turn of another thread: they take it together. Nobody sees ours
+    // if theirs is wrong. A public key checks its own signature, whether it is
+    // known or not.
+    const [right, ours] = await Promise.all(
+      key.startsWith("ed25519:")
+        ? [verifySignature(key, proof, signed), this.#host?.sign(toSign)]
+        : [token.verify(proof, signed), token.sign(toSign)],
+    );
     if (entry === undefined) return { denied: `nobody here has ${key}` };
-    const { identity, token } = entry;
+    const { identity } = entry;
     const denied = right
       ? identity.refuse?.(peer) ?? null
       : "the proof is wrong";
     if (denied !== null) return { denied: `as "${identity.name}": ${denied}` };
-    const ours = await (token ?? this.#host)?.sign(
-      serverMessage(transcript, proof),
-    );
     if (ours === undefined) return { denied: "the server has no host key" };
     return { identity, key: digitsOf(key), proof: ours };
   }

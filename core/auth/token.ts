@@ -49,10 +49,14 @@ export class TokenKey implements Credential {
   }
 
   async prove(transcript: Bytes): Promise<ClientProof> {
-    const proof = await this.sign(clientMessage(transcript));
+    // Each is a turn of another thread: they take it together.
+    const [key, proof] = await Promise.all([
+      this.id(),
+      this.sign(clientMessage(transcript)),
+    ]);
     const expected = serverMessage(transcript, proof);
     return {
-      key: await this.id(),
+      key,
       proof,
       verifyServer: (theirs) => this.verify(theirs, expected),
     };

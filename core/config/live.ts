@@ -93,9 +93,15 @@ export class LiveIdentities implements Authenticator {
   }
 
   async authenticate(claim: Claim): Promise<Admission | Denial> {
-    await this.look();
+    const before = this.#authenticator!;
+    const [early] = await Promise.all([
+      before.authenticate(claim),
+      this.look(),
+    ]);
+    // What the file says now is what counts.
+    const now = this.#authenticator!;
+    const outcome = now === before ? early : await now.authenticate(claim);
     const [onlyOne] = this.#known;
-    const outcome = await this.#authenticator!.authenticate(claim);
     if ("denied" in outcome) return outcome;
     const { identity } = outcome;
     this.#options.used(identity.name, claim.peer);
