@@ -147,7 +147,7 @@ test("a pump says whose memory is free", () => {
           recycle?.();
         },
         whenBelow: () => Promise.resolve(),
-        end: resolve,
+        end: () => resolve(),
         abort: () => {},
       },
       null,
