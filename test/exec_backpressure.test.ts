@@ -34,18 +34,18 @@ describe.each(SERVERS)("a server on %s", (runtime) => {
   test("a reader that stops costs one window and delays nobody", async () => {
     const { count, wrap } = counted();
     await using session = await server().connect({ wrap });
-    const fifty = async () => {
+    const twenty = async () => {
       const outputs = await Promise.all(
         Array.from(
-          { length: 50 },
+          { length: 20 },
           (_, i) => session.output("echo", { args: [String(i)] }),
         ),
       );
       expect(outputs.map(({ stdout }) => new TextDecoder().decode(stdout)))
         .toEqual(outputs.map((_, i) => `${i}\n`));
     };
-    await fifty();
-    await fifty();
+    await twenty();
+    await twenty();
     const serverBefore = residentBytes(server().pid);
     const clientBefore = await heldBytes();
     const receivedBefore = count.received;
@@ -58,11 +58,11 @@ describe.each(SERVERS)("a server on %s", (runtime) => {
     );
     await new Promise((resolve) => setTimeout(resolve, STALL_MS));
     // Held up by the reader that stands still, they would never come.
-    await fifty();
+    await twenty();
 
     expect(count.received - receivedBefore).toBeLessThan(WINDOW + 100_000);
     expect(await heldBytes() - clientBefore).toBeLessThan(WINDOW + 2 * MIB);
-    // A window on its way, a pipe, and what fifty processes at once cost.
+    // A window on its way, a pipe, and what twenty processes at once cost.
     expect(residentBytes(server().pid) - serverBefore).toBeLessThan(128 * MIB);
 
     const reader = child.stdout.getReader();

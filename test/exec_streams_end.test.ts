@@ -94,7 +94,7 @@ describe.each(SERVERS)("a server on %s", (runtime) => {
     }
     const outputs = await Promise.all(
       Array.from(
-        { length: 100 },
+        { length: 50 },
         (_, i) => session.output("echo", { args: [String(i)], drainMs: 0 }),
       ),
     );

@@ -35,7 +35,7 @@ test.each([
     count: 400,
     bytes: KIB,
   },
-  { processes: "real", spawner: adapter.spawner, count: 150, bytes: 3 * KIB },
+  { processes: "real", spawner: adapter.spawner, count: 80, bytes: 3 * KIB },
 ])(
   "$count commands on one session, five times, leave nothing behind: $processes processes",
   async ({ spawner, count, bytes }) => {
