@@ -11,7 +11,8 @@ import {
 import { join } from "node:path";
 import process from "node:process";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { limpet, startLimpet, temporaryFolder } from "./support/cli.ts";
+import { startLimpet, temporaryFolder } from "./support/cli.ts";
+import { limpetHere } from "./support/cli_in_process.ts";
 import { eventually } from "./support/leaks.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
 import { startServer } from "./support/servers.ts";
@@ -28,7 +29,7 @@ describe(`serve --audit on ${THIS_RUNTIME}`, () => {
     const file = join(folder, "audit.log");
     const server = await startServer(THIS_RUNTIME, ["--audit", file]);
     const { address, tokenFile, token } = server;
-    const { code } = await limpet([
+    const { code } = await limpetHere([
       "exec",
       "-i",
       "--token-file",
@@ -120,7 +121,7 @@ describe(`serve --audit on ${THIS_RUNTIME}`, () => {
       // Deno opens nothing in /dev unless it may do everything.
       const runtime = THIS_RUNTIME === "deno" ? "bun" : THIS_RUNTIME;
       await using server = await startServer(runtime, args);
-      const outcome = await limpet([
+      const outcome = await limpetHere([
         "exec",
         "--token-file",
         server.tokenFile,

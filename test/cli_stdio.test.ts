@@ -9,6 +9,7 @@ import {
   startLimpet,
   temporaryFolder,
 } from "./support/cli.ts";
+import { limpetHere } from "./support/cli_in_process.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
 import { cli, THIS_RUNTIME } from "./support/runtimes.ts";
 import { serverFor } from "./support/servers.ts";
@@ -97,9 +98,8 @@ describe(`exec on ${THIS_RUNTIME}`, () => {
     ["true", "cmd:true", "exit code 0 before"],
     ["kill -9 $$", "SIGKILL before"],
   ])("cmd:%s says what went wrong", async (line, ...words) => {
-    const outcome = await limpet(["exec", `cmd:${line}`, "--", "true"], {
-      env,
-    });
+    const target = `cmd:${line}`;
+    const outcome = await limpetHere(["exec", target, "--", "true"], { env });
     expect(outcome).toMatchObject({ code: 255, stdout: "" });
     for (const word of words) expect(outcome.stderr).toContain(word);
     expect(outcome.stderr).toContain("limpet: ");
@@ -118,9 +118,8 @@ describe(`exec on ${THIS_RUNTIME}, unix: on ${serverFor(1)}`, () => {
     const path = join(folder, `${runtime}.sock`);
     const serving = startLimpet(["serve", `unix:${path}`], { env, runtime });
     await serving.complains(`listening on unix:${path}`);
-    const outcome = await limpet(["exec", `unix:${path}`, "--", "echo", "hi"], {
-      env,
-    });
+    const words = ["exec", `unix:${path}`, "--", "echo", "hi"];
+    const outcome = await limpetHere(words, { env });
     expect(outcome).toMatchObject({ code: 0, stdout: "hi\n", stderr: "" });
     const second = await limpet(["serve", `unix:${path}`], { env, runtime });
     expect(second).toMatchObject({ code: 255, stdout: "" });
@@ -128,7 +127,7 @@ describe(`exec on ${THIS_RUNTIME}, unix: on ${serverFor(1)}`, () => {
     expectOwnWords(second.stderr);
     serving.kill("SIGTERM");
     expect(await serving.outcome).toMatchObject({ code: 0 });
-    const gone = await limpet(["exec", `unix:${path}`, "--", "true"], { env });
+    const gone = await limpetHere(words, { env });
     expect(gone.code).toBe(255);
   });
 });

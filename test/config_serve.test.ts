@@ -8,7 +8,7 @@ import type { IdentityEntry } from "../core/config/types.ts";
 import { parseAddress } from "../core/target.ts";
 import { adapter } from "./support/adapter.ts";
 import { textOf } from "./support/bytes.ts";
-import { inProcess } from "./support/cli_in_process.ts";
+import { inProcess, limpetHere } from "./support/cli_in_process.ts";
 import {
   limpet,
   quoted,
@@ -229,9 +229,12 @@ describe(`identities of limpet serve on ${THIS_RUNTIME}`, () => {
 
       // At the start there is no old one.
       writeFileSync(path, '{\n  "identities": {}\n}', { mode: 0o600 });
-      const { code, stderr } = await limpet(["serve", "tcp://127.0.0.1:0"], {
-        env,
-      });
+      const { code, stderr } = await limpetHere(
+        ["serve", "tcp://127.0.0.1:0"],
+        {
+          env,
+        },
+      );
       expect(code).toBe(125);
       expect(stderr).toContain(
         `limpet: ${path}:2:17: identities: an object is no list of identities\n`,
@@ -262,7 +265,7 @@ test(
     const { running, address } = await serve();
     const [hostKey] = /ed25519:\S+/.exec(running.stderr())!;
     const exec = (...flags: string[]) =>
-      limpet(["exec", ...flags, address, "--", "echo", "hi"], {
+      limpetHere(["exec", ...flags, address, "--", "echo", "hi"], {
         env: { ...env, LIMPET_IDENTITY_FILE: file },
       });
     const host = address.replace("tcp://", "");

@@ -7,13 +7,13 @@ import { parseAddress } from "../core/target.ts";
 import { adapter } from "./support/adapter.ts";
 import {
   expectOwnWords,
-  limpet,
   quoted,
   type Running,
   start,
   startLimpet,
   temporaryFolder,
 } from "./support/cli.ts";
+import { limpetHere } from "./support/cli_in_process.ts";
 import { eventually } from "./support/leaks.ts";
 import { childrenOf } from "./support/proc.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
@@ -60,7 +60,7 @@ describe(`SIGTERM to serve on ${THIS_RUNTIME}`, () => {
     await exec.complains(
       "the server is going down: the command has up to 30 s",
     );
-    const late = await limpet(["exec", address, "--", "true"], { env });
+    const late = await limpetHere(["exec", address, "--", "true"], { env });
     expect(late.code).toBe(255);
     expect(late.stderr).toContain("connection refused");
     for (const each of [exec, json]) each.child.stdin!.end("all of it");

@@ -7,6 +7,7 @@ import { jobs } from "../core/jobs/client.ts";
 import { fakeSpawner } from "./support/fake_process.ts";
 import { jobSession } from "./support/jobs.ts";
 import { jsonFrame, RawPeer } from "./support/raw_peer.ts";
+import { isOurs } from "./support/runtimes.ts";
 import { serving } from "./support/serving.ts";
 
 /** One job of an answer. */
@@ -70,22 +71,27 @@ test.each(["--token-file=x", "\x1b[31m", "a b", "", "x/y", "b"])(
   },
 );
 
-test("a list without an end ends, by its number and by its length", async () => {
-  let next = 1_000_000;
-  const many = listOf(() => ({
-    jobs: Array.from({ length: 10_000 }, () => job(`j${next++}`)),
-    more: true,
-  }));
-  await expect(many.listed).rejects.toMatchObject({ code: "limit_exceeded" });
-  expect(many.asked()).toBe(7);
-  const argv = ["x".repeat(10_000_000)];
-  const long = listOf(() => ({
-    jobs: [job(`j${next++}`, { argv })],
-    more: true,
-  }));
-  await expect(long.listed).rejects.toMatchObject({ code: "limit_exceeded" });
-  expect(long.asked()).toBe(7);
-});
+// Their megabytes are core's alone: on Node by number, on Deno by length.
+const ENDLESS: [string, (id: string) => object[]][] = [
+  [
+    "number",
+    (id) => Array.from({ length: 10_000 }, (_, i) => job(`${id}${10_000 + i}`)),
+  ],
+  ["length", (id) => [job(id, { argv: ["x".repeat(10_000_000)] })]],
+];
+
+test.each(ENDLESS.filter((_, i) => isOurs(i)))(
+  "a list without an end ends, by its %s",
+  async (_, page) => {
+    let next = 100;
+    const { listed, asked } = listOf(() => ({
+      jobs: page(`j${next++}`),
+      more: true,
+    }));
+    await expect(listed).rejects.toMatchObject({ code: "limit_exceeded" });
+    expect(asked()).toBe(7);
+  },
+);
 
 test("behind an id that is gone comes the next one, not all once more", async () => {
   const exit = { code: 0, signal: null };
