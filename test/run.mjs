@@ -68,18 +68,16 @@ if (fix) {
 await checkThat("build", build);
 if (only.includes("checks")) {
   const node = process.execPath;
-  await check("types of core", [node, tsc, "-p", "core"]);
-  await check("types of adapters/node", [node, tsc, "-p", "adapters/node"]);
-  await check("types of adapters/deno", [
-    deno,
-    "check",
-    "--frozen",
-    "adapters/deno",
+  // The two that take longest come first.
+  await checks([
+    ["package", [node, join("test", "packaging.mjs")]],
+    ["types of adapters/deno", [deno, "check", "--frozen", "adapters/deno"]],
+    ["types of core", [node, tsc, "-p", "core"]],
+    ["types of adapters/node", [node, tsc, "-p", "adapters/node"]],
+    ["types of test", [node, tsc, "-p", "test"]],
+    ["format", [deno, "fmt", "--check"]],
+    ["lint", [deno, "lint"]],
   ]);
-  await check("types of test", [node, tsc, "-p", "test"]);
-  await check("format", [deno, "fmt", "--check"]);
-  await check("lint", [deno, "lint"]);
-  await check("package", [node, join("test", "packaging.mjs")]);
 }
 if (only.includes("node")) await suite("node", [process.execPath, vitest]);
 if (only.includes("deno")) {
@@ -170,35 +168,65 @@ function heading(text) {
  * @param {Record<string, string | undefined>} [env]
  * @returns {Promise<number>} the exit code; 1 when there is none
  */
-function run([program, ...args], env = {}) {
-  return new Promise((resolve) => {
-    spawn(program, args, {
-      cwd: root,
-      // Nothing here reads stdin, and a test must not be able to hang on it.
-      stdio: ["ignore", "inherit", "inherit"],
-      env: {
-        ...process.env,
-        PATH: path,
-        LIMPET_TEST_NODE: process.execPath,
-        LIMPET_TEST_DENO: deno,
-        ...env,
-      },
-    }).on("error", (error) => {
-      console.error(String(error));
-      resolve(1);
-    }).on("exit", (code) => resolve(code ?? 1));
+function run(command, env = {}) {
+  return exitOf(start(command, "inherit", env));
+}
+
+/**
+ * @param {string[]} command
+ * @param {"inherit" | "pipe"} output
+ * @param {Record<string, string | undefined>} [env]
+ */
+function start([program, ...args], output, env = {}) {
+  return spawn(program, args, {
+    cwd: root,
+    // Nothing here reads stdin, and a test must not be able to hang on it.
+    stdio: ["ignore", output, output],
+    env: {
+      ...process.env,
+      PATH: path,
+      LIMPET_TEST_NODE: process.execPath,
+      LIMPET_TEST_DENO: deno,
+      ...env,
+    },
   });
 }
 
 /**
- * @param {string} name
- * @param {string[]} command
+ * @param {import("node:child_process").ChildProcess} child
+ * @returns {Promise<number>} once all of its output is here
  */
-async function check(name, command) {
-  await checkThat(name, async () => {
-    const code = await run(command);
-    if (code !== 0) throw new Error(`Exit code ${code}`);
+function exitOf(child) {
+  return new Promise((resolve) => {
+    child.on("error", (error) => {
+      console.error(String(error));
+      resolve(1);
+    }).on("close", (code) => resolve(code ?? 1));
   });
+}
+
+/**
+ * Runs checks two at a time, and shows what each has said when it is over.
+ *
+ * @param {[name: string, command: string[]][]} waiting
+ */
+async function checks(waiting) {
+  const worker = async () => {
+    for (let next; !interrupted && (next = waiting.shift()) !== undefined;) {
+      const [name, command] = next;
+      const started = Date.now();
+      const child = start(command, "pipe");
+      let said = "";
+      for (const output of [child.stdout, child.stderr]) {
+        output?.setEncoding("utf8").on("data", (text) => said += text);
+      }
+      const code = await exitOf(child);
+      heading(name);
+      process.stdout.write(said);
+      passOrFail(name, started, code === 0 ? null : `Exit code ${code}`);
+    }
+  };
+  await Promise.all([worker(), worker()]);
 }
 
 /**
@@ -209,13 +237,18 @@ async function checkThat(name, action) {
   if (interrupted) return;
   heading(name);
   const started = Date.now();
-  let passed = 1;
-  try {
-    await action();
-  } catch (error) {
-    passed = 0;
-    console.error(`limpet: ${error}`);
-  }
+  const failure = await action().then(() => null, (error) => error);
+  passOrFail(name, started, failure);
+}
+
+/**
+ * @param {string} name
+ * @param {number} started
+ * @param {unknown} failure null when there is none
+ */
+function passOrFail(name, started, failure) {
+  const passed = failure === null ? 1 : 0;
+  if (failure !== null) console.error(`limpet: ${failure}`);
   const seconds = (Date.now() - started) / 1000;
   results.push({ name, passed, failed: 1 - passed, skipped: 0, seconds });
 }
