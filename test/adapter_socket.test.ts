@@ -11,18 +11,14 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import type { Duplex, Listener, SocketTarget } from "../core/ports.ts";
 import { parseAddress } from "../core/target.ts";
 import { adapter } from "./support/adapter.ts";
 import { chunksOf, digest, receive, textOf } from "./support/bytes.ts";
 import { selfSigned, TRUST_ALL } from "./support/certificates.ts";
-import {
-  checkLeaks,
-  descriptors,
-  eventually,
-  type LeakCheck,
-} from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { descriptors, eventually } from "./support/leaks.ts";
 
 const identity = await selfSigned();
 
@@ -87,16 +83,13 @@ function* pieces(total: number): Generator<Uint8Array> {
 const failure = { name: "LimpetError", code: "connection_lost" };
 
 // Runtimes open descriptors of their own at the first use of this and that.
-let noLeaks: LeakCheck;
-beforeAll(async () => {
+useLeakCheck(async () => {
   for (const kind of KINDS) {
     for (const end of await pair(kind)) drop(end);
   }
   // Bun opens an event loop for what it waits for, once.
   execFileSync("true");
-  noLeaks = checkLeaks();
 });
-afterEach(() => noLeaks());
 
 describe.each(KINDS)("a %s connection", (kind) => {
   test("carries bytes unchanged both ways at once", async () => {

@@ -8,11 +8,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import type { Command, ProcessHandle } from "../core/ports.ts";
 import { adapter } from "./support/adapter.ts";
 import { chunksOf, digest, seqBytes, textOf } from "./support/bytes.ts";
-import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { eventually } from "./support/leaks.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
 
@@ -60,13 +61,10 @@ async function run(command: Partial<Command>) {
 const ok = { code: 0, signal: null, stderr: "" };
 
 // Runtimes open descriptors of their own at the first use of this and that.
-let noLeaks: LeakCheck;
-beforeAll(async () => {
+useLeakCheck(async () => {
   await run({ line: "cat", stdin: "piped" }).catch(() => {});
   await run({ argv: ["limpet-no-such-program"] }).catch(() => {});
-  noLeaks = checkLeaks();
 });
-afterEach(() => noLeaks());
 
 describe("a command", () => {
   test("is argv as it stands, or a line for the shell", async () => {

@@ -12,13 +12,14 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { AuditLog, type OnAuditFailure } from "../core/audit/log.ts";
 import { deferred } from "../core/deferred.ts";
 import type { Machine } from "../core/machine.ts";
 import type { LogFile } from "../core/ports.ts";
 import type { ServerEvent } from "../core/server.ts";
-import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { eventually } from "./support/leaks.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
 import { serving, warmUp } from "./support/serving.ts";
 
@@ -29,14 +30,11 @@ const { openLog } = machine.files;
 
 const folder = mkdtempSync(join(tmpdir(), "limpet-audit-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-let noLeaks: LeakCheck;
-beforeAll(async () => {
+useLeakCheck(async () => {
   await warmUp();
   // Bun opens an event loop for what it waits for, once.
   execFileSync("true");
-  noLeaks = checkLeaks();
 });
-afterEach(() => noLeaks());
 
 function event(session: number): ServerEvent {
   return {

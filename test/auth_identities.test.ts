@@ -1,5 +1,5 @@
 import process from "node:process";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Identities, type KnownIdentity } from "../core/auth/identities.ts";
 import { KeyCredential } from "../core/auth/key_credential.ts";
 import { KeyPair, makeKeyPair } from "../core/auth/key_pair.ts";
@@ -11,12 +11,10 @@ import { Server, type ServerEvent } from "../core/server.ts";
 import { pair, recorded, type Recording } from "./support/faults.ts";
 import { join } from "./support/frames.ts";
 import { holdTimers } from "./support/held_timers.ts";
-import { checkLeaks, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
 import { serving } from "./support/serving.ts";
 
-let leakCheck: LeakCheck;
-beforeEach(() => leakCheck = checkLeaks());
-afterEach(() => leakCheck());
+useLeakCheck();
 
 const ALICE = "the token of alice, who is known";
 const BOB = "the token of bob, who is known too";

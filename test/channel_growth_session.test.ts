@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { Channel } from "../core/channel/channel.ts";
 import { connect } from "../core/client.ts";
 import type { SpawnOptions } from "../core/options.ts";
@@ -11,17 +11,13 @@ import { resumable } from "../core/resume.ts";
 import { Server } from "../core/server.ts";
 import { pass, settle, useFakeTime } from "./support/fake_time.ts";
 import { pair } from "./support/faults.ts";
-import { checkLeaks, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
 import { memoryFiles } from "./support/memory_files.ts";
 import { jsonFrame } from "./support/raw_peer.ts";
 import { PLATFORM, TOKEN } from "./support/serving.ts";
 
 useFakeTime();
-let noLeaks: LeakCheck;
-beforeAll(() => {
-  noLeaks = checkLeaks();
-});
-afterEach(() => noLeaks());
+useLeakCheck();
 
 const KIB = 1_024;
 const MIB = 1_024 * KIB;

@@ -1,26 +1,16 @@
-import { afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { tokenAuthenticator } from "../core/auth/authenticator.ts";
 import { decodeControl } from "../core/frame/control.ts";
 import { FrameType } from "../core/frame/frame.ts";
-import { checkLeaks, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
 import { isAlive } from "./support/processes.ts";
 import { jsonFrame, proofFrame, RawPeer } from "./support/raw_peer.ts";
-import { serving } from "./support/serving.ts";
+import { serving, warmUp } from "./support/serving.ts";
 
 const DAY_MS = 86_400_000;
 const { CLOSE, EXIT, GOAWAY, OPEN, REFUSED, STARTED } = FrameType;
 
-let noLeaks: LeakCheck = async () => {};
-beforeAll(async () => {
-  // What the runtime opens on first use is nobody's leak.
-  await using served = await serving();
-  await using session = await served.connect();
-  await session.output("true");
-});
-beforeAll(() => {
-  noLeaks = checkLeaks();
-});
-afterEach(() => noLeaks());
+useLeakCheck(warmUp);
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const open = (channel: number, ...argv: string[]) =>

@@ -1,19 +1,14 @@
-import { afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { connectError } from "../core/adapter/os_error.ts";
 import { connect } from "../core/client.ts";
 import { diallerOf } from "../core/endpoint.ts";
 import type { Duplex, TlsInfo } from "../core/ports.ts";
 import { parseAddress } from "../core/target.ts";
-import { checkLeaks, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
 import { machine } from "./support/machine.ts";
 import { serving, TOKEN, warmUp } from "./support/serving.ts";
 
-let noLeaks: LeakCheck;
-beforeAll(async () => {
-  await warmUp();
-  noLeaks = checkLeaks();
-});
-afterEach(() => noLeaks());
+useLeakCheck(warmUp);
 
 const TLS: TlsInfo = { serverCertificateHash: new Uint8Array(32) };
 

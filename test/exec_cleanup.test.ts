@@ -1,25 +1,21 @@
 import { existsSync, mkdtempSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { connect, type Session } from "../core/client.ts";
 import type { RemoteCommand } from "../core/exec/client.ts";
 import type { SpawnOptions } from "../core/options.ts";
 import { resumable } from "../core/resume.ts";
 import type { ServerEvent } from "../core/server.ts";
 import { temporaryFolder } from "./support/cli.ts";
-import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { eventually } from "./support/leaks.ts";
 import { isAlive } from "./support/processes.ts";
 import { proxyTo } from "./support/proxy.ts";
 import { type Serving, serving, TOKEN, warmUp } from "./support/serving.ts";
 
 const folder = temporaryFolder();
-let noLeaks: LeakCheck;
-beforeAll(async () => {
-  await warmUp();
-  noLeaks = checkLeaks();
-});
-afterEach(() => noLeaks());
+const noLeaks = useLeakCheck(warmUp);
 
 /** Told to end, it talks; only what survives that writes the file. */
 const HANDLER = "trap 'echo cleaning up; sleep 0.1; echo still >&2; " +

@@ -1,14 +1,10 @@
-import { afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { ServerEvent } from "../core/server.ts";
-import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { eventually } from "./support/leaks.ts";
 import { serving, warmUp } from "./support/serving.ts";
 
-let noLeaks: LeakCheck;
-beforeAll(async () => {
-  await warmUp();
-  noLeaks = checkLeaks();
-});
-afterEach(() => noLeaks());
+useLeakCheck(warmUp);
 
 type Of<T> = Extract<ServerEvent, { type: T }>;
 

@@ -1,24 +1,18 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { deferred } from "../core/deferred.ts";
 import type { Authorized } from "../core/exec/authorized.ts";
 import type { ExecRequest } from "../core/exec/request.ts";
 import type { ServeOptions } from "../core/server.ts";
 import type { ServerLimits } from "../core/server_limits.ts";
-import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { eventually } from "./support/leaks.ts";
 import { PLATFORM, type Serving, serving, warmUp } from "./support/serving.ts";
 
 /** Both outputs of one command, as `reservationFor` has it, and its request. */
 const ROOM = 400_000;
 const NEVER = new Promise<never>(() => {});
 
-let noLeaks: LeakCheck;
-
-beforeEach(async () => {
-  await warmUp();
-  noLeaks = checkLeaks();
-});
-
-afterEach(() => noLeaks());
+useLeakCheck(warmUp);
 
 const refused = ({ events }: Serving) =>
   events.filter((event) => event.type === "command_refused");

@@ -2,21 +2,18 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { DroppedRange } from "../core/jobs/client.ts";
 import { textOf } from "./support/bytes.ts";
 import { jobServer, jobSession, temporaryFolder } from "./support/jobs.ts";
-import { checkLeaks, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
 import { warmUp } from "./support/serving.ts";
 
-let noLeaks: LeakCheck;
-beforeAll(async () => {
+useLeakCheck(async () => {
   await warmUp();
   // What mounts is started so; Bun opens what it does that with once.
   execFileSync("true");
-  noLeaks = checkLeaks();
 });
-afterEach(() => noLeaks());
 
 /** A disk of 256 KiB. */
 function smallDisk() {

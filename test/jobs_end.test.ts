@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { ExecRequest } from "../core/exec/request.ts";
 import type { Command } from "../core/ports.ts";
 import { JobEntry } from "../core/jobs/entry.ts";
@@ -15,16 +15,12 @@ import {
   jobSession,
   temporaryFolder,
 } from "./support/jobs.ts";
-import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { eventually } from "./support/leaks.ts";
 import { heldBytes } from "./support/memory.ts";
 import { serving, warmUp } from "./support/serving.ts";
 
-let noLeaks: LeakCheck;
-beforeAll(async () => {
-  await warmUp();
-  noLeaks = checkLeaks();
-});
-afterEach(() => noLeaks());
+useLeakCheck(warmUp);
 
 const ANN = { identity: { name: "ann" } };
 

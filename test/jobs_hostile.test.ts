@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { basename } from "node:path";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { decodeControl } from "../core/frame/control.ts";
 import { type Frame, FrameType } from "../core/frame/frame.ts";
 import {
@@ -9,16 +9,11 @@ import {
   ownFolder,
   temporaryFolder,
 } from "./support/jobs.ts";
-import { checkLeaks, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
 import { jsonFrame, RawPeer } from "./support/raw_peer.ts";
 import { warmUp } from "./support/serving.ts";
 
-let noLeaks: LeakCheck;
-beforeAll(async () => {
-  await warmUp();
-  noLeaks = checkLeaks();
-});
-afterEach(() => noLeaks());
+useLeakCheck(warmUp);
 
 /** What the server answers to one OPEN: the code of REFUSED, or another name. */
 function answerOf({ type, payload }: Frame): string {

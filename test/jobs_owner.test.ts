@@ -1,21 +1,17 @@
 import { readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { tokenAuthenticator } from "../core/auth/authenticator.ts";
 import { Identities, type KnownIdentity } from "../core/auth/identities.ts";
 import { KeyCredential } from "../core/auth/key_credential.ts";
 import { KeyPair, makeKeyPair } from "../core/auth/key_pair.ts";
 import type { Session } from "../core/client.ts";
 import { jobServer, jobSession, temporaryFolder } from "./support/jobs.ts";
-import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { eventually } from "./support/leaks.ts";
 import { type Serving, TOKEN, warmUp } from "./support/serving.ts";
 
-let noLeaks: LeakCheck;
-beforeAll(async () => {
-  await warmUp();
-  noLeaks = checkLeaks();
-});
-afterEach(() => noLeaks());
+useLeakCheck(warmUp);
 
 const OLD = `the-old-one-${TOKEN}`;
 const NEW = `the-new-one-${TOKEN}`;

@@ -1,15 +1,13 @@
 import fc from "fast-check";
 import { readdirSync, rmSync } from "node:fs";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { maxLateBytes, Spool, type SpoolOptions } from "../core/jobs/spool.ts";
 import { SpoolRoom } from "../core/jobs/spool_room.ts";
 import { SpoolWriter } from "../core/jobs/spool_writer.ts";
 import { jobFiles, temporaryFolder } from "./support/jobs.ts";
-import { checkLeaks, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
 
-let noLeaks: LeakCheck;
-beforeAll(() => noLeaks = checkLeaks());
-afterEach(() => noLeaks());
+useLeakCheck();
 
 /** The byte that belongs at an offset: no two neighbours of a segment agree. */
 function byteAt(offset: number): number {

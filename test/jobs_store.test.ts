@@ -9,21 +9,16 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { isRunning, markOf } from "../core/adapter/process_mark.ts";
 import { checkJobId, makeJobId } from "../core/exec/job_id.ts";
 import { takeLock } from "../core/jobs/lock.ts";
 import type { JobRecord } from "../core/jobs/record.ts";
 import { fileName, JobStore } from "../core/jobs/store.ts";
 import { jobFiles, temporaryFolder } from "./support/jobs.ts";
-import { checkLeaks, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
 
-let noLeaks: LeakCheck;
-beforeAll(() => {
-  execFileSync("true");
-  noLeaks = checkLeaks();
-});
-afterEach(() => noLeaks());
+useLeakCheck(() => execFileSync("true"));
 
 const PRINTS = Object.fromEntries(
   "argv line cwd env stdin stdout stderr merge encoding timeoutMs killAfterMs drainMs onDisconnect"

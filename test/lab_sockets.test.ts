@@ -1,6 +1,6 @@
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import type { LabSocket } from "../core/lab/sockets.ts";
-import { checkLeaks, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
 import { labSockets } from "./support/lab.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -22,18 +22,15 @@ async function pair(): Promise<{ client: LabSocket; server: LabSocket }> {
   return { client, server };
 }
 
-let noLeaks: LeakCheck;
-beforeAll(async () => {
-  // What a runtime opens on first use.
+const closeAll = () => open.splice(0).forEach((each) => each.close());
+
+useLeakCheck(async () => {
   await pair();
   own(await labSockets.bindDatagrams());
-  for (const each of open.splice(0)) each.close();
-  noLeaks = checkLeaks();
+  closeAll();
 });
-afterEach(async () => {
-  for (const each of open.splice(0)) each.close();
-  await noLeaks();
-});
+// Before that check: the last to be asked for is the first to be done.
+afterEach(closeAll);
 
 describe("TCP", () => {
   test("recv takes what it was asked for and leaves the rest", async () => {

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { connect, type Session } from "../core/client.ts";
 import type { RemoteCommand } from "../core/exec/client.ts";
 import { reservationFor } from "../core/exec/reservation.ts";
@@ -11,10 +11,10 @@ import { Server } from "../core/server.ts";
 import type { ServerLimits } from "../core/server_limits.ts";
 import { textOf } from "./support/bytes.ts";
 import { pair } from "./support/faults.ts";
-import { checkLeaks, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
 import { heldBytes } from "./support/memory.ts";
 import { jsonFrame, RawPeer } from "./support/raw_peer.ts";
-import { PLATFORM, serving, TOKEN } from "./support/serving.ts";
+import { PLATFORM, serving, TOKEN, warmUp } from "./support/serving.ts";
 
 const KIB = 1_024;
 const MIB = 1_024 * KIB;
@@ -87,16 +87,7 @@ test.each([
 });
 
 describe("commands on real sockets", () => {
-  let noLeaks: LeakCheck;
-  beforeAll(async () => {
-    // What the first command opens stays open.
-    const warm = await serving();
-    const session = await warm.connect();
-    await session.output("true");
-    await session.close();
-    await warm[Symbol.asyncDispose]();
-    noLeaks = checkLeaks();
-  });
+  const noLeaks = useLeakCheck(warmUp);
   // Without a word of slack: what each takes is 2 * OUTPUT and its request.
   const room = (commands: number) => commands * (2 * OUTPUT + 1_000);
 

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { type Frame, FrameType } from "../core/frame/frame.ts";
 import { CLIENT_PREFACE } from "../core/frame/preface.ts";
 import { MAX_HANDSHAKE_FRAME_BYTES, MIN_FRAME_BYTES } from "../core/limits.ts";
@@ -7,28 +7,25 @@ import type { Duplex } from "../core/ports.ts";
 import type { ServerEvent } from "../core/server.ts";
 import type { ServerLimits } from "../core/server_limits.ts";
 import { pair } from "./support/faults.ts";
-import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { eventually } from "./support/leaks.ts";
 import { jsonFrame, proofFrame, RawPeer } from "./support/raw_peer.ts";
-import { arriveFrom, type Serving, serving } from "./support/serving.ts";
+import {
+  arriveFrom,
+  type Serving,
+  serving,
+  warmUp,
+} from "./support/serving.ts";
 
 type Refused = Extract<ServerEvent, { type: "refused" }>;
 
-let noLeaks: LeakCheck;
 const open: (() => Promise<unknown>)[] = [];
 
-beforeEach(async () => {
-  // The runtimes open descriptors of their own at first.
-  const warm = await start();
-  const session = await warm.connect();
-  await session.output("true");
-  await session.close();
-  await warm[Symbol.asyncDispose]();
-  noLeaks = checkLeaks();
-});
+useLeakCheck(warmUp);
 
 afterEach(async () => {
+  // Before that check: the last to be asked for is the first to be done.
   for (const close of open.splice(0).reverse()) await close();
-  await noLeaks();
 });
 
 async function start(limits: Partial<ServerLimits> = {}): Promise<Serving> {

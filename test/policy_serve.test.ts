@@ -10,13 +10,14 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import type { RemoteCommand } from "../core/exec/client.ts";
 import type { Machine } from "../core/machine.ts";
 import { policyAuthorizer } from "../core/policy/authorizer.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import { holdTimers } from "./support/held_timers.ts";
-import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { eventually } from "./support/leaks.ts";
 import { isAlive } from "./support/processes.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
 import { serving, warmUp } from "./support/serving.ts";
@@ -27,12 +28,7 @@ const { machine }: { machine: Machine } = THIS_RUNTIME === "deno"
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "limpet-policy-")));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-let noLeaks: LeakCheck;
-beforeAll(async () => {
-  await warmUp();
-  noLeaks = checkLeaks();
-});
-afterEach(() => noLeaks());
+useLeakCheck(warmUp);
 
 const ALL: Policy = { commands: [["**"]], shell: true };
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { connect } from "../core/client.ts";
 import type { Duplex } from "../core/ports.ts";
 import { resumable } from "../core/resume.ts";
@@ -19,18 +19,14 @@ import {
 import { join as joined } from "./support/frames.ts";
 import { inlineCrypto } from "./fuzz/inline_crypto.ts";
 import { Prng } from "./fuzz/prng.ts";
-import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { eventually } from "./support/leaks.ts";
 import { type Break, proxyTo } from "./support/proxy.ts";
 import { isOurs } from "./support/runtimes.ts";
 import { PLATFORM, serving, TOKEN, warmUp } from "./support/serving.ts";
 
 const folder = temporaryFolder();
-let noLeaks: LeakCheck;
-beforeAll(async () => {
-  await warmUp();
-  noLeaks = checkLeaks();
-});
-afterEach(() => noLeaks());
+useLeakCheck(warmUp);
 
 const SEED = Number(process.env.LIMPET_CUTS_SEED ?? Date.now() % 1e9);
 

@@ -1,16 +1,12 @@
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Identities } from "../core/auth/identities.ts";
 import { toBase64Url } from "../core/auth/base64url.ts";
 import { TokenKey } from "../core/auth/token.ts";
 import { type Frame, FrameType } from "../core/frame/frame.ts";
 import { ackFrame, readAck } from "../core/link/ack.ts";
 import type { ServerLimits } from "../core/server_limits.ts";
-import {
-  checkLeaks,
-  countTimers,
-  eventually,
-  type LeakCheck,
-} from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { countTimers, eventually } from "./support/leaks.ts";
 import { pair } from "./support/pair.ts";
 import { jsonFrame, RawPeer } from "./support/raw_peer.ts";
 import { serving, TOKEN, warmUp } from "./support/serving.ts";
@@ -18,12 +14,7 @@ import { serving, TOKEN, warmUp } from "./support/serving.ts";
 const { ACK, CLOSE, DATA, EXIT, OPEN, PING, PONG, PROOF, STARTED } = FrameType;
 const OTHER = "the-token-of-somebody-else";
 
-let noLeaks: LeakCheck;
-beforeAll(async () => {
-  await warmUp();
-  noLeaks = checkLeaks();
-});
-afterEach(() => noLeaks());
+useLeakCheck(warmUp);
 
 interface Said {
   readonly session?: { id: string; graceMs: number };

@@ -1,17 +1,13 @@
-import { afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { ServerLimits } from "../core/server_limits.ts";
 import { resumable } from "../core/resume.ts";
 import { FrameType } from "../core/frame/frame.ts";
-import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { eventually } from "./support/leaks.ts";
 import { jsonFrame, proofFrame, RawPeer } from "./support/raw_peer.ts";
 import { arriveFrom, serving, TOKEN, warmUp } from "./support/serving.ts";
 
-let noLeaks: LeakCheck;
-beforeAll(async () => {
-  await warmUp();
-  noLeaks = checkLeaks();
-});
-afterEach(() => noLeaks());
+useLeakCheck(warmUp);
 
 /** A server to which everybody comes from one address, and a session's key. */
 async function behindOneAddress(limits: Partial<ServerLimits>) {

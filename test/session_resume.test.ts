@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Identities } from "../core/auth/identities.ts";
 import { connect } from "../core/client.ts";
 import { LimpetError } from "../core/errors.ts";
@@ -15,17 +15,13 @@ import type { ServeOptions, ServerEvent } from "../core/server.ts";
 import type { ServerLimits } from "../core/server_limits.ts";
 import { textOf } from "./support/bytes.ts";
 import { temporaryFolder } from "./support/cli.ts";
-import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { eventually } from "./support/leaks.ts";
 import { type Break, type Hush, proxyTo } from "./support/proxy.ts";
 import { serving, TOKEN, warmUp } from "./support/serving.ts";
 
 const folder = temporaryFolder();
-let noLeaks: LeakCheck;
-beforeAll(async () => {
-  await warmUp();
-  noLeaks = checkLeaks();
-});
-afterEach(() => noLeaks());
+useLeakCheck(warmUp);
 
 /** A server behind a proxy, and a session that resumes. */
 async function resuming(

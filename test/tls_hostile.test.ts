@@ -1,5 +1,5 @@
 import process from "node:process";
-import { afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { ERROR_CODES } from "../core/errors.ts";
 import { connect } from "../core/client.ts";
 import { parseAddress } from "../core/target.ts";
@@ -7,7 +7,8 @@ import { Prng } from "./fuzz/prng.ts";
 import { adapter } from "./support/adapter.ts";
 import { selfSigned, TRUST_ALL } from "./support/certificates.ts";
 import { fromHex } from "./support/frames.ts";
-import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { eventually } from "./support/leaks.ts";
 import { type Serving, serving, TOKEN } from "./support/serving.ts";
 import { browserRecordings } from "./support/vectors.ts";
 
@@ -23,12 +24,9 @@ const HELLOS = browserRecordings.recordings
   .filter(({ way }) => way.includes("TLS"))
   .map(({ hex }) => fromHex(hex));
 
-let noLeaks: LeakCheck;
-beforeAll(async () => {
+useLeakCheck(async () => {
   await withTls(async (_, good) => await good());
-  noLeaks = checkLeaks();
 });
-afterEach(() => noLeaks());
 
 /** A server at a TLS port; `good` is a client that means well. */
 async function withTls(

@@ -1,6 +1,6 @@
 import { connect as connectPlain, createServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { connectTo as connectSocket } from "../adapters/node/connection.ts";
 import { connect } from "../core/client.ts";
 import { connectTo, serveAt } from "../core/endpoint.ts";
@@ -15,7 +15,8 @@ import { adapter } from "./support/adapter.ts";
 import { authority, certificate, TRUST_ALL } from "./support/certificates.ts";
 import { start } from "./support/cli.ts";
 import { machine } from "./support/machine.ts";
-import { checkLeaks, eventually, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { eventually } from "./support/leaks.ts";
 import { type Break, proxyTo, type Tap } from "./support/proxy.ts";
 import { program, THIS_RUNTIME } from "./support/runtimes.ts";
 import { PLATFORM, TOKEN } from "./support/serving.ts";
@@ -29,15 +30,12 @@ interface TlsServing extends AsyncDisposable {
 
 let ca: MadeCertificate;
 let identity: MadeCertificate;
-let noLeaks: LeakCheck;
-beforeAll(async () => {
+useLeakCheck(async () => {
   ca = await authority();
   identity = await certificate({}, ca);
   await using serving = await serve();
   await (await session(serving.address)).close();
-  noLeaks = checkLeaks();
 });
-afterEach(() => noLeaks());
 
 async function serve(
   { clientRoots, handshakeTimeoutMs }: {

@@ -5,7 +5,7 @@ import {
   type Socket,
 } from "node:net";
 import { createServer as createTls } from "node:tls";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Duplex } from "../core/ports.ts";
 import type { MadeCertificate } from "../core/tls/certificate.ts";
 import { formatFingerprint } from "../core/tls/fingerprint.ts";
@@ -14,7 +14,7 @@ import { parseAddress } from "../core/target.ts";
 import { adapter } from "./support/adapter.ts";
 import { authority, certificate, selfSigned } from "./support/certificates.ts";
 import { forgedServer } from "./support/forged_tls.ts";
-import { checkLeaks, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -82,14 +82,11 @@ function fingerprint({ certificate }: MadeCertificate): string {
 }
 
 let ca: MadeCertificate;
-let noLeaks: LeakCheck;
-beforeAll(async () => {
+useLeakCheck(async () => {
   ca = await authority();
   await using server = await listening(await selfSigned());
   await refusal(server.address);
-  noLeaks = checkLeaks();
 });
-afterEach(() => noLeaks());
 
 describe("a pin", () => {
   test("is of one server, whichever was there before on the same host", async () => {

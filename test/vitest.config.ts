@@ -20,7 +20,7 @@ const ALONE = readdirSync(at("."))
 
 /**
  * The lab, the lesson and the README's commands promise to run on Node and on
- * Deno. On Bun `lab_cli` alone sees all of the lab, and `raw_server` what the
+ * Deno. On Bun `lab_cli` alone sees all of the lab, and `raw_server*` what the
  * lesson's clients meet; what breaks off, and what the page says, is tried on
  * those two. So is fuzzing, which is in memory and of core alone; Bun has its
  * turn by hand. And so are the prompt, a server's configuration, and the words for

@@ -31,6 +31,28 @@ export function temporaryFolder(): { readonly path: string } & Disposable {
   };
 }
 
+/** Where a test has its files, and a server its jobs. */
+export function place(): {
+  at(name: string): string;
+  readonly jobs: string;
+} & Disposable {
+  const folder = temporaryFolder();
+  const at = (name: string) => join(folder.path, name);
+  return {
+    at,
+    jobs: at("jobs"),
+    [Symbol.dispose]: () => folder[Symbol.dispose](),
+  };
+}
+
+/** A line that goes on without its client. */
+export const DETACH = { shell: true, onDisconnect: "detach" } as const;
+
+/** Runs until the file is there. */
+export function until(path: string): string {
+  return `while ! [ -e '${path}' ]; do sleep 0.05; done`;
+}
+
 /** A server with a folder for its jobs. */
 export function jobServer(
   path: string,

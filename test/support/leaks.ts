@@ -49,10 +49,7 @@ export function descriptors(): string[] {
 export type LeakCheck = () => Promise<void>;
 
 /**
- * Takes the baseline; the function it returns is the check:
- *
- *     const noLeaks = checkLeaks();
- *     afterEach(noLeaks);
+ * Takes the baseline; the function it returns is the check.
  *
  * A zombie counts as gone. Take the baseline after a warm-up if the runtime
  * opens descriptors of its own on first use.
