@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { ServerLimits } from "../core/server_limits.ts";
 import { textOf } from "./support/bytes.ts";
 import { Spool } from "../core/jobs/spool.ts";
@@ -9,15 +9,10 @@ import {
   jobSession,
   temporaryFolder,
 } from "./support/jobs.ts";
-import { checkLeaks, type LeakCheck } from "./support/leaks.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
 import { warmUp } from "./support/serving.ts";
 
-let noLeaks: LeakCheck;
-beforeAll(async () => {
-  await warmUp();
-  noLeaks = checkLeaks();
-});
-afterEach(() => noLeaks());
+useLeakCheck(warmUp);
 
 const NUMBERS = Array.from({ length: 200_000 }, (_, i) => `${i + 1}\n`).join(
   "",
