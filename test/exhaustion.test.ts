@@ -240,6 +240,26 @@ describe(`serve on ${THIS_RUNTIME}`, () => {
     await bystander.check();
   });
 
+  test.each([1, 2, 3])(
+    "with %d descriptors for its first command",
+    async (left) => {
+      await using server = await startServer(THIS_RUNTIME);
+      await using session = await server.connect();
+      await untilResting([server.pid]);
+      const before = descriptorsOf(server.pid).size;
+      leaveDescriptors(server.pid, left);
+      for (let each = 0; each < 3; each++) {
+        expect(await refusal(session)).toContain("(EMFILE)");
+      }
+      await eventually(
+        () => descriptorsOf(server.pid).size <= before,
+        () => `nothing is left of it: ${descriptorsOf(server.pid).size}`,
+      );
+      limit(server.pid, "nofile", "max");
+      expect(await refusal(session)).toBeNull();
+    },
+  );
+
   test("without processes", async () => {
     // The limit does not bind root, who still has to be able to read the files.
     const prefix = isRoot

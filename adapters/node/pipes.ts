@@ -23,7 +23,7 @@ import {
   unlinkSync,
 } from "node:fs";
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
-import { tmpdir } from "node:os";
+import { devNull, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { ReadBlocks } from "../../core/adapter/read_blocks.ts";
@@ -37,6 +37,9 @@ const BATCH = 128;
 
 /** What passes, and what the one command that meets it is told of. */
 const SHORTAGES = ["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"];
+
+/** What `execFileSync` opens, at most; it takes 6 on Node 20. */
+const SPAWN_DESCRIPTORS = 8;
 
 /** How long to do without after another failure, in ms. */
 const RETRY_MS = 10_000;
@@ -240,6 +243,7 @@ class FifoPool {
       );
       const alive = join(this.#folder, ALIVE);
       const all = existsSync(alive) ? wanted : [alive, ...wanted];
+      checkDescriptors();
       execFileSync("mkfifo", ["-m", "600", ...all], { stdio: "ignore" });
       this.#alive ??= openReader(alive);
     } catch (error) {
@@ -283,6 +287,21 @@ function sweep(): void {
     } catch {
       // Somebody else was faster.
     }
+  }
+}
+
+/**
+ * Throws EMFILE where `execFileSync` would have too few descriptors: the loop of
+ * its own that it makes is left with one of them open when it cannot have all.
+ */
+function checkDescriptors(): void {
+  const opened: number[] = [];
+  try {
+    while (opened.length < SPAWN_DESCRIPTORS) {
+      opened.push(openSync(devNull, O_RDONLY));
+    }
+  } finally {
+    opened.forEach(closeSync);
   }
 }
 
