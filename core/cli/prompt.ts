@@ -144,8 +144,11 @@ async function runLines(
         report.error(`${missing} any more: ${goingBack(cwd)}`);
       } else {
         report.error(error.message);
-        // A policy may let nobody in there, and would refuse each line to come.
-        if (error.code === "refused" && cwd !== known) {
+        // A policy that lets nobody in there would refuse each line to come. It
+        // names its rule; what it refuses by another one is that line alone.
+        const isPlace = error.code === "refused" &&
+          error.message.includes("(cwd)");
+        if (isPlace && cwd !== known) {
           cwd = known;
           report.error(goingBack(cwd));
         }
