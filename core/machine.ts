@@ -58,7 +58,10 @@ export interface Files {
   remove(path: string): Promise<boolean>;
   /** The path without symbolic links and `..`; null if it leads nowhere. */
   realPath(path: string): Promise<string | null>;
-  /** Opens a file to add to; made with mode 0600 if it is not there. */
+  /**
+   * Opens a file to add to; made with mode 0600 if it is not there. Rejects with
+   * `write_failed`, and so do writes, in words that say what to do.
+   */
   openLog(path: string): Promise<LogFile>;
 }
 

@@ -271,7 +271,7 @@ test("a named pipe whose reader stands still fails, and is written again", async
   execFileSync("mkfifo", [path]);
   // Deno can only wait for a reader.
   if (THIS_RUNTIME !== "deno") {
-    await expect(openLog(path)).rejects.toMatchObject({ code: "ENXIO" });
+    await expect(openLog(path)).rejects.toThrow("nobody reads (ENXIO)");
   }
   const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   const said: string[] = [];

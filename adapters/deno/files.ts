@@ -15,7 +15,9 @@ import type {
   Files,
   FileStatus,
 } from "../../core/machine.ts";
+import { logError } from "../../core/adapter/os_error.ts";
 import type { LogFile } from "../../core/ports.ts";
+import { osError } from "./errors.ts";
 
 /** See {@linkcode Files}. */
 export const files: Files = {
@@ -145,9 +147,12 @@ function folderOf(path: string): string {
 
 async function openLog(path: string): Promise<LogFile> {
   const options = { append: true, create: true, mode: 0o600 };
-  const file = await Deno.open(path, options);
+  const failed = (doing: "open" | "write to") => (error: unknown) => {
+    throw logError(doing, path, osError(error));
+  };
+  const file = await Deno.open(path, options).catch(failed("open"));
   return {
-    write: (bytes) => file.write(bytes),
+    write: (bytes) => file.write(bytes).catch(failed("write to")),
     close: () => Promise.resolve(file.close()),
   };
 }

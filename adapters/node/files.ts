@@ -23,7 +23,8 @@ import type {
   FileStatus,
 } from "../../core/machine.ts";
 import type { LogFile } from "../../core/ports.ts";
-import { codeOf } from "./errors.ts";
+import { logError } from "../../core/adapter/os_error.ts";
+import { codeOf, osError } from "./errors.ts";
 
 /** See {@linkcode Files}. */
 export const files: Files = {
@@ -143,9 +144,15 @@ async function openLog(path: string): Promise<LogFile> {
   // while one of its threads does. Windows has no such thing.
   const { O_APPEND, O_CREAT, O_WRONLY, O_NONBLOCK = 0 } = constants;
   const flags = O_APPEND | O_CREAT | O_WRONLY | O_NONBLOCK;
-  const file = await open(path, flags, 0o600);
+  const failed = (doing: "open" | "write to") => (error: unknown) => {
+    throw logError(doing, path, osError(error));
+  };
+  const file = await open(path, flags, 0o600).catch(failed("open"));
   return {
-    write: async (bytes) => (await file.write(bytes)).bytesWritten,
+    write: async (bytes) => {
+      const writing = file.write(bytes).catch(failed("write to"));
+      return (await writing).bytesWritten;
+    },
     close: () => file.close(),
   };
 }

@@ -42,6 +42,8 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOSPC: "no space left on the device",
   ENOTDIR: "not a directory",
   ENOTFOUND: "no such host",
+  ENXIO: "no such device, or a named pipe that nobody reads",
+  EROFS: "file system is read-only",
   ENOTSOCK: "there is a file that is not a socket",
   EPERM: "operation not permitted",
   EPIPE: "closed by peer",
@@ -121,6 +123,32 @@ export function writeError(to: string, error: OsError | null): LimpetError {
       `Cannot write to ${to}: ${describe(error)}`,
       { cause: error.cause },
     );
+}
+
+const FILE_ADVICE: Readonly<Record<string, string>> = {
+  EACCES: "Let this user write there, or name another file",
+  EDQUOT: "Make room there, or name a file of another disk",
+  EISDIR: "Name a file in it",
+  ENOSPC: "Make room there, or name a file of another disk",
+  ENOTDIR: "A part of its path is a file: name another one",
+  ENXIO: "Start what is to read it first",
+  EPERM: "Let this user write there, or name another file",
+  EROFS: "Name a file of another disk",
+};
+
+/** A log could not be opened or written, with what to do about it. */
+export function logError(
+  doing: "open" | "write to",
+  path: string,
+  error: OsError,
+): LimpetError {
+  const advice = FILE_ADVICE[error.code ?? ""];
+  return new LimpetError(
+    "write_failed",
+    `Cannot ${doing} the log ${path}: ${describe(error)}` +
+      (advice === undefined ? "" : `. ${advice}`),
+    { cause: error.cause },
+  );
 }
 
 const SPAWN_CODES: Readonly<Record<string, ErrorCode>> = {

@@ -62,10 +62,11 @@ export async function openAudit(
   } catch (thrown) {
     // No write_failed, with which a service would be started again and again.
     const what = `Cannot open the audit log ${file}`;
-    const why = await missingFolder(runtime.files, file).catch(() => null);
-    throw why === null
-      ? asLimpetError(thrown, "invalid_argument", what)
-      : new LimpetError("invalid_argument", `${what}: ${why}`);
+    const missing = await missingFolder(runtime.files, file).catch(() => null);
+    const { message } = missing === null
+      ? asLimpetError(thrown, "write_failed", what)
+      : { message: `${what}: ${missing}` };
+    throw new LimpetError("invalid_argument", message, { cause: thrown });
   }
 }
 
