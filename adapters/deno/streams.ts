@@ -14,6 +14,13 @@ export type ErrorMap = (error: unknown) => LimpetError;
 /** A batch up to this size is made one buffer, for Deno has no writev. */
 const GATHER_BYTES = 256 * 1024;
 
+/** Up to this size the buffer is made anew: most batches are a message or two. */
+const SMALL_BYTES = 4 * 1024;
+
+/** Larger ones are shared: an idle connection has none of its own. */
+const MOST_SPARE = 4;
+const spare: Uint8Array[] = [];
+
 /** As a web stream, which reads only while somebody is waiting. */
 export function readableOf(
   source: { read(buffer: Uint8Array): Promise<number | null> },
@@ -59,7 +66,6 @@ export interface Sink {
 
 /** As a web stream whose writes settle when the OS has the bytes. */
 export function writableOf(sink: Sink, map: ErrorMap): WritableSide {
-  let scratch: Uint8Array | null = null;
   let failure: LimpetError | null = null;
   let fail: (error: LimpetError) => void = () => {};
 
@@ -109,13 +115,18 @@ export function writableOf(sink: Sink, map: ErrorMap): WritableSide {
         for (const chunk of chunks) await writeAll(chunk);
         return;
       }
-      scratch ??= new Uint8Array(GATHER_BYTES);
+      const isSmall = length <= SMALL_BYTES;
+      const gathered = isSmall
+        ? new Uint8Array(length)
+        : spare.pop() ?? new Uint8Array(GATHER_BYTES);
       let offset = 0;
       for (const chunk of chunks) {
-        scratch.set(chunk, offset);
+        gathered.set(chunk, offset);
         offset += chunk.byteLength;
       }
-      await writeAll(scratch.subarray(0, length));
+      await writeAll(gathered.subarray(0, length));
+      // Not after a failure: a write that was given up may still look at it.
+      if (!isSmall && spare.length < MOST_SPARE) spare.push(gathered);
     },
   };
 }
