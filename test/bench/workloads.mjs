@@ -109,10 +109,11 @@ export const WORKLOADS = {
     return loaded ? { times, loadBytesPerMs: bytes / ms } : { times };
   },
 
-  /** Connecting and being let in, and leaving again. */
-  async connect(_session, { count }, dial) {
+  /** Connecting and being let in, and leaving again, for so long at most. */
+  async connect(_session, { count, ms }, dial) {
     const times = [];
-    for (let i = 0; i < count; i++) {
+    const end = performance.now() + ms;
+    for (let i = 0; i < count && (i < 5 || performance.now() < end); i++) {
       const started = performance.now();
       const session = await dial({ open: true });
       times.push(performance.now() - started);
