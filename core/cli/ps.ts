@@ -13,6 +13,7 @@ import { withSession } from "./connection.ts";
 import { PS_FLAGS } from "./flags.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
+import { tableText } from "./table.ts";
 
 /** Characters of a command that the table shows. */
 const COMMAND_WIDTH = 32;
@@ -42,13 +43,17 @@ export async function psCommand(
   );
   const text = format === "json"
     ? `${printableJson(shown)}\n`
-    : tableOf(shown, Date.now());
+    : tableOf(shown, Date.now(), runtime.stdout.columns());
   await runtime.stdout.write(await ownWords(runtime, text));
   return 0;
 }
 
-/** One line a job, and one of headings. */
-export function tableOf(jobs: readonly JobInfo[], now: number): string {
+/** One line a job, and one of headings; `columns` as for `tableText`. */
+export function tableOf(
+  jobs: readonly JobInfo[],
+  now: number,
+  columns: number | null = null,
+): string {
   const rows = [
     ["JOB", "COMMAND", "STARTED", "STATUS", "OUTPUT"],
     ...jobs.map((job) => [
@@ -59,12 +64,7 @@ export function tableOf(jobs: readonly JobInfo[], now: number): string {
       outputOf(job),
     ]),
   ];
-  const widths = rows[0].map((_, i) =>
-    Math.max(...rows.map((row) => row[i].length))
-  );
-  return rows.map((row) =>
-    `${row.map((cell, i) => cell.padEnd(widths[i])).join("  ").trimEnd()}\n`
-  ).join("");
+  return tableText(rows, columns, [1, 3]);
 }
 
 function commandOf({ argv, shell }: JobInfo): string {

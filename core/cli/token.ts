@@ -17,7 +17,8 @@ import { TOKEN_FLAGS } from "./flags.ts";
 import { addIdentity, configPath, soundConfig } from "./identity_flags.ts";
 import { checkFolder, makeSecretFile } from "./new_file.ts";
 import { loudnessOf, Reporter } from "./report.ts";
-import type { CliRuntime } from "./runtime.ts";
+import type { CliRuntime, StandardOutput } from "./runtime.ts";
+import { tableText } from "./table.ts";
 
 const ACTIONS = ["add", "list", "revoke"] as const;
 
@@ -118,7 +119,7 @@ async function list(
   const uses = await readLastUses(runtime.files, path);
   const text = args.has("json")
     ? json(identities, uses)
-    : table(identities, uses, runtime.stdout.isTerminal);
+    : table(identities, uses, runtime.stdout);
   await runtime.stdout.write(await ownWords(runtime, text));
 }
 
@@ -146,8 +147,9 @@ function json(
 function table(
   identities: readonly IdentityEntry[],
   uses: ReadonlyMap<string, Use>,
-  forPeople: boolean,
+  stdout: StandardOutput,
 ): string {
+  const forPeople = stdout.isTerminal;
   const rows = identities.map((identity) => {
     const { name, expires, from } = identity;
     const { at, from: peer } = uses.get(name) ?? {};
@@ -167,10 +169,5 @@ function table(
   });
   if (!forPeople) return rows.map((row) => `${row.join("\t")}\n`).join("");
   const all = [["NAME", "KIND", "EXPIRES", "FROM", "LAST USE"], ...rows];
-  const widths = all[0].map((_, i) =>
-    Math.max(...all.map((row) => row[i].length))
-  );
-  return all.map((row) =>
-    `${row.map((cell, i) => cell.padEnd(widths[i])).join("  ").trimEnd()}\n`
-  ).join("");
+  return tableText(all, stdout.columns(), [3, 4]);
 }
