@@ -188,10 +188,26 @@ describe(`on ${THIS_RUNTIME}, as they stand`, () => {
   });
 
   test("the examples of jobs, one after the other", async () => {
-    const serving = startLimpet(["serve"], { env, cwd: HOME });
+    // What the job sleeps is not to be over before it is looked at.
+    const commands = join(folder, "commands");
+    mkdirSync(commands);
+    const seen = join(folder, "seen");
+    writeFileSync(
+      join(commands, "sleep"),
+      `#!/bin/sh\nuntil [ -e '${seen}' ]; do /bin/sleep 0.05; done\n`,
+      { mode: 0o755 },
+    );
+    const serving = startLimpet(["serve"], {
+      env: { ...env, PATH: `${commands}:${process.env.PATH}` },
+      cwd: HOME,
+    });
     await serving.complains("listening on tcp://127.0.0.1:8090");
+    const lines = examples("job").flatMap((line) =>
+      line === "limpet ps 127.0.0.1" ? [line, `: >'${seen}'`] : [line]
+    );
+    expect(lines).toHaveLength(examples("job").length + 1);
     const { code, stdout, stderr } = await startShell(
-      `set -e\n${examples("job").join("\n")}`,
+      `set -e\n${lines.join("\n")}`,
       bin,
       { env, cwd: HOME },
     ).outcome;
