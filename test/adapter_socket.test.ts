@@ -262,6 +262,27 @@ describe.each(KINDS)("a %s connection", (kind) => {
     await listener.close();
   });
 
+  test("that is given up just as it comes to be leaves nothing", async () => {
+    const listener = await listen(target(kind));
+    const serving = (async () => {
+      for await (const end of listener) drop(end);
+    })();
+    const where = parseAddress(listener.address);
+    let given = 0;
+    for (let i = 0; i < (kind === "tls" ? 50 : 1_000); i++) {
+      const stop = new AbortController();
+      const dialling = dial(where, stop.signal);
+      setTimeout(() => stop.abort(new Error("Enough")));
+      // The kernel is done meanwhile, and whoever waits for it does not know yet.
+      const until = performance.now() + Math.random() * 0.4;
+      while (performance.now() < until);
+      await dialling.then(drop, () => given++);
+    }
+    expect(given).toBeGreaterThan(0);
+    await listener.close();
+    await serving;
+  });
+
   test("outlives its listener; one that nobody took does not", async () => {
     const listener = await listen(target(kind));
     const where = parseAddress(listener.address);

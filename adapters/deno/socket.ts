@@ -41,7 +41,7 @@ export async function dial(
       ? await Deno.connect({
         hostname: target.hostname,
         port: target.port,
-        signal,
+        signal: signal && quietly(signal),
       })
       : await Deno.connect({ transport: "unix", path: target.path });
     if (signal?.aborted) conn.close();
@@ -52,6 +52,16 @@ export async function dial(
     }
   }
   throw signal.reason;
+}
+
+/**
+ * Aborted with that signal, and asked nothing: once connected, `Deno.connect` has
+ * the signal throw if it was aborted meanwhile, and nobody gets the connection to
+ * close it (Deno 2.9). Whoever called looks for themselves.
+ */
+function quietly(signal: AbortSignal): AbortSignal {
+  const own = AbortSignal.any([signal]);
+  return Object.defineProperty(own, "throwIfAborted", { value: () => {} });
 }
 
 /** Listens. Rejects with a `LimpetError` `connection_failed`. */
