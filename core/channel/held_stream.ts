@@ -8,15 +8,19 @@ import { type Frame, FrameType } from "../frame/frame.ts";
 import type { FrameSink } from "./frame_sink.ts";
 import { SendStream } from "./send_stream.ts";
 
+interface Chunk {
+  /** Bytes that the writer does not have yet, and that may still be looked at. */
+  left: number;
+  lent: number;
+  readonly recycle: (() => void) | undefined;
+}
+
 /** Sends nothing, not even an END, until `release`. */
 export class HeldStream extends SendStream {
   readonly #sink: FrameSink;
   #held = true;
-  /** Bytes pushed, and given to the writer. */
-  #pushed = 0;
-  #given = 0;
-  /** Chunks whose memory is lent: where each ends, and who gets it back. */
-  readonly #lent: { readonly end: number; readonly recycle: () => void }[] = [];
+  /** Those of which not all is with the writer. */
+  readonly #chunks: Chunk[] = [];
 
   constructor(
     sink: FrameSink,
@@ -37,17 +41,26 @@ export class HeldStream extends SendStream {
   /** `recycle` is called when nobody needs the chunk's memory, if ever. */
   override push(chunk: Uint8Array, recycle?: () => void): void {
     super.push(chunk);
-    this.#pushed += chunk.byteLength;
-    if (recycle !== undefined) this.#lent.push({ end: this.#pushed, recycle });
+    const { byteLength } = chunk;
+    if (byteLength === 0) return;
+    this.#chunks.push({ left: byteLength, lent: byteLength, recycle });
   }
 
   override nextFrame(maxPayload: number): Frame | null {
     if (this.#held) return null;
     const frame = super.nextFrame(maxPayload);
     if (frame?.type !== FrameType.DATA) return frame;
-    this.#given += frame.payload.byteLength;
-    // The frames of a chunk are over in their order.
-    if (this.#lent[0]?.end !== this.#given) return frame;
-    return { ...frame, recycle: this.#lent.shift()!.recycle };
+    const [chunk] = this.#chunks;
+    const { byteLength } = frame.payload;
+    chunk.left -= byteLength;
+    if (chunk.left === 0) this.#chunks.shift();
+    if (chunk.recycle === undefined) return frame;
+    return { ...frame, recycle: () => giveBack(chunk, byteLength) };
   }
+}
+
+/** Each frame by itself: of one that is lost, the chunk is never given back. */
+function giveBack(chunk: Chunk, bytes: number): void {
+  chunk.lent -= bytes;
+  if (chunk.lent === 0) chunk.recycle?.();
 }

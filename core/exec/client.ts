@@ -185,7 +185,6 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
         if (this.#started) throw twice("STARTED");
         this.#started = true;
         if (fields.has("jobId")) {
-          // What is done with the job later is done to the one that was asked for.
           const id = printable(fields.text("jobId", 64));
           // What is done with it later is done to the one that was asked for.
           this.jobId ??= id;

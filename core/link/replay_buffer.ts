@@ -35,7 +35,7 @@ export class ReplayBuffer {
   readonly #options: ReplayOptions;
   readonly #frames: Frame[] = [];
   readonly #ring = new ByteRing();
-  /** By their frames' numbers: what is called once the peer has them. */
+  /** By their frames' numbers, in order. */
   readonly #recycle = new Map<number, () => void>();
   /** Where in `#frames` the first one is that the peer does not have. */
   #head = 0;
@@ -97,8 +97,6 @@ export class ReplayBuffer {
     this.check(count, sent);
     for (; this.#acknowledged < count; this.#acknowledged++) {
       this.#bytes -= costOf(this.#frames[this.#head++]);
-      this.#recycle.get(this.#acknowledged)?.();
-      this.#recycle.delete(this.#acknowledged);
     }
     if (this.#head * 2 >= this.#frames.length) {
       this.#frames.splice(0, this.#head);
@@ -106,6 +104,18 @@ export class ReplayBuffer {
     }
     if (this.#frames.length === 0) this.#ring.clear();
     this.#options.hold?.(this.#bytes);
+  }
+
+  /**
+   * Recycles what the peer has, of the first `written` frames: before its write
+   * has ended, a frame is looked at whatever the peer says.
+   */
+  recycle(written: number): void {
+    for (const [number, recycle] of this.#recycle) {
+      if (number >= Math.min(written, this.#acknowledged)) break;
+      this.#recycle.delete(number);
+      recycle();
+    }
   }
 
   /**

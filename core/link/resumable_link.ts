@@ -193,6 +193,7 @@ export class ResumableLink implements Link {
     if (!this.#kept) return this.#receiver?.frame(frame, whole);
     if (frame.type === FrameType.ACK) {
       this.#replay.acknowledge(readAck(frame), this.#next);
+      this.#forget();
       return this.#notify();
     }
     this.#ending ||= isGoodbye(frame);
@@ -258,6 +259,7 @@ export class ResumableLink implements Link {
     if (this.#kept === false) {
       this.#replay.acknowledge(this.#taken, this.#taken);
     }
+    this.#replay.recycle(this.#taken);
   }
 
   #ackSoon(): void {
