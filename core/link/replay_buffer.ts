@@ -68,8 +68,11 @@ export class ReplayBuffer {
     const { maxReplayBytes, hold } = this.#options;
     if (bytes > maxReplayBytes && !first) return false;
     if (hold?.(bytes) === false && !first) return false;
-    if (frame.recycle) this.#recycle.set(this.pushed, frame.recycle);
-    this.#frames.push(this.#kept(frame));
+    const kept = this.#kept(frame);
+    // Of a copy nobody needs the original, and it may be far larger.
+    if (kept.payload !== frame.payload) frame.recycle?.();
+    else if (frame.recycle) this.#recycle.set(this.pushed, frame.recycle);
+    this.#frames.push(kept);
     this.#bytes = bytes;
     return true;
   }
