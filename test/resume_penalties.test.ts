@@ -84,6 +84,17 @@ test("who has only seen a session's key gets six for nothing and no more", async
   await at.isLockedOut();
 });
 
+test("what a peer says of its own end is no excuse", async () => {
+  await using at = await behindOneAddress(STRICT);
+  const peer = new RawPeer(await at.served.dial());
+  await peer.greetServer({}, TOKEN, {});
+  const goodbye = { code: "shutting_down", message: "" };
+  await peer.write(jsonFrame(FrameType.CLOSE, goodbye));
+  await peer.drop();
+  await at.served.untilDisconnected(1);
+  await at.isLockedOut();
+});
+
 test("a wrong proof counts, whatever it is for", async () => {
   await using at = await behindOneAddress({ penaltyProofMs: 600_000 });
   const peer = new RawPeer(await at.served.dial());

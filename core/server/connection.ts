@@ -96,7 +96,9 @@ export class Connection {
         : asLimpetError(thrown, "protocol_error", "Handshake");
       const wished = this.#wish?.session ?? null;
       const session = this.#sessions.has(wished) ? wished : null;
-      admission.fail(this.#visit, error.code, session);
+      // What a peer says of its end does not decide what that costs.
+      const code = carrier.dismissed ? "connection_lost" : error.code;
+      admission.fail(this.#visit, code, session);
       await turnAway(carrier, error);
       admission.leave(this.#visit);
       admission.end(this.#visit);
