@@ -243,8 +243,9 @@ export class Server implements AsyncDisposable {
    * Ends every session of the identities that `gone` names, commands and jobs
    * included, as when they had closed it: for one that was revoked. What it gives
    * may say why, in words that the client is told (`logged` is for `onEvent`
-   * alone): `true` is that it was revoked, and whoever gets `false`, `null` or no words stays. It is asked several times
-   * of each, and has to answer alike. Settles when they are over.
+   * alone): `true` is that it was revoked, and whoever gets `false`, `null` or no
+   * words stays. It is asked several times of each, and has to answer alike.
+   * Settles when they are over.
    */
   async endSessions(
     gone: (identity: Identity) => WhyGone | false | null,
