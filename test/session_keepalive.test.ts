@@ -4,6 +4,7 @@ import { connect, type Session } from "../core/client.ts";
 import type { LimpetError } from "../core/errors.ts";
 import { type Frame, FrameType } from "../core/frame/frame.ts";
 import { DEFAULT_LIMITS, type Limits } from "../core/limits.ts";
+import { closeFrame } from "../core/session/handshake.ts";
 import { keepAlive } from "../core/session/keepalive.ts";
 import { pass, settle, useFakeTime } from "./support/fake_time.ts";
 import { pair } from "./support/faults.ts";
@@ -155,6 +156,19 @@ const ping: Frame = {
 };
 
 describe("a session", () => {
+  test("that is over before it has begun asks nobody", async () => {
+    const [clientEnd, serverEnd] = pair();
+    const peer = new RawPeer(serverEnd);
+    const connecting = connect(clientEnd, { token: TOKEN });
+    const goodbye = closeFrame("limit_exceeded", "Enough");
+    await peer.admit({}, undefined, goodbye);
+    const session = await connecting;
+    await session.closed;
+    await peer.end();
+    await pass(5 * SECOND, SECOND);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   test("over which nothing goes stays, for both ends answer", async () => {
     const [clientEnd, serverEnd] = pair();
     const server = serverOn(serverEnd, { keepaliveMs: 10 * SECOND });

@@ -101,11 +101,12 @@ export class Mux implements LinkReceiver {
   start(): void {
     if (this.#error !== null) return;
     this.#writer.releaseData();
-    this.#link.start(this);
+    // First: what has come already may be the end of it.
     this.#stopAsking = keepAlive(this.#link, this.#options.limits, {
       ping: () => this.#writer.raw(sign(FrameType.PING)),
       lost: (error) => this.#link.lost?.(error) || this.fail(error),
     });
+    this.#link.start(this);
   }
 
   /** Why the session is over, or null while it is not. */

@@ -165,17 +165,18 @@ export class RawPeer {
     );
   }
 
-  /** The whole handshake of a server that has the token. */
+  /** The whole handshake of a server that has the token, and `more` with its end. */
   async admit(
     limits: Partial<Limits> = {},
     platform: Platform = PLATFORM,
+    ...more: Frame[]
   ): Promise<void> {
     const { transcript } = await this.greetClient(limits);
     const proof = await this.expect(FrameType.PROOF);
     const theirs = readProof(decodeControl(proof.payload, "PROOF"));
     const key = await TokenKey.from(TOKEN);
     const ours = await key.sign(serverMessage(transcript, theirs));
-    await this.write(serverProofFrame(ours, platform));
+    await this.write(serverProofFrame(ours, platform), ...more);
   }
 
   async #handshake(
