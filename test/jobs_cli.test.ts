@@ -16,9 +16,11 @@ import type { CliRuntime } from "../core/cli/runtime.ts";
 import { tableOf } from "../core/cli/ps.ts";
 import type { JobInfo } from "../core/jobs/client.ts";
 import {
+  binFolder,
   expectOwnWords,
   limpet,
   startLimpet,
+  startShell,
   temporaryFolder,
 } from "./support/cli.ts";
 import { inProcess, limpetHere } from "./support/cli_in_process.ts";
@@ -201,6 +203,32 @@ describe(`jobs on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
     await exec([], `touch ${go}`);
     expect(await attached).toMatchObject({ code: 0, stdout: "one\ntwo\n" });
     expect(await run(["rm", "left"])).toMatchObject({ code: 0 });
+  });
+
+  test.each([
+    ["logs", "logs -f", "job"],
+    ["attach", "attach", "job"],
+    ["exec", "exec --on-disconnect=keep --job-id=read-by-exec", "-c 'exec yes'"],
+  ])("%s ends with whoever reads it, and the job goes on", async (...words) => {
+    const [name, subcommand, rest] = words;
+    const id = `read-by-${name}`;
+    if (name !== "exec") {
+      const keep = ["-d", "--on-disconnect=keep", `--job-id=${id}`];
+      expect(await exec(keep, "exec yes")).toMatchObject({ code: 0 });
+    }
+    const line = `{ limpet ${subcommand} ${server().address} ` +
+      `${rest === "job" ? id : rest}; echo "status $?" >&2; } | head -c 20000000`;
+    const env = { LIMPET_TOKEN_FILE: server().tokenFile };
+    const piped = await startShell(line, binFolder(folder), { env }).outcome;
+    expect(piped.bytes.byteLength).toBe(20_000_000);
+    expect(piped.stderr).toMatch(/^status 141$/m);
+    const listed = async (): Promise<JobInfo> =>
+      JSON.parse((await run(["ps", "--output=json"])).stdout)
+        .find((each: JobInfo) => each.id === id);
+    let job = await listed();
+    while (job.readers > 0) job = await listed();
+    expect(job).toMatchObject({ state: "running", status: null });
+    expect(await run(["rm", "-f", id])).toMatchObject({ code: 0, stderr: "" });
   });
 });
 

@@ -14,7 +14,7 @@ import { JobCommand } from "../jobs/client.ts";
 import type { Translation } from "./encoding.ts";
 import { isUnknown, signalStatus, statusOf } from "./exit_status.ts";
 import { inWords } from "./go_down.ts";
-import { pumpOutput } from "./pump.ts";
+import { pumpOutput, whenUnread } from "./pump.ts";
 import { reasonWords } from "./reasons.ts";
 import type { Reporter } from "./report.ts";
 import type { CliRuntime, StandardOutput } from "./runtime.ts";
@@ -81,14 +81,20 @@ export async function follow(
     to: StandardOutput,
   ) => {
     const filter = (await translation)?.output(to);
-    await pumpOutput(get(), to, filter, written);
+    return await pumpOutput(get(), to, filter, written);
   };
-  const finished = Promise.allSettled([
-    show(() => command.stdout, stdout),
-    options.stderr ? show(() => command.stderr, stderr) : null,
-    command.status,
+  const pumps = [show(() => command.stdout, stdout)];
+  if (options.stderr) pumps.push(show(() => command.stderr, stderr));
+  const finished = Promise.allSettled([command.status, ...pumps]);
+  const unread = command instanceof JobCommand ? [whenUnread(pumps)] : [];
+  const first = await Promise.race([
+    ...unread,
+    finished,
+    givenUp,
+    standstill.reached,
   ]);
-  const first = await Promise.race([finished, givenUp, standstill.reached]);
+  // Our side alone ends: the job goes on.
+  if (typeof first === "number") return first;
   if (first === null) {
     report.warn("nobody takes the rest of the output: it is dropped");
     await report.flush(STANDSTILL_MS);
@@ -103,7 +109,7 @@ export async function follow(
     await report.flush(STANDSTILL_MS);
     return signalStatus(first);
   }
-  const [outPump, errPump, status] = first;
+  const [status, ...shown] = first;
   if (status.status === "rejected") {
     if (isUnknown(status.reason.code)) {
       report.error(
@@ -117,7 +123,7 @@ export async function follow(
   }
   const { reason } = status.value;
   const broken = new Set<string>();
-  for (const output of [outPump, errPump]) {
+  for (const output of shown) {
     if (output.status === "fulfilled") continue;
     // Why it was ended says more than what that did to its output.
     if (reason === null) throw output.reason;

@@ -19,7 +19,7 @@ import { translationFor } from "./encoding.ts";
 import { statusOf } from "./exit_status.ts";
 import { JOB_FLAGS } from "./flags.ts";
 import { follow, sayWhatIsMissing } from "./follow.ts";
-import { pumpOutput } from "./pump.ts";
+import { pumpOutput, whenUnread } from "./pump.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 
@@ -107,10 +107,15 @@ async function logs(
   sayWhatIsMissing(command, report);
   await command.pid;
   const { stdout, stderr } = runtime;
-  const shown = await Promise.allSettled([
+  const pumps = [
     pumpOutput(command.stdout, stdout),
     pumpOutput(command.stderr, stderr),
+  ];
+  const shown = await Promise.race([
+    whenUnread(pumps),
+    Promise.allSettled(pumps),
   ]);
+  if (typeof shown === "number") return shown;
   for (const each of shown) if (each.status === "rejected") throw each.reason;
   return 0;
 }
