@@ -148,7 +148,7 @@ export function sayWhatIsMissing(
       `${
         counted(to - from, "byte")
       } of ${stream} missing here, from offset ${from} to ` +
-        `${to}: the server could not keep more`,
+        `${to}: the server has them no more`,
     );
   };
 }

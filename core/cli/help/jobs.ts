@@ -62,10 +62,12 @@ same identity can then look after it from anywhere:
 
 --on-disconnect says what becomes of it without a client:
   kill    it ends (default)
-  detach  it goes on. The server keeps what it writes, of more than 64 MiB the
-          beginning and the end: where bytes are missing is told on stderr
-  keep    it goes on, and waits when 64 MiB are full until somebody attaches.
-          Nothing is lost
+  detach  it goes on. The server keeps what it writes, of more than 32 MiB of
+          stdout or of stderr (64 MiB with --merge) the beginning and the end:
+          where bytes are missing is told on stderr
+  keep    it goes on, and waits when so much is full until somebody attaches.
+          Nothing is lost that nobody has read; but what one reader has taken
+          makes room for more, and whoever reads later misses it
 
 --job-id ID names a command, and starts it once: asked for again with the same
 flags, it is attached to, also after it has ended. So a script that does not know
@@ -103,7 +105,9 @@ and with -i our stdin. To end our side leaves the job alone.
 
 const LOGS = `Usage: limpet logs [FLAGS] TARGET JOB
 
-Shows what a job wrote, its stderr on ours. Ctrl-C ends our side alone.
+Shows what a job wrote, its stderr on ours. Ctrl-C ends our side alone. Of a job
+with --on-disconnect keep that has written more than the server keeps (32 MiB of
+each), what somebody has read before may be gone: stderr tells where.
 `;
 
 const WAIT = `Usage: limpet wait [FLAGS] TARGET JOB
