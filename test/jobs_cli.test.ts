@@ -206,18 +206,19 @@ describe(`jobs on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
   });
 
   test.each([
-    ["logs", "logs -f", "job"],
-    ["attach", "attach", "job"],
-    ["exec", "exec --on-disconnect=keep --job-id=read-by-exec", "-c 'exec yes'"],
-  ])("%s ends with whoever reads it, and the job goes on", async (...words) => {
-    const [name, subcommand, rest] = words;
+    ["logs", "logs -f ADDRESS JOB"],
+    ["attach", "attach ADDRESS JOB"],
+    ["exec", "exec --on-disconnect=keep --job-id=JOB ADDRESS -- yes"],
+  ])("%s ends with whoever reads it, and the job goes on", async (...each) => {
+    const [name, words] = each;
     const id = `read-by-${name}`;
     if (name !== "exec") {
       const keep = ["-d", "--on-disconnect=keep", `--job-id=${id}`];
       expect(await exec(keep, "exec yes")).toMatchObject({ code: 0 });
     }
-    const line = `{ limpet ${subcommand} ${server().address} ` +
-      `${rest === "job" ? id : rest}; echo "status $?" >&2; } | head -c 20000000`;
+    const { address } = server();
+    const own = words.replace("ADDRESS", address).replace("JOB", id);
+    const line = `{ limpet ${own}; echo "status $?" >&2; } | head -c 20000000`;
     const env = { LIMPET_TOKEN_FILE: server().tokenFile };
     const piped = await startShell(line, binFolder(folder), { env }).outcome;
     expect(piped.bytes.byteLength).toBe(20_000_000);
@@ -346,6 +347,13 @@ test("the table says what there is to say, and obeys nothing", () => {
     'a    printf "\\u001b[2J" "two words"  2 hours ago  ' +
       "Killed (SIGKILL) 1 minute ago, timed_out (disk)  2.0 KiB",
   );
+  const long = { ...job, argv: ["find", "/a-long-path".repeat(9), "-print"] };
+  expect(tableOf([long], now)).toContain(
+    `a    ${long.argv.join(" ")}  2 hours`,
+  );
+  const narrow = tableOf([long], now, 100).split("\n");
+  expect(narrow[1]).toMatch(/^a +find [^ ]+… {2}2 hours ago {2}Killed /);
+  expect(narrow.map(({ length }) => length)).toEqual([99, 100, 0]);
   const later = { ...job, startedAt: now + 5_000, state: "running" };
   expect(
     tableOf([{

@@ -15,9 +15,6 @@ import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { tableText } from "./table.ts";
 
-/** Characters of a command that the table shows. */
-const COMMAND_WIDTH = 32;
-
 /** Runs the subcommand; resolves to the program's exit status. */
 export async function psCommand(
   runtime: CliRuntime,
@@ -73,10 +70,7 @@ function commandOf({ argv, shell }: JobInfo): string {
     : argv.map((word) =>
       /^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word)
     );
-  const text = printable(words.join(" ")).replaceAll("\n", " ");
-  return text.length > COMMAND_WIDTH
-    ? `${text.slice(0, COMMAND_WIDTH - 1)}…`
-    : text;
+  return printable(words.join(" ")).replaceAll("\n", " ");
 }
 
 function statusWords(job: JobInfo, now: number): string {
