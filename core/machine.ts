@@ -34,6 +34,7 @@ export interface FileContents extends FileAccess {
 export interface FileStatus extends FileAccess {
   /** Another one as soon as the file is another one or has been changed. */
   readonly version: string;
+  readonly isFolder: boolean;
 }
 
 /** The files Limpet touches by itself: the token's, and a server's own. */

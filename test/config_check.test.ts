@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, expect, test } from "vitest";
@@ -166,7 +166,11 @@ describe("who else may read or change it", () => {
     const { real = path, home, hasTokens = false } = more;
     const files = {
       status: (path: string) =>
-        Promise.resolve({ ...access(folders[path] ?? ROOTS), version: "" }),
+        Promise.resolve({
+          ...access(folders[path] ?? ROOTS),
+          version: "",
+          isFolder: path in folders,
+        }),
       realPath: (given: string) =>
         Promise.resolve(given === path ? real : given),
     };
@@ -285,6 +289,21 @@ describe("what it names outside of itself", () => {
     });
     mkdirSync(nodir);
     expect(await check(path)).toMatchObject({ code: 0, stderr: "" });
+    mkdirSync(join(nodir, "audit.log"));
+    expect(await check(path)).toMatchObject({
+      code: 125,
+      stdout: "",
+      stderr: `${path}:1:22: audit.file: ${nodir}/audit.log is a folder: ` +
+        `name a file in it\nlimpet: ${path} has 1 mistake\n`,
+    });
+    rmSync(nodir, { recursive: true });
+    writeFileSync(nodir, "");
+    expect(await check(path)).toMatchObject({
+      code: 125,
+      stdout: "",
+      stderr: `${path}:1:22: audit.file: ${nodir} is no folder: ` +
+        `name a file in one\nlimpet: ${path} has 1 mistake\n`,
+    });
   });
 
   test("certificates: there, readable, with their key, and for how long", async () => {

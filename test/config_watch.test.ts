@@ -19,7 +19,7 @@ function watched() {
       async status(): Promise<FileStatus> {
         const { version, holdUp } = state;
         await holdUp;
-        return { mode: 0o600, owner: "self", version };
+        return { mode: 0o600, owner: "self", version, isFolder: false };
       },
     },
     adopt() {

@@ -98,9 +98,9 @@ async function syncFolder(path: string): Promise<void> {
 async function status(path: string): Promise<FileStatus | null> {
   try {
     const found = await Deno.stat(path);
-    const { ino, size, mtime, ctime } = found;
+    const { ino, size, mtime, ctime, isDirectory: isFolder } = found;
     const version = [ino, size, mtime?.getTime(), ctime?.getTime()].join(" ");
-    return { ...accessOf(found), version };
+    return { ...accessOf(found), version, isFolder };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;

@@ -107,7 +107,7 @@ async function status(path: string): Promise<FileStatus | null> {
     const found = await stat(path, { bigint: true });
     const version = [found.ino, found.size, found.mtimeNs, found.ctimeNs]
       .join(" ");
-    return { ...accessOf(found), version };
+    return { ...accessOf(found), version, isFolder: found.isDirectory() };
   } catch (error) {
     if (codeOf(error) === "ENOENT") return null;
     throw error;

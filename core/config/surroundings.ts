@@ -18,7 +18,7 @@ import {
 import { parseDocument } from "./document.ts";
 import type { Loaded } from "./load.ts";
 import { placed } from "./paths.ts";
-import { missingFolder } from "./permissions.ts";
+import { folderOf, missingFolder } from "./permissions.ts";
 import { policiesOf } from "./policy.ts";
 import type { Findings, Path, Problem } from "./problem.ts";
 import { property } from "./property.ts";
@@ -116,10 +116,10 @@ export async function tlsFindings(
 
 const TLS_FILES = ["cert", "key", "clientCa"] as const;
 
-/** Whether the audit log has a folder, without which no server starts. */
+/** Whether the audit log can be a file: without one no server starts. */
 export async function auditFindings(
   file: Text,
-  files: Pick<Machine["files"], "realPath">,
+  files: Pick<Machine["files"], "realPath" | "status">,
 ): Promise<Findings> {
   const found = new Collected();
   const root = await rootOf(file);
@@ -128,10 +128,24 @@ export async function auditFindings(
   if (log === undefined || log.text === "stderr") return found;
   const path = placed(log.text, file.path);
   await found.problemOf(log.node, ["audit", "file"], async () => {
-    const why = await missingFolder(files, path);
+    const why = await missingFolder(files, path) ?? await noFile(files, path);
     if (why !== null) throw new LimpetError("invalid_argument", why);
   });
   return found;
+}
+
+/** Why there is no file of this path, whose folder is there, nor can be; or null. */
+async function noFile(
+  files: Pick<Machine["files"], "status">,
+  path: string,
+): Promise<string | null> {
+  const folder = folderOf(path);
+  if ((await files.status(folder))?.isFolder === false) {
+    return `${folder} is no folder: name a file in one`;
+  }
+  return (await files.status(path))?.isFolder
+    ? `${path} is a folder: name a file in it`
+    : null;
 }
 
 /** Null if it is no JSON, of which nothing more can be said. */
