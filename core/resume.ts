@@ -162,7 +162,8 @@ class Resuming extends ResumableLink implements LastingLink {
 
   async #lost(reason: LimpetError): Promise<void> {
     const since = performance.now();
-    const leftMs = () => this.#timeoutMs - (performance.now() - since);
+    const passedMs = () => Math.round(performance.now() - since);
+    const leftMs = () => this.#timeoutMs - passedMs();
     const { random = Math.random } = this.#options;
     const { handshakeTimeoutMs } = this.#connecting.limits;
     const { signal } = this.#stop;
@@ -177,8 +178,11 @@ class Resuming extends ResumableLink implements LastingLink {
       mayGoOn: (error) => leftMs() > 0 && !isFinal(error),
     }, signal);
     if (succeeded !== null) {
-      const afterMs = Math.round(performance.now() - since);
-      return this.#tell({ type: "resumed", attempt: succeeded, afterMs });
+      return this.#tell({
+        type: "resumed",
+        attempt: succeeded,
+        afterMs: passedMs(),
+      });
     }
     if (signal.aborted) return;
     // The last one has hardly any time: that it ran out is no reason.

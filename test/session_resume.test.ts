@@ -278,6 +278,26 @@ describe("the session is over", () => {
     expect(message).toContain("to go on over another one: Box is being moved");
   });
 
+  test("and how long it tried is told in whole milliseconds", async () => {
+    await using served = await serving();
+    await using proxy = await proxyTo(served.target.port);
+    let isGone = false;
+    const dial: Dialler = async (signal) => {
+      if (!isGone) return await proxy.dial(signal);
+      return await new Promise((_, reject) => {
+        signal?.addEventListener("abort", () => reject(signal.reason));
+      });
+    };
+    await using session = await connect(dial, {
+      token: TOKEN,
+      resume: resumable({ timeoutMs: 300 }),
+    });
+    isGone = true;
+    proxy.cut("reset");
+    const { message } = await session.closed;
+    expect(message).toMatch(/ again took over \d+ ms$/);
+  });
+
   test("when the client comes back to a server that knows it no more", async () => {
     await using all = await resuming({ graceMs: 1 }, { timeoutMs: 60_000 });
     const { session, proxy } = all;
