@@ -80,6 +80,17 @@ describe(`serve with policies on ${THIS_RUNTIME}`, () => {
           "server's policy allows no more (maxOutput)\n",
       );
     }
+    const json = await exec(CI, address, "--output=json", "-c", "yes");
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      outcome: "ended",
+      reason: "output_limit",
+      stdout: "y",
+      error: {
+        code: "limit_exceeded",
+        message: 'Command "yes" was ended by the server: it wrote as much as ' +
+          "its policy allows (maxOutput)",
+      },
+    });
     running.kill("SIGTERM");
     expect(await running.outcome).toMatchObject({ code: 0 });
   });

@@ -12,6 +12,7 @@ import { printableJson } from "../printable.ts";
 import { decodeText, type TextCodec } from "../text/mod.ts";
 import { namedTranslation } from "./encoding.ts";
 import { isUnknown, statusOf, statusOfError } from "./exit_status.ts";
+import { reasonWords } from "./reasons.ts";
 import { wordsOf } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { passSignals } from "./signals.ts";
@@ -123,8 +124,17 @@ function describeError(
     heldOpen: false,
     ...common(error.stdout, error.stderr, codec),
     jobId: error.jobId,
-    error: { code: error.code, message: wordsOf(error) },
+    error: { code: error.code, message: messageOf(error) },
   };
+}
+
+/** A reason that is only named in it is in our words here, as without JSON. */
+function messageOf(error: LimpetError): string {
+  const words = wordsOf(error);
+  const { reason } = error;
+  return reason !== null && words.endsWith(`: ${reason}`)
+    ? words.slice(0, -reason.length) + reasonWords(reason)
+    : words;
 }
 
 function outcomeOf(error: LimpetError): string {
