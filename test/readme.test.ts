@@ -252,23 +252,27 @@ describe(`on ${THIS_RUNTIME}, as they stand`, () => {
     const modules = join(folder, "node_modules");
     mkdirSync(modules);
     symlinkSync(ROOT, join(modules, "limpet"));
-    const file = join(folder, "program.mts");
     // Node 20 reads no types, and the block has none.
     const plain = join(folder, "program.mjs");
+    const [imports] = /"imports": \{.*?\}/.exec(README) ?? [];
+    const ofDeno = join(folder, "of-deno");
+    mkdirSync(ofDeno);
+    const path = JSON.stringify(ROOT.replace(/\/$/, "")).slice(1, -1);
+    writeFileSync(
+      join(ofDeno, "deno.json"),
+      `{ ${imports?.replace("PATH", path)} }`,
+    );
+    const file = join(ofDeno, "program.mts");
     const shown = `${code}console.log(JSON.stringify([
       new TextDecoder().decode(stdout), code, count]));\n`;
     writeFileSync(plain, shown);
-    writeFileSync(
-      file,
-      shown.replace("limpet/node", join(ROOT, "adapters/deno/mod.ts")),
-    );
+    writeFileSync(file, shown.replace("limpet/node", "limpet/deno"));
     const serving = startLimpet(["serve"], { env });
     await serving.complains("listening on tcp://127.0.0.1:8090");
-    const config = `--config=${join(ROOT, "deno.json")}`;
     const command = THIS_RUNTIME === "deno"
-      ? [program("deno"), "run", "--quiet", "-A", config, file]
+      ? [program("deno"), "run", "--quiet", "-A", file]
       : [program(THIS_RUNTIME), plain];
-    const outcome = await start(command, { env, cwd: folder }).outcome;
+    const outcome = await start(command, { env, cwd: ofDeno }).outcome;
     expect(outcome.stderr).toBe("");
     expect(JSON.parse(outcome.stdout)).toEqual([UNAME, 0, expect.any(String)]);
     expect(Number(JSON.parse(outcome.stdout)[2])).toBeGreaterThan(0);
