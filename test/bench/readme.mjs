@@ -45,9 +45,9 @@ const WORDS = {
     },
     intro: (/** @type {any} */ result) =>
       `Measured by \`npm run bench\` on ${result.date}: ${result.machine}, ` +
-      `${
-        versionsOf(result)
-      }; medians of ${result.rounds} rounds. Each figure is ` +
+      `${versionsOf(result)}; ${
+        result.rounds === 1 ? "one round" : `medians of ${result.rounds} rounds`
+      }. Each figure is ` +
       "a ratio to what the same machine does without Limpet in the same round, " +
       "or has its unit. Of rates (↑) more is better, of the others less. To " +
       `start a process and see its end takes ${spawnMs(result)} ms there.`,
@@ -73,9 +73,9 @@ const WORDS = {
     },
     intro: (/** @type {any} */ result) =>
       `由 \`npm run bench\` 于 ${result.date} 测得：${result.machine}，` +
-      `${
-        versionsOf(result)
-      }；取 ${result.rounds} 轮的中位数。每个数字都是与同一轮中` +
+      `${versionsOf(result)}；${
+        result.rounds === 1 ? "一轮" : `取 ${result.rounds} 轮的中位数`
+      }。每个数字都是与同一轮中` +
       "同一台机器不用 Limpet 时的比值，或者带有单位。速率（↑）越大越好，其余越小越好。" +
       `在该机器上启动一个进程并等到它结束需要 ${spawnMs(result)} 毫秒。`,
     missed: (/** @type {number} */ count, /** @type {number} */ all) =>
