@@ -115,9 +115,18 @@ export function diallerOf(
 
 /** By their names: the members of a class's object are not its own. */
 function withPeer(duplex: Duplex, peer: string): Duplex {
-  const { readable, writable, tls } = duplex;
-  const writev = duplex.writev?.bind(duplex);
-  return { readable, writable, writev, tls, peer };
+  const { readable, tls } = duplex;
+  return {
+    readable,
+    // It may be made when it is first asked for.
+    get writable() {
+      return duplex.writable;
+    },
+    writev: duplex.writev?.bind(duplex),
+    end: duplex.end?.bind(duplex),
+    tls,
+    peer,
+  };
 }
 
 /** Whether connecting failed because the server hung up before it said anything. */

@@ -30,9 +30,11 @@ export interface Duplex {
    * one buffer. Settles once the transport has taken all bytes: the chunks are
    * core's again then, which writes to them anew, so what needs them for longer
    * copies them. Core has at most one call under way, and then takes `writable` only
-   * to end it, so that this may be made when it is first asked for.
+   * to end or to abort it, so that this may be made when it is first asked for.
    */
   writev?(chunks: readonly Uint8Array[]): Promise<void>;
+  /** As `writable.close()`, for which that need not be made then. */
+  end?(): Promise<void>;
   /**
    * Where the other end is, for messages: `127.0.0.1:40312`, `unix`, `stdio`;
    * `unknown` if it had gone when it was asked.

@@ -80,6 +80,14 @@ function* pieces(total: number): Generator<Uint8Array> {
   }
 }
 
+/** In the place of `WritableStream` where none is to be made. */
+const forbidden = class extends WritableStream {
+  constructor() {
+    super();
+    throw new Error("A WritableStream was made");
+  }
+};
+
 const failure = { name: "LimpetError", code: "connection_lost" };
 
 // Runtimes open descriptors of their own at the first use of this and that.
@@ -155,6 +163,21 @@ describe.each(KINDS)("a %s connection", (kind) => {
     await writer.write(new TextEncoder().encode("after your end"));
     await writer.close();
     expect(await textOf(a.readable)).toBe("after your end");
+  });
+
+  test("ends each side without a stream that has to be made for it", async () => {
+    const [a, b] = await pair(kind);
+    const { WritableStream } = globalThis;
+    globalThis.WritableStream = forbidden;
+    try {
+      await a.end!();
+      expect(await textOf(b.readable)).toBe("");
+      await b.writev!([new TextEncoder().encode("after your end")]);
+      await b.end!();
+      expect(await textOf(a.readable)).toBe("after your end");
+    } finally {
+      globalThis.WritableStream = WritableStream;
+    }
   });
 
   test("makes the writer wait for the reader", async () => {

@@ -64,6 +64,28 @@ test("a byte stream that is of a class keeps all it has, and has the name that w
   expect(wrapped?.writes).toBeGreaterThan(0);
 });
 
+test("a session comes, runs a command and goes without a WritableStream on either side", async () => {
+  const { WritableStream } = globalThis;
+  let made = 0;
+  globalThis.WritableStream = class<W> extends WritableStream<W> {
+    constructor(...args: ConstructorParameters<typeof WritableStream<W>>) {
+      super(...args);
+      made++;
+    }
+  };
+  try {
+    await using served = await serving();
+    const dial = diallerOf(machine, served.target);
+    const session = await connect(dial, { token: TOKEN });
+    expect(await session.output("true")).toMatchObject({ code: 0 });
+    await session.close();
+    await served.untilDisconnected(1);
+    expect(made).toBe(0);
+  } finally {
+    globalThis.WritableStream = WritableStream;
+  }
+});
+
 test("a server that drops a connection before it is looked at may be full", () => {
   const error = { code: "ECONNRESET", cause: undefined };
   expect(connectError("tcp://box:8090", error)).toMatchObject({

@@ -37,7 +37,7 @@ export function duplexOf(conn: Deno.TcpConn | Deno.UnixConn): Duplex {
     if (!writing) drop();
   };
   const readable = readableOf(conn, map, doneReading, doneReading);
-  const { writable, writev } = writableOf({
+  const output = writableOf({
     write: (bytes) => conn.write(bytes),
     async end(): Promise<void> {
       await conn.closeWrite();
@@ -47,7 +47,7 @@ export function duplexOf(conn: Deno.TcpConn | Deno.UnixConn): Duplex {
     // Deno has no way to ask for a reset.
     abort: drop,
   }, map);
-  return { readable, writable, writev, peer: peerOf(conn.remoteAddr) };
+  return Object.assign(output, { readable, peer: peerOf(conn.remoteAddr) });
 }
 
 function peerOf(address: Deno.Addr): string {

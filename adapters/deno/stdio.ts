@@ -23,12 +23,12 @@ export function stdio(): Duplex {
   const closeInput = once(() => stdin.close());
   const closeOutput = once(() => stdout.close());
   const readable = readableOf(stdin, map, closeInput, closeInput);
-  const { writable, writev } = writableOf({
+  const writing = writableOf({
     write: (bytes) => stdout.write(bytes),
     end: closeOutput,
     abort: closeOutput,
   }, map);
-  return { readable, writable, writev, peer: "stdio" };
+  return Object.assign(writing, { readable, peer: "stdio" });
 }
 
 function once(close: () => void): () => void {

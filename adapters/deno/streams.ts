@@ -48,11 +48,14 @@ export function readableOf(
   }, { highWaterMark: 0 });
 }
 
-/** The writing side: a web stream, and a gathered write. */
+/** The writing side: a web stream, and what does without it. */
 export interface WritableSide {
+  /** Made when it is asked for: idle connections need none, and it is large. */
   readonly writable: WritableStream<Uint8Array>;
   /** As `Duplex.writev`. */
   writev(chunks: readonly Uint8Array[]): Promise<void>;
+  /** As `Duplex.end`. */
+  end(): Promise<void>;
 }
 
 /** What {@linkcode writableOf} needs; a `Deno.Conn` has all but `end`. */
@@ -67,7 +70,7 @@ export interface Sink {
 /** As a web stream whose writes settle when the OS has the bytes. */
 export function writableOf(sink: Sink, map: ErrorMap): WritableSide {
   let failure: LimpetError | null = null;
-  let fail: (error: LimpetError) => void = () => {};
+  let controller: WritableStreamDefaultController | null = null;
 
   async function writeAll(bytes: Uint8Array): Promise<void> {
     if (failure !== null) throw failure;
@@ -79,35 +82,42 @@ export function writableOf(sink: Sink, map: ErrorMap): WritableSide {
         rest = rest.subarray(written);
       }
     } catch (error) {
-      fail(map(error));
+      failure = map(error);
+      controller?.error(failure);
       throw failure;
     }
   }
 
-  const writable = new WritableStream<Uint8Array>({
-    start(controller): void {
-      fail = (error) => {
-        failure = error;
-        controller.error(error);
-      };
-      // Not the method `abort`, which waits for a write that may never end.
-      controller.signal.addEventListener("abort", () => {
-        failure ??= map(null);
-        sink.abort();
-      });
-    },
-    write: writeAll,
-    async close(): Promise<void> {
-      try {
-        await sink.end();
-      } catch (error) {
-        throw map(error);
-      }
-    },
-  });
+  async function end(): Promise<void> {
+    if (failure !== null) throw failure;
+    try {
+      await sink.end();
+    } catch (error) {
+      throw map(error);
+    }
+  }
 
+  const open = (): WritableStream<Uint8Array> =>
+    new WritableStream<Uint8Array>({
+      start(started): void {
+        controller = started;
+        if (failure !== null) return started.error(failure);
+        // Not the method `abort`, which waits for a write that may never end.
+        started.signal.addEventListener("abort", () => {
+          failure ??= map(null);
+          sink.abort();
+        });
+      },
+      write: writeAll,
+      close: end,
+    });
+
+  let opened: WritableStream<Uint8Array> | undefined;
   return {
-    writable,
+    get writable() {
+      return opened ??= open();
+    },
+    end,
     async writev(chunks): Promise<void> {
       let length = 0;
       for (const chunk of chunks) length += chunk.byteLength;

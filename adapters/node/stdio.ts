@@ -26,8 +26,8 @@ export function stdio(): Duplex {
   const map = (error: unknown) =>
     lostError(error === null ? null : osError(error));
   const readable = readableOf(input, map, () => input.destroy());
-  const { writable, writev } = writableOf(output, map, () => output.destroy());
-  return { readable, writable, writev, peer: "stdio" };
+  const writing = writableOf(output, map, () => output.destroy());
+  return Object.assign(writing, { readable, peer: "stdio" });
 }
 
 /** Not `process.stdout`, which cannot be ended. */

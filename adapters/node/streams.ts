@@ -85,12 +85,14 @@ export function readableOf<Source extends Readable>(
   }, { highWaterMark: 0 });
 }
 
-/** The writing side of a Node stream: a web stream, and a gathered write. */
+/** The writing side of a Node stream: a web stream, and what does without it. */
 export interface WritableSide {
   /** Made when it is asked for: idle connections need none, and it is large. */
   readonly writable: WritableStream<Uint8Array>;
   /** As `Duplex.writev`. */
   writev(chunks: readonly Uint8Array[]): Promise<void>;
+  /** As `Duplex.end`. */
+  end(): Promise<void>;
 }
 
 /**
@@ -164,10 +166,12 @@ export function writableOf(
       write(chunk): Promise<void> {
         return once((done) => writeLast(chunk, done));
       },
-      close(): Promise<void> {
-        return once((done) => sink.end(done));
-      },
+      close: end,
     });
+
+  function end(): Promise<void> {
+    return once((done) => sink.end(done));
+  }
 
   function writev(chunks: readonly Uint8Array[]): Promise<void> {
     return once((done) => {
@@ -192,6 +196,7 @@ export function writableOf(
       stream instanceof Promise
         ? stream.then(() => writev(chunks))
         : writev(chunks),
+    end: () => stream instanceof Promise ? stream.then(end) : end(),
   };
 }
 

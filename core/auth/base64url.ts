@@ -15,11 +15,15 @@ export function toBase64Url(bytes: Uint8Array): string {
 
 /** The bytes, or null if it is not base64url of exactly `length` bytes. */
 export function fromBase64Url(text: string, length: number): Bytes | null {
-  if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) return null;
-  const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
-  const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
-  // Several texts decode to the same bytes; only one of them is canonical.
-  return bytes.byteLength === length && toBase64Url(bytes) === text
-    ? bytes
-    : null;
+  try {
+    const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+    const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
+    // Several texts decode to the same bytes; only one of them is canonical.
+    if (bytes.byteLength === length && toBase64Url(bytes) === text) {
+      return bytes;
+    }
+  } catch {
+    // There are characters in it that base64 does not have.
+  }
+  return null;
 }

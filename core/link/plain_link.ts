@@ -39,6 +39,8 @@ export class PlainLink implements Link {
   /** Settles when nothing more will be read. Set by `start`. */
   #reading: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
+  /** Our side has come to its end, and cannot be aborted any more. */
+  #ended = false;
 
   constructor(duplex: Duplex) {
     this.peer = duplex.peer ?? "peer";
@@ -47,7 +49,7 @@ export class PlainLink implements Link {
     this.#reader = quiet(duplex.readable.getReader());
   }
 
-  /** Where there is `writev`, only an end needs it. */
+  /** Where there are `writev` and `end`, only an abort needs it. */
   get #writing(): WritableStreamDefaultWriter<Uint8Array> {
     return this.#writer ??= quiet(this.#duplex.writable.getWriter());
   }
@@ -116,7 +118,7 @@ export class PlainLink implements Link {
 
   abort(reason: LimpetError): void {
     this.#reader.cancel(reason).catch(() => {});
-    this.#writing.abort(reason).catch(() => {});
+    if (!this.#ended) this.#writing.abort(reason).catch(() => {});
   }
 
   async #pump(receiver: LinkReceiver): Promise<void> {
@@ -162,17 +164,17 @@ export class PlainLink implements Link {
     const patience = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
     });
-    // Dropping a socket with unread bytes resets it, and the peer might lose
-    // our last frame with that: so read to its end, and throw that away.
-    const goodbye = this.#writing.close()
-      .then(() => this.#reading)
-      .then(() => this.#drain());
-    await Promise.race([goodbye.catch(() => {}), patience]);
+    await Promise.race([this.#goodbye().catch(() => {}), patience]);
     clearTimeout(timer);
     this.abort(new LimpetError("closed", "Connection closed"));
   }
 
-  async #drain(): Promise<void> {
+  async #goodbye(): Promise<void> {
+    await (this.#duplex.end?.() ?? this.#writing.close());
+    this.#ended = true;
+    // Dropping a socket with unread bytes resets it, and the peer might lose
+    // our last frame with that: so read to its end, and throw that away.
+    await this.#reading;
     while (!(await this.#reader.read()).done);
   }
 }
