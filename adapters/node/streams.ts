@@ -26,6 +26,15 @@ export interface Reading<Source> {
    * that error. Default: a clean end, and the error.
    */
   readonly unanswered?: (error: LimpetError | null) => LimpetError;
+  /** Delivers what comes in larger pieces. Default: as it comes. */
+  readonly gather?: (deliver: (bytes: Uint8Array) => void) => Gathering;
+}
+
+/** Pieces on their way to being fewer. */
+export interface Gathering {
+  push(piece: Uint8Array): void;
+  /** Delivers what it holds. */
+  flush(): void;
 }
 
 /**
@@ -36,7 +45,7 @@ export function readableOf<Source extends Readable>(
   source: Source | Promise<Source>,
   map: ErrorMap,
   cancel: () => void,
-  { flowOf = (source) => source, unanswered }: Reading<Source> = {},
+  { flowOf = (source) => source, unanswered, gather }: Reading<Source> = {},
 ): ReadableStream<Uint8Array> {
   let over = false;
   let isAnswered = unanswered === undefined;
@@ -49,21 +58,28 @@ export function readableOf<Source extends Readable>(
         // listener is there from the start, because Node drains what nobody
         // listens to when a process ends.
         flow.pause();
-        source.on("data", (chunk: Uint8Array) => {
+        const deliver = (bytes: Uint8Array): void => {
           if (over) return;
-          isAnswered = true;
-          controller.enqueue(plain(chunk));
+          controller.enqueue(bytes);
           // Nobody was waiting for it. As long as somebody is, no pause: the
           // next read comes before Node's next.
           if ((controller.desiredSize ?? 0) < 0) flow.pause();
+        };
+        const gathering = gather?.(deliver);
+        source.on("data", (chunk: Uint8Array) => {
+          isAnswered = true;
+          if (gathering) gathering.push(plain(chunk));
+          else deliver(plain(chunk));
         });
         source.once("end", () => {
+          gathering?.flush();
           if (over) return;
           over = true;
           if (isAnswered) controller.close();
           else controller.error(unanswered!(null));
         });
         const fail = (error: unknown): void => {
+          gathering?.flush();
           if (over) return;
           over = true;
           const known = map(error);

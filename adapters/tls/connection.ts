@@ -13,6 +13,7 @@ import type { TlsError } from "../../core/tls/failure.ts";
 import { peerOf } from "../node/connection.ts";
 import { osError } from "../node/errors.ts";
 import { readableOf, writableOf } from "../node/streams.ts";
+import { Records } from "./records.ts";
 import type { TlsRuntime } from "./runtime.ts";
 
 /** What {@linkcode tlsDuplex} needs. */
@@ -61,7 +62,11 @@ export function tlsDuplex(
       if (over === null || over.writableFinished) drop();
       else over.once("finish", drop);
     },
-    { flowOf: (socket) => runtime.flow(socket, raw), unanswered },
+    {
+      flowOf: (socket) => runtime.flow(socket, raw),
+      unanswered,
+      gather: (deliver) => new Records(deliver),
+    },
   );
   const writing = writableOf(secure, map, drop);
   return Object.assign(writing, { readable, peer: peerOf(raw), tls: info });

@@ -1,0 +1,112 @@
+import { PassThrough } from "node:stream";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { readableOf } from "../adapters/node/streams.ts";
+import { Records } from "../adapters/tls/records.ts";
+import { concat } from "../core/bytes.ts";
+import { LimpetError } from "../core/errors.ts";
+
+const FULL = 16_384;
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+function recorded() {
+  const pieces: Uint8Array[] = [];
+  const records = new Records((bytes) => pieces.push(bytes));
+  return { records, pieces, lengths: () => pieces.map((p) => p.byteLength) };
+}
+
+function filled(length: number, value: number): Uint8Array {
+  return new Uint8Array(length).fill(value);
+}
+
+test("a record that is not full waits for nothing, and takes along what did", () => {
+  const { records, lengths } = recorded();
+  records.push(filled(10, 1));
+  expect(lengths()).toEqual([10]);
+  records.push(filled(FULL, 2));
+  expect(lengths()).toEqual([10]);
+  records.push(filled(1, 3));
+  expect(lengths()).toEqual([10, FULL + 1]);
+});
+
+test("full records of one turn are one piece, of 64 KiB at most", async () => {
+  const { records, lengths } = recorded();
+  for (let i = 0; i < 6; i++) records.push(filled(FULL, i));
+  expect(lengths()).toEqual([4 * FULL]);
+  await turn();
+  expect(lengths()).toEqual([4 * FULL, 2 * FULL]);
+  records.push(filled(FULL, 9));
+  await turn();
+  expect(lengths()).toEqual([4 * FULL, 2 * FULL, FULL]);
+});
+
+test("whatever the sizes and turns, the bytes are the same in their order", async () => {
+  const lengths = fc.array(
+    fc.oneof(fc.constant(FULL), fc.integer({ min: 1, max: FULL + 1 })),
+    { maxLength: 12 },
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(lengths, { maxLength: 4 }), async (turns) => {
+      const { records, pieces } = recorded();
+      let count = 0;
+      const sent: Uint8Array[] = [];
+      for (const turnOf of turns) {
+        for (const length of turnOf) {
+          const record = filled(length, ++count);
+          sent.push(record);
+          records.push(record);
+        }
+        await turn();
+      }
+      expect(concat(pieces)).toEqual(concat(sent));
+      expect(Math.max(0, ...pieces.map((piece) => piece.byteLength)))
+        .toBeLessThanOrEqual(4 * FULL + 1);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+function gathered() {
+  const source = new PassThrough({ highWaterMark: 1_000_000 });
+  const stream = readableOf(
+    source,
+    () => new LimpetError("connection_lost", "Lost"),
+    () => source.destroy(),
+    { gather: (deliver) => new Records(deliver) },
+  );
+  return { source, reader: stream.getReader() };
+}
+
+test("what is held comes before the end", async () => {
+  const { source, reader } = gathered();
+  const reads = [reader.read(), reader.read(), reader.read()];
+  source.write(filled(FULL, 1));
+  source.end(filled(FULL, 2));
+  await reads[0];
+  const all = await Promise.all(reads);
+  const bytes = all.flatMap(({ value }) => value ?? []);
+  expect(concat(bytes)).toEqual(concat([filled(FULL, 1), filled(FULL, 2)]));
+  expect(all.at(-1)!.done).toBe(true);
+});
+
+test("what is held comes before an error", async () => {
+  const { source, reader } = gathered();
+  const first = reader.read();
+  source.once("data", () => source.destroy(new Error("reset")));
+  source.write(filled(FULL, 1));
+  expect((await first).value).toEqual(filled(FULL, 1));
+  await expect(reader.read()).rejects.toMatchObject({
+    code: "connection_lost",
+  });
+});
+
+test("what is held when nobody wants more goes nowhere", async () => {
+  const { source, reader } = gathered();
+  const first = reader.read();
+  source.once("data", () => void reader.cancel());
+  source.write(filled(FULL, 1));
+  expect(await first).toEqual({ done: true, value: undefined });
+  await turn();
+  expect(source.destroyed).toBe(true);
+});
