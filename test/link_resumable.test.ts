@@ -112,6 +112,7 @@ describe("a sender", () => {
     expect([sent, peer.log()]).toEqual([0, logOf([data("abc")])]);
     await peer.write(ackFrame(1));
     await fourth;
+    await settle();
     expect(peer.log()).toBe(logOf([data("abcd")]));
   });
 
@@ -182,7 +183,7 @@ describe("what has come is acknowledged", () => {
       await peer.write(data("x".repeat(60_000)));
     }
     await settle();
-    expect(peer.acks()).toEqual([5]);
+    expect(peer.acks()).toEqual([18]);
   });
 
   test("but not behind a goodbye, which is the last word", async () => {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { deferred } from "../deferred.ts";
+import { type Deferred, deferred } from "../deferred.ts";
 import { LimpetError } from "../errors.ts";
 import { type Frame, FrameType } from "../frame/frame.ts";
 import { ackFrame, readAck } from "./ack.ts";
@@ -57,7 +57,8 @@ export class ResumableLink implements Link {
   /** The most that any connection was given. */
   #most = 0;
   #sending: Carrier | null = null;
-  #changed = deferred<void>();
+  /** What `send` waits for, if it does. */
+  #changed: Deferred<void> | null = null;
   #ackTimer: ReturnType<typeof setTimeout> | undefined;
   #ackNow = false;
   /** Somebody has said goodbye, or is about to. */
@@ -291,14 +292,14 @@ export class ResumableLink implements Link {
     this.#options.onOver();
   }
 
-  async #change(): Promise<void> {
-    await this.#changed.promise;
+  #change(): Promise<void> {
+    return (this.#changed ??= deferred()).promise;
   }
 
   #notify(): void {
-    const { resolve } = this.#changed;
-    this.#changed = deferred();
-    resolve();
+    const changed = this.#changed;
+    this.#changed = null;
+    changed?.resolve();
   }
 }
 
