@@ -5,10 +5,10 @@
  * @module
  */
 
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { afterAll, expect } from "vitest";
@@ -63,15 +63,12 @@ export function endPrograms(): void {
   running.forEach((child) => child.kill("SIGKILL"));
 }
 
-let denoDir: string | null = null;
-
-/** Where Deno keeps what it has loaded, whatever HOME says. */
-function denoCache(): string {
-  denoDir ??= JSON.parse(
-    execFileSync(program("deno"), ["info", "--json"], { encoding: "utf8" }),
-  ).denoDir as string;
-  return denoDir;
-}
+/**
+ * Where Deno keeps what it has loaded, whatever HOME says. Not asked of it: a
+ * program that is waited for makes Bun open descriptors that it keeps.
+ */
+const DENO_DIR = process.env.DENO_DIR ??
+  join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "deno");
 
 /**
  * What a program finds around it: the path, and nothing of whoever runs the
@@ -84,7 +81,7 @@ export function environment(
     PATH: process.env.PATH ?? "/usr/bin:/bin",
     HOME: "/nonexistent",
     LANG: "C.UTF-8",
-    DENO_DIR: denoCache(),
+    DENO_DIR,
     DENO_NO_UPDATE_CHECK: "1",
     LIMPET_TEST_NODE: program("node"),
     ...changes,
