@@ -41,7 +41,8 @@ export interface ResumeOptions {
   readonly timeoutMs?: number;
   /**
    * What may be kept of what was sent and not acknowledged, in bytes. Default 32
-   * MiB; at the limit a session waits.
+   * MiB; at the limit a session waits. A peer may leave 2 MiB unacknowledged for a
+   * moment, so that less makes large transfers stand still for it.
    */
   readonly maxReplayBytes?: number;
   /** Told of each loss, and of each return. Must not throw. */

@@ -66,7 +66,8 @@ export interface ServerLimits extends Limits {
   /**
    * What was sent and not acknowledged, in bytes of memory, on a session that can
    * be resumed: it is sent again over the next connection. At the limit a session
-   * waits. Default 32 MiB.
+   * waits. A peer may leave 2 MiB unacknowledged for a moment, so that less makes
+   * large transfers stand still for it. Default 32 MiB.
    */
   readonly maxReplayBytes: number;
   /**
