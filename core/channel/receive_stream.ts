@@ -72,6 +72,11 @@ export class ReceiveStream {
     return this.#outcome !== undefined;
   }
 
+  /** Bytes that are here and that the user has not taken. */
+  get buffered(): number {
+    return this.#queue.byteLength;
+  }
+
   /** The sender stopped waiting for what the command had left behind. */
   get heldOpen(): boolean {
     return this.#heldOpen;
@@ -89,7 +94,7 @@ export class ReceiveStream {
           `channel ${this.#channel}, ${allowed} were allowed`,
       );
     }
-    const grown = this.#window.arrived(byteLength, this.#queue.byteLength);
+    const grown = this.#window.arrived(byteLength, this.buffered);
     this.#grant(grown && grown + GROWN);
     this.#total += byteLength;
     if (this.#stopped || this.finished || byteLength === 0) return;
@@ -172,9 +177,8 @@ export class ReceiveStream {
 
   /** Closes or errors the stream once all that arrived is with the user. */
   #settle(): void {
-    const { byteLength } = this.#queue;
-    this.#window.end(byteLength);
-    if (this.#stopped || byteLength > 0) return;
+    this.#window.end(this.buffered);
+    if (this.#stopped || this.buffered) return;
     if (this.#outcome) this.#controller.error(this.#outcome);
     else this.#controller.close();
   }

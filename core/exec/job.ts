@@ -260,7 +260,7 @@ export class Job implements ChannelHandler {
     this.#startTimers(authorized, tree);
     if (handle.stdin !== null && this.#stdin !== null) {
       pumpInput(
-        this.#stdin.readable,
+        this.#stdin,
         handle.stdin,
         this.#done.promise,
         (bytes) => this.#stdinBytes += bytes,
