@@ -115,7 +115,10 @@ export interface ConsoleText {
   readonly variables: readonly string[];
 }
 
-/** How a process ended: exactly one of the two is not null. */
+/**
+ * How a process ended: exactly one of the two is not null, or of a spawner's
+ * neither if nobody can tell.
+ */
 export interface ExitStatus {
   /** 0 to 255, as the OS gave it. */
   readonly code: number | null;

@@ -47,6 +47,7 @@ function hostOf(done: () => void) {
     consoleText: () => Promise.resolve(undefined),
     report: () => {},
     exited: () => {},
+    untold: () => {},
     finished: done,
   };
 }

@@ -50,9 +50,13 @@ const NOT_ON_BUN = [
 /**
  * What each verdict of the lab takes is core's alone, and tried with sockets that a
  * test has changed: once is enough. That each experiment observes what it is to, on
- * both runtimes, is `lab_cli` and `lab_page`.
+ * both runtimes, is `lab_cli` and `lab_page`. Helpers that start commands are for
+ * Node alone.
  */
-const ON_NODE_ALONE = ["test/lab_verdict.test.ts"];
+const ON_NODE_ALONE = [
+  "test/lab_verdict.test.ts",
+  "test/spawn_helper.test.ts",
+];
 
 const excluded = [
   ..."Bun" in globalThis ? NOT_ON_BUN : [],

@@ -10,6 +10,7 @@
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   readFileSync,
   renameSync,
@@ -72,6 +73,7 @@ try {
       outdir: out,
       outExtension: { ".js": ".cjs" },
       platform: "node",
+      define: { "import.meta.dirname": "__dirname" },
       // Loading the first of Node's other modules takes as long as all of ours.
       format: "cjs",
       minifyWhitespace: true,
@@ -80,6 +82,10 @@ try {
     }),
   ]);
   chmodSync(join(out, "limpet.cjs"), 0o755);
+  copyFileSync(
+    at("adapters/node/spawn_helper_program.mjs"),
+    join(out, "spawn_helper_program.mjs"),
+  );
   declarations();
   exchange();
 } catch (error) {

@@ -21,6 +21,7 @@ export { JobCommand } from "../../core/endpoint.ts";
 export { jobFiles } from "./job_files.ts";
 export { dial, listen } from "./socket.ts";
 export { spawner } from "./spawn.ts";
+export { type SpawnHelper, spawnHelper } from "./spawn_helper.ts";
 export { stdio } from "./stdio.ts";
 
 /**

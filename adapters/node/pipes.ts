@@ -53,20 +53,21 @@ const ALIVE = "alive";
 /** A folder this young may belong to somebody who has not come to that yet. */
 const YOUNG_MS = 60_000;
 
-/** What a child's descriptor 0, 1 or 2 is, in the words of `spawn`. */
-type Stdio = "pipe" | "ignore" | "inherit" | number;
+/** What a child's descriptor 0, 1 or 2 is: in the words of `spawn`, or `E`. */
+type Three<E> = readonly [Stdio | E, Stdio | E, Stdio | E];
+type Stdio = "pipe" | "ignore" | "inherit";
 
 /** Our ends of a child's pipes, and what to give the child. */
-export interface ChildPipes {
-  readonly stdio: readonly [Stdio, Stdio, Stdio];
+export interface ChildPipes<E = number> {
+  readonly stdio: Three<E>;
   /** Whether stderr goes into stdout's pipe, so that no shell has to do it. */
   readonly merged: boolean;
   /** To be called once the child has its ends, or never will. */
   closeChildEnds(): void;
   /** Our ends; of `child` where Node made them. */
-  ours(child: ChildProcess): OurEnds;
+  ours(child?: ChildProcess): OurEnds;
   /** Gives everything back after a failure. */
-  destroy(child: ChildProcess | undefined): void;
+  destroy(child?: ChildProcess): void;
 }
 
 /** Null where the command has nothing piped. */
@@ -78,51 +79,68 @@ export interface OurEnds {
 
 /** Opens what the command wants piped. Throws the OS's error, EMFILE and such. */
 export function openPipes(command: Command): ChildPipes {
-  const { stdin, stdout, stderr } = command;
-  const piped = [stdin, stdout, stderr].filter((each) => each === "piped");
-  const paths = pool.take(piped.length);
   // Without room for them a command still runs, such as the one that makes room.
-  return paths === null ? socketPairs(command) : realPipes(command, paths);
+  return realPipes(command, openPair) ?? socketPairs(command);
 }
 
-function realPipes(
+/**
+ * The same, where another process opens the ends of the child, by their names.
+ * Null if there are no named pipes, or not now.
+ */
+export function openNamedPipes(command: Command): ChildPipes<string> | null {
+  return realPipes(command, openOurs);
+}
+
+/** Opens a new pipe, or our end of it: `theirs` is what the child gets. */
+type Opener<E> = (
+  path: string,
+  child: "reader" | "writer",
+) => { ours: number; theirs: E; closeTheirs: () => void };
+
+function realPipes<E>(
   { stdin, stdout, stderr }: Command,
-  paths: string[],
-): ChildPipes {
-  const theirs: number[] = [];
-  const sockets: Socket[] = [];
-  const input = (): [number, Socket] => {
-    const { reader, writer } = openPair(paths.pop()!, "reader");
-    const ours = new Socket({ fd: writer, readable: false, writable: true });
-    theirs.push(reader);
-    sockets.push(ours);
-    return [reader, ours];
+  open: Opener<E>,
+): ChildPipes<E> | null {
+  const piped = [stdin, stdout, stderr].filter((each) => each === "piped");
+  const paths = pool.take(piped.length);
+  if (paths === null) return null;
+  const closing: (() => void)[] = [];
+  const opened: number[] = [];
+  const pipe = (child: "reader" | "writer"): [E, number] => {
+    const { ours, theirs, closeTheirs } = open(paths.pop()!, child);
+    closing.push(closeTheirs);
+    opened.push(ours);
+    return [theirs, ours];
   };
-  const output = (): [number, Socket] => {
-    const { reader, writer } = openPair(paths.pop()!, "writer");
-    const ours = readerOf(reader);
-    theirs.push(writer);
-    sockets.push(ours);
-    return [writer, ours];
-  };
-  const closeChildEnds = () => theirs.splice(0).forEach(closeSync);
+  const closeChildEnds = () => closing.splice(0).forEach((close) => close());
+  let ends: OurEnds | undefined;
   const destroy = () => {
     closeChildEnds();
-    for (const socket of sockets) socket.destroy();
+    if (ends === undefined) opened.splice(0).forEach(closeSync);
+    else {[ends.stdin, ends.stdout, ends.stderr].forEach((end) =>
+        end?.destroy()
+      );}
   };
   try {
-    const [fd0, ourStdin] = stdin === "piped" ? input() : [null, null];
-    const [fd1, ourStdout] = stdout === "piped" ? output() : [null, null];
-    const [fd2, ourStderr] = stderr === "piped" ? output() : [null, null];
+    const [end0, our0] = stdin === "piped" ? pipe("reader") : [null, null];
+    const [end1, our1] = stdout === "piped" ? pipe("writer") : [null, null];
+    const [end2, our2] = stderr === "piped" ? pipe("writer") : [null, null];
     const others: Stdio = stderr === "inherit" ? "inherit" : "ignore";
     const merged = stderr === "stdout";
-    const stdio = [
-      fd0 ?? "ignore",
-      fd1 ?? "ignore",
-      (merged ? fd1 : fd2) ?? others,
-    ] as const;
-    const ends = { stdin: ourStdin, stdout: ourStdout, stderr: ourStderr };
-    return { stdio, merged, closeChildEnds, ours: () => ends, destroy };
+    const stdio: Three<E> = [
+      end0 ?? "ignore",
+      end1 ?? "ignore",
+      (merged ? end1 : end2) ?? others,
+    ];
+    const ours = () =>
+      ends = {
+        stdin: our0 === null
+          ? null
+          : new Socket({ fd: our0, readable: false, writable: true }),
+        stdout: our1 === null ? null : readerOf(our1),
+        stderr: our2 === null ? null : readerOf(our2),
+      };
+    return { stdio, merged, closeChildEnds, ours, destroy };
   } catch (error) {
     destroy();
     pool.giveBack(paths);
@@ -159,7 +177,11 @@ function socketPairs({ stdin, stdout, stderr }: Command): ChildPipes {
     ],
     merged: false,
     closeChildEnds: () => {},
-    ours: ({ stdin, stdout, stderr }) => ({ stdin, stdout, stderr }),
+    ours: (child) => ({
+      stdin: child?.stdin ?? null,
+      stdout: child?.stdout ?? null,
+      stderr: child?.stderr ?? null,
+    }),
     destroy: (child) => {
       for (const end of [child?.stdin, child?.stdout, child?.stderr]) {
         end?.destroy();
@@ -169,10 +191,7 @@ function socketPairs({ stdin, stdout, stderr }: Command): ChildPipes {
 }
 
 /** Both ends of a new pipe. The end of the child blocks, ours does not. */
-function openPair(
-  path: string,
-  child: "reader" | "writer",
-): { reader: number; writer: number } {
+const openPair: Opener<number> = (path, child) => {
   const opened: number[] = [];
   const open = (flags: number) => {
     const fd = openSync(path, flags);
@@ -182,18 +201,49 @@ function openPair(
   try {
     // Opening waits for the other end, unless it is a reader that must not
     // wait: so one of those comes first, to be closed again if it is not ours.
-    const first = open(O_RDONLY | O_NONBLOCK);
-    if (child === "writer") return { reader: first, writer: open(O_WRONLY) };
-    const writer = open(O_WRONLY | O_NONBLOCK);
-    const reader = open(O_RDONLY);
-    closeSync(first);
-    return { reader, writer };
+    const reader = open(O_RDONLY | O_NONBLOCK);
+    if (child === "writer") {
+      const theirs = open(O_WRONLY);
+      return { ours: reader, theirs, closeTheirs: () => closeSync(theirs) };
+    }
+    const ours = open(O_WRONLY | O_NONBLOCK);
+    const theirs = open(O_RDONLY);
+    closeSync(reader);
+    return { ours, theirs, closeTheirs: () => closeSync(theirs) };
   } catch (error) {
     opened.forEach(closeSync);
     throw error;
   } finally {
     unlinkSync(path);
   }
+};
+
+/** Our end of a new pipe, which keeps its name until somebody has the other. */
+const openOurs: Opener<string> = (path, child) => {
+  let reader: number | undefined;
+  try {
+    reader = openSync(path, O_RDONLY | O_NONBLOCK);
+    if (child === "writer") {
+      return { ours: reader, theirs: path, closeTheirs: () => unlink(path) };
+    }
+    const ours = openSync(path, O_WRONLY | O_NONBLOCK);
+    // Until then what we write has no other reader.
+    const guard = reader;
+    const closeTheirs = () => {
+      closeSync(guard);
+      unlink(path);
+    };
+    return { ours, theirs: path, closeTheirs };
+  } catch (error) {
+    if (reader !== undefined) closeSync(reader);
+    unlink(path);
+    throw error;
+  }
+};
+
+/** Whoever cleans up old files in /tmp may have been faster. */
+function unlink(path: string): void {
+  rmSync(path, { force: true });
 }
 
 /** Named pipes that nobody has opened yet, in a folder of our own. */

@@ -22,14 +22,24 @@ export class ProcessGroup {
   /** A member that was alive when we last looked: to be looked at first. */
   #member: number | null = null;
 
-  constructor(pid: number) {
+  /** Signals until the exit of the leader is known, where we do not collect it. */
+  readonly #relay: ((signal: NodeJS.Signals) => void) | null;
+
+  constructor(
+    pid: number,
+    relay: ((signal: NodeJS.Signals) => void) | null = null,
+  ) {
     this.#pid = pid;
+    this.#relay = relay;
   }
 
-  /** To be called when the exit of the leader has been collected. */
-  leaderEnded(): void {
+  /**
+   * To be called when the exit of the leader has been collected; by others, who
+   * looked at once whether anything of the group was left.
+   */
+  leaderEnded(isGone: boolean = IS_WINDOWS || !this.#send(0)): void {
     this.#leaderEnded = true;
-    if (IS_WINDOWS || !this.#send(0)) this.#gone = true;
+    if (isGone) this.#gone = true;
   }
 
   /** As `ProcessHandle.kill`. */
@@ -53,8 +63,11 @@ export class ProcessGroup {
 
   #send(signal: NodeJS.Signals | 0): boolean {
     if (this.#gone) return false;
+    const relay = this.#leaderEnded || signal === 0 ? null : this.#relay;
     try {
-      return process.kill(-this.#pid, signal);
+      process.kill(-this.#pid, relay === null ? signal : 0);
+      if (signal !== 0) relay?.(signal);
+      return true;
     } catch (error) {
       // EPERM: they are there, but belong to another user (sudo). To ask is
       // answered with yes, to send has had no effect.

@@ -13,7 +13,7 @@ import { servedPlatform } from "./encoding.ts";
 import { SERVE_FLAGS } from "./flags.ts";
 import { checkRawAddress, refuseFlags } from "./raw_connection.ts";
 import { outliveErrors } from "./last_resort.ts";
-import { reasonWords } from "./reasons.ts";
+import { endWords } from "./reasons.ts";
 import { LAST_WORDS_MS, type Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { STOP_SIGNALS, stopRequests } from "./stop_signals.ts";
@@ -130,14 +130,10 @@ export function describeRawEvent(
       );
     case "command_refused":
       return debug(`command refused: ${event.message}`);
-    case "command_ended": {
-      const { code, signal, reason } = event.status;
-      const how = signal === null ? `with code ${code}` : `by ${signal}`;
-      const why = reason === null ? "" : ` (${reasonWords(reason)})`;
+    case "command_ended":
       return {
-        text: `${who} command ended ${how}${why}`,
-        important: reason === "limit_exceeded",
+        text: `${who} command ${endWords(event.status)}`,
+        important: event.status.reason === "limit_exceeded",
       };
-    }
   }
 }

@@ -4,7 +4,11 @@
  * @module
  */
 
-import type { TerminationReason } from "../exec/exit.ts";
+import {
+  type CommandStatus,
+  isTold,
+  type TerminationReason,
+} from "../exec/exit.ts";
 
 const WORDS: Readonly<Record<string, string>> = {
   timed_out: "its time was over",
@@ -16,6 +20,14 @@ const WORDS: Readonly<Record<string, string>> = {
   output_limit: "it wrote as much as its policy allows (maxOutput)",
   revoked: "its client may not come any more",
 };
+
+/** How a command ended, for a log. */
+export function endWords(status: CommandStatus): string {
+  const { code, signal, reason } = status;
+  const how = signal === null ? `with code ${code}` : `by ${signal}`;
+  const why = reason === null ? "" : ` (${reasonWords(reason)})`;
+  return `ended ${isTold(status) ? how : "and nobody can tell how"}${why}`;
+}
 
 /** Those of a later server as they are. */
 export function reasonWords(reason: TerminationReason): string {

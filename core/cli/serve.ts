@@ -37,7 +37,7 @@ import { serverLimits } from "./limits.ts";
 import { memoryWarning } from "./memory_check.ts";
 import { serveRaw } from "./raw_serve.ts";
 import { hangsUpWithTerminal, type Reading, reloadOnHangup } from "./reload.ts";
-import { reasonWords } from "./reasons.ts";
+import { endWords } from "./reasons.ts";
 import { LAST_WORDS_MS, loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 import { STOP_SIGNALS, stopRequests } from "./stop_signals.ts";
@@ -378,14 +378,10 @@ export function describeEvent(
       };
     case "job_removed":
       return { text: `${who} removed job ${event.jobId}`, important: false };
-    case "command_ended": {
-      const { code, signal, reason } = event.status;
-      const how = signal === null ? `with code ${code}` : `by ${signal}`;
-      const why = reason === null ? "" : ` (${reasonWords(reason)})`;
+    case "command_ended":
       return {
-        text: `${who} command ${event.command} ended ${how}${why}`,
+        text: `${who} command ${event.command} ${endWords(event.status)}`,
         important: false,
       };
-    }
   }
 }

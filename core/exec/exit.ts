@@ -30,6 +30,11 @@ export interface CommandStatus extends ExitStatus {
   readonly reason: TerminationReason | null;
 }
 
+/** Whether anybody can tell how it ended. */
+export function isTold({ code, signal }: ExitStatus): boolean {
+  return code !== null || signal !== null;
+}
+
 /** Reads EXIT. Throws `protocol_error`. */
 export function readExit(fields: Fields): CommandStatus {
   const code = fields.get("code") === null

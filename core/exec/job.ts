@@ -21,7 +21,7 @@ import type { Command, ConsoleText, ProcessHandle } from "../ports.ts";
 import { printable } from "../printable.ts";
 import type { Authorized } from "./authorized.ts";
 import type { ExecEvent } from "./events.ts";
-import type { CommandStatus, TerminationReason } from "./exit.ts";
+import { type CommandStatus, isTold, type TerminationReason } from "./exit.ts";
 import { factsOf } from "./facts.ts";
 import { pumpInput } from "./input_pump.ts";
 import type { JobChannel, JobInput, JobOutput } from "./job_channel.ts";
@@ -63,6 +63,11 @@ export interface JobHost {
   exited(job: Job): void;
   /** Called once the process has ended and every stream has its END. */
   finished(job: Job): void;
+  /**
+   * Nobody can tell how it ended, or whether it has started: its client must not
+   * hear of an outcome.
+   */
+  untold(error: LimpetError): void;
 }
 
 /** Over what something is asked for, and who is told of it. */
@@ -316,11 +321,15 @@ export class Job implements ChannelHandler {
     this.#stdin?.fail(
       new LimpetError("broken_pipe", "The command has ended"),
     );
-    this.#channel.send(FrameType.EXIT, {
-      code,
-      signal,
-      reason: reason ?? undefined,
-    });
+    const isKnown = isTold(this.#ended.status);
+    if (!isKnown) this.#host.untold(howUnknown());
+    if (isKnown || !this.#lost) {
+      this.#channel.send(FrameType.EXIT, {
+        code,
+        signal,
+        reason: reason ?? undefined,
+      });
+    }
     for (const pump of this.#pumps.values()) {
       pump.commandEnded(this.#request.drainMs);
     }
@@ -403,7 +412,8 @@ export class Job implements ChannelHandler {
     const message = brief(printable(error.message));
     this.#exited = true;
     this.#ticket?.exited(null);
-    this.#channel.send(FrameType.REFUSED, { code, message });
+    if (code === "connection_lost") this.#host.untold(error);
+    if (!this.#lost) this.#channel.send(FrameType.REFUSED, { code, message });
     this.#host.report({
       type: "command_refused",
       command: this.#channel.id,
@@ -450,6 +460,13 @@ export class Job implements ChannelHandler {
 /** Because the server wants it, which waits no longer than it would by itself. */
 function end(tree: ProcessTree, reason: TerminationReason): Promise<void> {
   return tree.terminate(reason, "SIGTERM", DEFAULT_KILL_AFTER_MS);
+}
+
+function howUnknown(): LimpetError {
+  return new LimpetError(
+    "connection_lost",
+    "How a command ended is not known: what had started it ended before it",
+  );
 }
 
 function wrapped(

@@ -60,6 +60,8 @@ export interface ExecServerOptions {
   /** A command that was asked about has ended, or did not start. */
   readonly ended: () => void;
   readonly report: (event: ExecEvent) => void;
+  /** Ends the session: what became of a command of it cannot be told. */
+  readonly untold: (error: LimpetError) => void;
   readonly jobs: JobsOfSession;
   /** Where what commands may make us hold is set aside. */
   readonly memory: Memory;
@@ -189,6 +191,10 @@ export class ExecServer implements JobHost {
     if (job.handle !== null) this.#leftovers.keep(job.handle);
   }
 
+  untold(error: LimpetError): void {
+    this.#options.untold(error);
+  }
+
   finished(job: Job): void {
     this.#jobs.delete(job);
     this.#release(job);
@@ -230,6 +236,8 @@ export class ExecServer implements JobHost {
         this.#options.ended();
       },
       finished,
+      // Its entry says so.
+      untold: () => {},
     };
     this.#options.jobs.keep(channel, request, host, done, () => {
       this.#running--;

@@ -5,7 +5,11 @@
  */
 
 import { deferred } from "../deferred.ts";
-import type { CommandStatus, TerminationReason } from "../exec/exit.ts";
+import {
+  type CommandStatus,
+  isTold,
+  type TerminationReason,
+} from "../exec/exit.ts";
 import type { Job } from "../exec/job.ts";
 import type { ExecRequest, OnDisconnect } from "../exec/request.ts";
 import type { Identity, Proven } from "../identity.ts";
@@ -131,8 +135,9 @@ export class JobEntry {
   }
 
   exited(status: CommandStatus | null): void {
-    this.status = status;
-    this.state = "ended";
+    const isKnown = status === null || isTold(status);
+    this.status = isKnown ? status : null;
+    this.state = isKnown ? "ended" : "unknown";
     this.endedAt = Date.now();
     this.job = null;
     this.#ended.resolve();

@@ -272,6 +272,7 @@ export class Jobs {
         own.keep(job.handle);
       },
       finished: (job) => host.finished(job),
+      untold: (error) => host.untold(error),
     });
     entry.job = job;
     entry.stdout = streamOf(channel.stdout);
@@ -285,7 +286,7 @@ export class Jobs {
     const over = channel.over.then(() => {
       this.#open.delete(entry);
       // Of one that was refused the channel alone knows why.
-      if (entry.status !== null) entry.wrote();
+      if (entry.status !== null || entry.state === "unknown") entry.wrote();
       return this.#writeDown(entry);
     });
     this.#open.set(entry, { job, over });

@@ -127,10 +127,11 @@ function readStream(fields: Fields): StreamRecord {
   };
 }
 
-/** Why nobody knows what became of a job that ran when its server ended. */
+/** Why nobody knows what became of a job: what started it ended before it. */
 export function serverRestarted(): LimpetError {
   return new LimpetError(
     "connection_lost",
-    "What became of the job is unknown: the server restarted while it ran",
+    "What became of the job is unknown: the server restarted while it ran, or " +
+      "lost what had started it",
   );
 }

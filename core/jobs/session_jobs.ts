@@ -194,8 +194,8 @@ export class SessionJobs {
           throw new LimpetError(
             "refused",
             entry.isOver && entry.status === null
-              ? `No signal reaches job "${entry.id}" any more: the server ` +
-                "restarted while it ran"
+              ? `No signal reaches job "${entry.id}" any more: what became ` +
+                "of it is unknown"
               : `Job "${entry.id}" has ended`,
           );
         }

@@ -227,6 +227,9 @@ export class Connection {
     this.#report({ type: "command_ended", status });
     if (this.#lost !== null) return;
     for (const chunk of stderr.chunks) await this.#send(chunk);
+    if (code === null && signal === null) {
+      await this.#sendText("limpet: ended, and nobody can tell how\n");
+    }
     if (reason === "limit_exceeded") {
       await this.#sendText("limpet: ended, because it wrote too much stderr\n");
     }

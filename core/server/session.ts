@@ -312,6 +312,7 @@ export class Session {
       },
       ended: () => authorization.ended(identity),
       report: (event) => this.report(event),
+      untold: (error) => this.#mux.fail(error),
       jobs: new SessionJobs(
         this.#host.jobs,
         client,

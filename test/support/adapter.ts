@@ -2,7 +2,7 @@
 
 export type Adapter =
   & typeof import("../../adapters/node/socket.ts")
-  & typeof import("../../adapters/node/spawn.ts")
+  & Pick<typeof import("../../adapters/node/spawn.ts"), "spawner">
   & typeof import("../../adapters/node/stdio.ts");
 
 async function load(): Promise<Adapter> {

@@ -5,6 +5,7 @@
  */
 
 import { readdirSync, readFileSync } from "node:fs";
+import process from "node:process";
 
 /** A process at the moment. */
 export interface Stat {
@@ -30,8 +31,24 @@ export function hasEnded(stat: Stat | null): boolean {
   return stat === null || stat.state === "Z" || stat.state === "X";
 }
 
-/** The children of a process that run, as `pid (name)`. */
+/**
+ * The children of a process that run, as `pid (name)`, and those of a helper that
+ * starts commands in its place. The helper itself counts for this process alone:
+ * of another it goes with it.
+ */
 export function childrenOf(parent: number): string[] {
+  return ownChildrenOf(parent).flatMap((child) => {
+    const pid = parseInt(child);
+    if (!textOf(`/proc/${pid}/cmdline`)?.includes(HELPER)) return [child];
+    const started = ownChildrenOf(pid);
+    return parent === process.pid ? [child, ...started] : started;
+  });
+}
+
+/** What a helper runs, as its arguments show it. */
+const HELPER = "spawn_helper_program.mjs\0";
+
+function ownChildrenOf(parent: number): string[] {
   const own = listed(parent);
   // An empty list is the truth, and what is seen after almost every test; to
   // read all of `/proc` costs twenty times as much.

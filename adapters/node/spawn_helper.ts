@@ -1,0 +1,254 @@
+/**
+ * A small process that starts commands in place of a large one.
+ *
+ * To start a command is to fork, which copies the page tables of the whole
+ * process, and Node's event loop waits for it. The helper has little to copy,
+ * and a processor of its own.
+ *
+ * @module
+ */
+
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import type { Socket } from "node:net";
+import { join } from "node:path";
+import process from "node:process";
+import type { Readable, Writable } from "node:stream";
+import type { Program } from "../../core/adapter/command.ts";
+import { startError } from "../../core/adapter/os_error.ts";
+import { deferred } from "../../core/deferred.ts";
+import type { ExitStatus, ProcessHandle, Spawner } from "../../core/ports.ts";
+import type { ChildPipes } from "./pipes.ts";
+import { ProcessGroup } from "./process_group.ts";
+import { handleOf, spawnerWith, type Starter } from "./spawn.ts";
+
+/** So many commands within so long, in ms, are worth a helper. */
+const BUSY_COMMANDS = 8;
+const BUSY_MS = 10_000;
+
+/** What new objects live in stays small, and with it what is forked. */
+const FLAGS = ["--max-semi-space-size=1"];
+
+/** Starts commands by a helper of its own. */
+export interface SpawnHelper extends AsyncDisposable {
+  readonly spawner: Spawner;
+  /**
+   * Ends the helper; commands start without one from then on. What it runs at
+   * that time is killed, and how it ended is not known.
+   */
+  close(): Promise<void>;
+}
+
+/** What the helper tells, by the number of the command. */
+type Told =
+  & { readonly id: number }
+  & (
+    | { readonly pid: number }
+    | { readonly error: { readonly code?: string; readonly message: string } }
+    | ExitStatus & { readonly isGone: boolean }
+  );
+
+/** What becomes of a command that the helper was asked to start. */
+interface Asked {
+  started(pid: number): void;
+  failed(error: unknown): void;
+  ended(status: ExitStatus, isGone: boolean): void;
+  /** The helper has ended before the command. */
+  lost(): void;
+}
+
+/**
+ * A spawner for a program that starts many commands and has much memory: a
+ * helper, another Node of some 45 MiB (8 of them its own), starts them in its
+ * place. The helper comes when eight commands have started within ten seconds;
+ * before that, on Windows and on Bun, and wherever it cannot be started, they
+ * start as `spawner` starts them. It ends with this process, however that ends.
+ *
+ * Commands see no difference but their parent's process id. User, umask, limits
+ * and priority are those this process had when the helper started.
+ */
+export function spawnHelper(): SpawnHelper {
+  let helper: Helper | null = null;
+  // There are no named pipes on either.
+  let isOff = process.platform === "win32" || "bun" in process.versions;
+  let count = 0;
+  let since = -Infinity;
+  const isBusy = () => {
+    const now = performance.now();
+    if (now - since > BUSY_MS) {
+      since = now;
+      count = 0;
+    }
+    return ++count > BUSY_COMMANDS;
+  };
+  const find = (): Starter | null => {
+    if (helper !== null) return helper.isUsable ? helper : null;
+    if (isOff || !isBusy()) return null;
+    count = 0;
+    const started = startHelper();
+    if (started === null) return null;
+    helper = new Helper(started, (wasUp) => {
+      helper = null;
+      // Another one would come no further.
+      if (!wasUp) isOff = true;
+    });
+    return null;
+  };
+  const close = async () => {
+    isOff = true;
+    await helper?.close();
+  };
+  return { spawner: spawnerWith(find), close, [Symbol.asyncDispose]: close };
+}
+
+/** What a helper is, with both its pipes. */
+type HelperProcess = ChildProcessByStdio<Writable, Readable, null>;
+
+/** Null if there is no room for it at the moment, or its program is not there. */
+function startHelper(): HelperProcess | null {
+  try {
+    const program = join(import.meta.dirname, "spawn_helper_program.mjs");
+    // Nothing of our environment, which has secrets. In a session of its own, it
+    // does not hear of a terminal's Ctrl-C.
+    const child = spawn(process.execPath, [...FLAGS, program], {
+      detached: true,
+      env: {},
+      stdio: ["pipe", "pipe", "ignore"],
+    });
+    child.on("error", () => {}).unref();
+    // It has none where descriptors are short, whatever its type says.
+    return child.stdin === undefined ? null : child;
+  } catch {
+    return null;
+  }
+}
+
+class Helper implements Starter {
+  readonly #input: Socket;
+  readonly #output: Socket;
+  readonly #cwd = process.cwd();
+  readonly #asked = new Map<number, Asked>();
+  readonly #over = deferred<void>();
+  #last = 0;
+  #isUp = false;
+  #isOver = false;
+
+  constructor(
+    { stdin, stdout }: HelperProcess,
+    ended: (wasUp: boolean) => void,
+  ) {
+    // Pipes of a child are sockets, which alone can let a process end.
+    this.#input = stdin as Socket;
+    this.#output = stdout as Socket;
+    this.#input.on("error", () => {});
+    this.#output.on("error", () => {});
+    this.#hold(false);
+    let text = "";
+    this.#output.setEncoding("utf8").on("data", (chunk: string) => {
+      const lines = `${text}${chunk}`.split("\n");
+      text = lines.pop() ?? "";
+      for (const line of lines) this.#hear(JSON.parse(line));
+    });
+    // Not "exit", which may come before what it said last.
+    this.#output.once("close", () => {
+      this.#isOver = true;
+      ended(this.#isUp);
+      for (const asked of this.#asked.values()) asked.lost();
+      this.#asked.clear();
+      this.#over.resolve();
+    });
+  }
+
+  get isUsable(): boolean {
+    return this.#isUp && !this.#isOver && this.#cwd === process.cwd();
+  }
+
+  start(
+    { file, args, cwd, env, title }: Program,
+    pipes: ChildPipes<string>,
+  ): Promise<ProcessHandle> {
+    const id = ++this.#last;
+    const status = deferred<ExitStatus>();
+    let group: ProcessGroup | null = null;
+    return new Promise((resolve, reject) => {
+      if (this.#asked.size === 0) this.#hold(true);
+      this.#asked.set(id, {
+        started: (pid) => {
+          pipes.closeChildEnds();
+          group = new ProcessGroup(
+            pid,
+            (signal) => this.#signal(id, pid, signal),
+          );
+          resolve(handleOf(pid, group, status.promise, pipes.ours()));
+        },
+        failed: (error) => {
+          this.#forget(id);
+          reject(error);
+        },
+        ended: (how, isGone) => {
+          this.#forget(id);
+          if (!isGone) this.#tell({ id, signal: null });
+          group?.leaderEnded(isGone);
+          status.resolve(how);
+        },
+        lost: () => {
+          const reason = "the process that starts commands ended meanwhile, " +
+            "and whether it has started is not known";
+          if (group === null) {
+            return reject(startError("connection_lost", title, reason, null));
+          }
+          group.kill("SIGKILL");
+          group.leaderEnded();
+          status.resolve({ code: null, signal: null });
+        },
+      });
+      const stdio = pipes.stdio.map((end, fd) =>
+        end === "ignore" ? end : { path: end, writes: fd > 0 }
+      );
+      this.#tell({ id, file, args, cwd, env, stdio });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#input.end();
+    await this.#over.promise;
+  }
+
+  #hear(told: Told | { readonly up: true }): void {
+    if ("up" in told) {
+      this.#isUp = true;
+      return;
+    }
+    const asked = this.#asked.get(told.id);
+    if ("pid" in told) asked?.started(told.pid);
+    else if ("isGone" in told) {
+      const { code, signal, isGone } = told;
+      asked?.ended({ code, signal }, isGone);
+    } else {
+      const { message, code } = told.error;
+      asked?.failed(Object.assign(new Error(message), { code }));
+    }
+  }
+
+  /** Through the one who collects its exit: until then the number is its own. */
+  #signal(id: number, pid: number, signal: NodeJS.Signals): void {
+    if (this.#isOver) process.kill(-pid, signal);
+    else this.#tell({ id, signal });
+  }
+
+  #tell(message: object): void {
+    this.#input.write(`${JSON.stringify(message)}\n`);
+  }
+
+  #forget(id: number): void {
+    this.#asked.delete(id);
+    if (this.#asked.size === 0) this.#hold(false);
+  }
+
+  /** Whether it keeps this process alive, as commands do that run. */
+  #hold(isHeld: boolean): void {
+    for (const end of [this.#input, this.#output]) {
+      if (isHeld) end.ref();
+      else end.unref();
+    }
+  }
+}

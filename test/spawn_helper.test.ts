@@ -1,0 +1,201 @@
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { expect, test } from "vitest";
+import { spawnHelper } from "../adapters/node/spawn_helper.ts";
+import { jobs } from "../core/jobs/client.ts";
+import type { Command, ProcessHandle } from "../core/ports.ts";
+import { adapter } from "./support/adapter.ts";
+import { textOf } from "./support/bytes.ts";
+import { DETACH, jobServer, place } from "./support/jobs.ts";
+import { useLeakCheck } from "./support/leak_check.ts";
+import { eventually } from "./support/leaks.ts";
+import { isAlive, SLEEPER, untilGone } from "./support/processes.ts";
+import { program, ROOT } from "./support/runtimes.ts";
+import { startServer } from "./support/servers.ts";
+import { serving, warmUp } from "./support/serving.ts";
+import { helperInUse, parentOf } from "./support/spawn_helper.ts";
+
+useLeakCheck(async () => {
+  await warmUp();
+  await using helper = spawnHelper();
+  await parentOf(helper.spawner);
+});
+
+const env = { PATH: process.env.PATH ?? "/usr/bin:/bin" };
+const line = (text: string): Command => ({
+  line: text,
+  env,
+  stdin: "null",
+  stdout: "piped",
+  stderr: "null",
+});
+const sleeper = line(SLEEPER);
+
+const output = async (child: ProcessHandle) =>
+  (await Promise.all([textOf(child.stdout!), child.status]))[0];
+
+test("a helper comes with the ninth command, and goes with close", async () => {
+  const { spawner, close } = spawnHelper();
+  for (let i = 0; i < 8; i++) expect(await parentOf(spawner)).toBe(process.pid);
+  // It takes a moment to start.
+  let pid = process.pid;
+  while (pid === process.pid) pid = await parentOf(spawner);
+  expect(isAlive(pid)).toBe(true);
+  await close();
+  expect(isAlive(pid)).toBe(false);
+  expect(await parentOf(spawner)).toBe(process.pid);
+});
+
+test("a command's surroundings are the same with a helper", async () => {
+  const helper = await helperInUse();
+  const seen = line(
+    "env; pwd; umask; cat /proc/self/limits /proc/self/cgroup; ls /proc/$$/fd;" +
+      "grep -E '^(Sig|Shd|Cap|Uid|Gid|Groups|NoNew|Seccomp:)' /proc/$$/status;" +
+      "cat /proc/$$/oom_score_adj; nice; " +
+      "read -r pid _ _ _ group session _ </proc/self/stat;" +
+      "echo $((pid - group)) $((pid - session)) $((pid - $$))",
+  );
+  const [ours, its] = await Promise.all([
+    adapter.spawner(seen).then(output),
+    helper.spawner(seen).then(output),
+  ]);
+  expect(its).toBe(ours);
+  expect(its).toMatch(/\nSigIgn:\t0+\n[^]*\n0 0 0\n$/);
+  // Nor does it get anything of ours itself.
+  expect(readFileSync(`/proc/${helper.pid}/environ`, "utf8")).toBe("");
+  await helper.close();
+});
+
+test("a helper goes on when everything is told to end", async () => {
+  const helper = await helperInUse();
+  for (const signal of ["SIGINT", "SIGHUP", "SIGTERM"]) {
+    process.kill(helper.pid, signal);
+  }
+  const child = await helper.spawner(line("echo $PPID; kill -TERM $$"));
+  expect(await output(child)).toBe(`${helper.pid}\n`);
+  // It takes those signals itself; what it starts does not inherit that.
+  expect(await child.status).toEqual({ code: null, signal: "SIGTERM" });
+  await helper.close();
+});
+
+test("a helper that is killed leaves nothing behind but the truth", async () => {
+  const helper = await helperInUse();
+  const child = await helper.spawner(sleeper);
+  const reading = textOf(child.stdout!);
+  const stopped = async () => {
+    process.kill(helper.pid, "SIGSTOP");
+    return await helper.spawner(sleeper);
+  };
+  const unanswered = expect(stopped()).rejects.toMatchObject({
+    code: "connection_lost",
+    message: expect.stringContaining("whether it has started is not known"),
+  });
+  process.kill(helper.pid, "SIGKILL");
+  expect(await child.status).toEqual({ code: null, signal: null });
+  await unanswered;
+  await reading;
+  await untilGone([child.pid]);
+  expect(child.groupAlive()).toBe(false);
+  expect(child.kill("SIGTERM")).toBe(false);
+  expect(await parentOf(helper.spawner)).toBe(process.pid);
+  // And another one comes.
+  let next = process.pid;
+  while (next === process.pid) next = await parentOf(helper.spawner);
+  expect(next).not.toBe(helper.pid);
+  await helper.close();
+});
+
+test("a client hears that nobody knows, and no code", async () => {
+  const helper = await helperInUse();
+  await using served = await serving({}, helper.spawner);
+  const session = await served.connect();
+  const child = session.spawn("sh", { args: ["-c", SLEEPER] });
+  const pid = await child.pid;
+  process.kill(helper.pid, "SIGKILL");
+  await expect(child.status).rejects.toMatchObject({
+    code: "connection_lost",
+    exitCode: null,
+    signal: null,
+  });
+  await untilGone([pid]);
+  const ended = () =>
+    served.events.find((event) => event.type === "command_ended");
+  await eventually(() => ended() !== undefined, () => "it has ended");
+  expect(ended()).toMatchObject({
+    status: { success: false, code: null, signal: null, reason: null },
+  });
+  expect(await served.untilDisconnected(1)).toMatchObject([{
+    code: "connection_lost",
+    message: expect.stringContaining("How a command ended is not known"),
+  }]);
+  await session.close();
+  await helper.close();
+});
+
+test("what becomes of a job is then unknown, and its session goes on", async () => {
+  using at = place();
+  const helper = await helperInUse();
+  await using served = await jobServer(at.jobs, {}, {
+    spawner: helper.spawner,
+  });
+  const session = await served.connect({ jobs });
+  const job = session.spawn(SLEEPER, DETACH);
+  await job.pid;
+  const id = job.jobId!;
+  process.kill(helper.pid, "SIGKILL");
+  await expect(job.status).rejects.toMatchObject({ code: "connection_lost" });
+  expect(await session.jobs().list()).toMatchObject([
+    { id, state: "unknown", status: null },
+  ]);
+  expect(await session.output("echo", { args: ["on"] }))
+    .toMatchObject({ exitCode: 0 });
+  await session.close();
+  await helper.close();
+});
+
+test("a helper ends with a server that is killed", async () => {
+  await using server = await startServer("node");
+  const session = await server.connect();
+  let helper = server.pid;
+  while (helper === server.pid) {
+    helper = Number(await session.$`echo $PPID`.text());
+  }
+  expect(isAlive(helper)).toBe(true);
+  process.kill(server.pid, "SIGKILL");
+  await untilGone([helper, server.pid]);
+  await session.close();
+});
+
+test("a helper does not keep a program from its end", async () => {
+  const script = `
+    const { spawnHelper } = await import(${
+    JSON.stringify(join(ROOT, "dist", "node.js"))
+  });
+    const { spawner } = spawnHelper();
+    const line = async (line) => {
+      const child = await spawner({ line, env: {}, stdin: "null",
+        stdout: "piped", stderr: "null" });
+      const text = await new Response(child.stdout).text();
+      await child.status;
+      return Number(text);
+    };
+    let helper = process.pid;
+    while (helper === process.pid) helper = await line("echo $PPID");
+    // It ends when this has.
+    const last = spawner({ line: "sleep 0.2", env: {}, stdin: "null",
+      stdout: "null", stderr: "null" });
+    last.then(({ status }) => status)
+      .then(({ code }) => console.log(helper, code));
+  `;
+  const child = spawn(program("node"), ["--input-type=module", "-e", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  let said = "";
+  for await (const text of child.stdout.setEncoding("utf8")) said += text;
+  expect(await ended).toBe(0);
+  expect(said).toMatch(/^\d+ 0\n$/);
+  await untilGone([parseInt(said)]);
+});
