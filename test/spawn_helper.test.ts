@@ -80,6 +80,23 @@ test("a helper goes on when everything is told to end", async () => {
   await helper.close();
 });
 
+test("a signal does not wait for commands that are to start", async () => {
+  const helper = await helperInUse();
+  const nothing = { ...line("exit 0"), stdout: "null" } as const;
+  const first = await helper.spawner({ ...nothing, line: SLEEPER });
+  let started = 0;
+  const others = Array.from({ length: 60 }, async () => {
+    const child = await helper.spawner(nothing);
+    started++;
+    await child.status;
+  });
+  expect(first.kill("SIGKILL")).toBe(true);
+  expect(await first.status).toEqual({ code: null, signal: "SIGKILL" });
+  expect(started).toBeLessThan(60);
+  await Promise.all(others);
+  await helper.close();
+});
+
 test("a helper that is killed leaves nothing behind but the truth", async () => {
   const helper = await helperInUse();
   const child = await helper.spawner(sleeper);

@@ -120,6 +120,16 @@ for (const signal of /** @type {const} */ (["SIGHUP", "SIGINT", "SIGTERM"])) {
   process.on(signal, () => {});
 }
 
+/** @type {Start[]} */
+const waiting = [];
+
+/** One at a time: a signal that comes meanwhile does not wait for all of them. */
+function beginNext() {
+  const start = waiting.shift();
+  if (start !== undefined) begin(start);
+  if (waiting.length > 0) setImmediate(beginNext);
+}
+
 let text = "";
 input.setEncoding("utf8");
 input.on("data", (chunk) => {
@@ -128,7 +138,7 @@ input.on("data", (chunk) => {
   for (const line of lines) {
     const message = JSON.parse(line);
     if ("signal" in message) pass(message);
-    else begin(message);
+    else if (waiting.push(message) === 1) setImmediate(beginNext);
   }
 });
 const over = () => process.exit();
