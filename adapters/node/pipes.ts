@@ -117,9 +117,7 @@ function realPipes<E>(
   const destroy = () => {
     closeChildEnds();
     if (ends === undefined) opened.splice(0).forEach(closeSync);
-    else {[ends.stdin, ends.stdout, ends.stderr].forEach((end) =>
-        end?.destroy()
-      );}
+    else for (const end of Object.values(ends)) end?.destroy();
   };
   try {
     const [end0, our0] = stdin === "piped" ? pipe("reader") : [null, null];

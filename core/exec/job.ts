@@ -412,8 +412,11 @@ export class Job implements ChannelHandler {
     const message = brief(printable(error.message));
     this.#exited = true;
     this.#ticket?.exited(null);
-    if (code === "connection_lost") this.#host.untold(error);
-    if (!this.#lost) this.#channel.send(FrameType.REFUSED, { code, message });
+    const isKnown = !this.#starting || code !== "connection_lost";
+    if (!isKnown) this.#host.untold(error);
+    if (isKnown || !this.#lost) {
+      this.#channel.send(FrameType.REFUSED, { code, message });
+    }
     this.#host.report({
       type: "command_refused",
       command: this.#channel.id,

@@ -36,7 +36,10 @@ export interface JobStreamInfo {
 /** What a server knows of a job. */
 export interface JobInfo {
   readonly id: string;
-  /** `unknown`: its server restarted while it ran, or lost what had started it. A later server may have more. */
+  /**
+   * `unknown`: its server restarted while it ran, or lost what had started it. A
+   * later server may have more.
+   */
   readonly state:
     | "starting"
     | "running"
