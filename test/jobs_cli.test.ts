@@ -267,7 +267,7 @@ test("a server that was killed finds its jobs, and says what it does not know", 
   const again = { env: { LIMPET_TOKEN_FILE: two.tokenFile } };
   const listed = await limpet(["ps", "-a", two.address], again);
   expect(listed.stdout).toMatch(/short .* Exited \(4\)/);
-  expect(listed.stdout).toMatch(/long .* Unknown: server restarted/);
+  expect(listed.stdout).toMatch(/long .* Unknown: lost by its server/);
   expect(await limpet(["logs", two.address, "short"], again))
     .toMatchObject({ code: 0, stdout: "out\n" });
   for (const name of ["wait", "attach"]) {

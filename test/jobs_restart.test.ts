@@ -135,8 +135,8 @@ describe("a server that", () => {
     expect(waited).toMatchObject({ state: "unknown" });
     await expect(other.jobs().job("x").kill()).rejects.toMatchObject({
       code: "refused",
-      message: 'No signal reaches job "x" any more: the server restarted ' +
-        "while it ran",
+      message: 'No signal reaches job "x" any more: what became of it is ' +
+        "unknown",
     });
     // Not run a second time either.
     const again = other.spawn("echo here; exec sleep 100", {

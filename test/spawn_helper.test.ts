@@ -167,7 +167,7 @@ test("what becomes of a job is then unknown, and its session goes on", async () 
     { id, state: "unknown", status: null },
   ]);
   expect(await session.output("echo", { args: ["on"] }))
-    .toMatchObject({ exitCode: 0 });
+    .toMatchObject({ code: 0 });
   await session.close();
   await helper.close();
 });

@@ -76,7 +76,7 @@ function commandOf({ argv, shell }: JobInfo): string {
 function statusWords(job: JobInfo, now: number): string {
   const { state, status, endedAt, problem } = job;
   const troubled = problem === null ? "" : " (disk)";
-  if (state === "unknown") return "Unknown: server restarted";
+  if (state === "unknown") return "Unknown: lost by its server";
   if (status === null || endedAt === null) {
     return `${state === "starting" ? "Starting" : "Running"}${troubled}`;
   }
