@@ -109,8 +109,8 @@ const CORE_PACKAGES = [
   "asn1js",
 ];
 
-/** What has no counterpart: on Deno a helper gains nothing (CONTRIBUTING.md). */
-const NODE_ALONE = ["spawn_helper.ts"];
+/** Has no counterpart: on Deno a helper gains nothing (CONTRIBUTING.md). */
+const NODE_ALONE = ["spawn_helper.ts", "start.ts"];
 
 /** What the top level of the repository may hold. */
 const TOP_LEVEL = [

@@ -28,6 +28,7 @@ const ALLOWED = [
   /^adapters\/node\/limpet\.service$/,
   /^dist\/(limpet|program)\.cjs$/,
   /^dist\/(mod|iconv|jobs|certificate|node|deno|shared-[A-Z0-9]+)\.js$/,
+  /^dist\/spawn_helper_program\.mjs$/,
   /^dist\/types\/(core|adapters)\/[\w/]+\.d\.ts$/,
 ];
 
@@ -48,6 +49,7 @@ const REQUIRED = [
   "dist/certificate.js",
   "dist/node.js",
   "dist/deno.js",
+  "dist/spawn_helper_program.mjs",
   "dist/types/core/mod.d.ts",
 ];
 

@@ -19,7 +19,7 @@ import { deferred } from "../../core/deferred.ts";
 import type { ExitStatus, ProcessHandle, Spawner } from "../../core/ports.ts";
 import type { ChildPipes } from "./pipes.ts";
 import { ProcessGroup } from "./process_group.ts";
-import { handleOf, spawnerWith, type Starter } from "./spawn.ts";
+import { handleOf, spawnerWith, type Starter } from "./start.ts";
 
 /** So many commands within so long, in ms, are worth a helper. */
 const BUSY_COMMANDS = 8;

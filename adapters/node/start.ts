@@ -1,0 +1,150 @@
+/**
+ * How subprocesses start: in this process, or in one that does it in its place.
+ * Apart from `spawn.ts`, whose types stand without Node's.
+ *
+ * @module
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { type Program, toProgram } from "../../core/adapter/command.ts";
+import { recycle } from "../../core/adapter/read_blocks.ts";
+import {
+  lostError,
+  spawnError,
+  writeError,
+} from "../../core/adapter/os_error.ts";
+import { LimpetError } from "../../core/errors.ts";
+import type {
+  Command,
+  ExitStatus,
+  ProcessHandle,
+  Spawner,
+} from "../../core/ports.ts";
+import { osError } from "./errors.ts";
+import {
+  type ChildPipes,
+  openNamedPipes,
+  openPipes,
+  type OurEnds,
+} from "./pipes.ts";
+import { ProcessGroup } from "./process_group.ts";
+import { askShell, checkBefore, diagnose } from "./diagnose.ts";
+import { readableOf, writableOf } from "./streams.ts";
+
+const IS_WINDOWS = process.platform === "win32";
+
+/** Starts programs in place of this process. */
+export interface Starter {
+  /** Rejects with what Node's `spawn` fails with. */
+  start(program: Program, pipes: ChildPipes<string>): Promise<ProcessHandle>;
+}
+
+/** Starts commands by what `find` finds then, or by itself if that is null. */
+export function spawnerWith(find: () => Starter | null): Spawner {
+  return async (command) => {
+    let program = toProgram(command, IS_WINDOWS);
+    if (program.check !== null) await askShell(program);
+    let destroy = () => {};
+    try {
+      // The stderr that it inherits is this process's.
+      const starter = command.stderr === "inherit" ? null : find();
+      const { pipes, start } = prepare(command, starter);
+      destroy = () => pipes.destroy();
+      if (pipes.merged) {
+        program = toProgram({ ...command, stderr: "null" }, IS_WINDOWS);
+      }
+      checkBefore(program);
+      return await start(program);
+    } catch (error) {
+      destroy();
+      if (error instanceof LimpetError) throw error;
+      throw diagnose(program, osError(error)) ??
+        spawnError(program.title, osError(error), program.hint);
+    }
+  };
+}
+
+/** The pipes, as whoever starts the program needs them. */
+function prepare(command: Command, starter: Starter | null): {
+  pipes: Pick<ChildPipes, "merged" | "destroy">;
+  start: (program: Program) => Promise<ProcessHandle>;
+} {
+  const named = starter && openNamedPipes(command);
+  if (starter !== null && named !== null) {
+    return { pipes: named, start: (program) => starter.start(program, named) };
+  }
+  const pipes = openPipes(command);
+  return { pipes, start: (program) => startHere(program, pipes) };
+}
+
+async function startHere(
+  program: Program,
+  pipes: ChildPipes,
+): Promise<ProcessHandle> {
+  let child: ChildProcess | undefined;
+  try {
+    // Some failures are thrown (E2BIG), the others are an event (ENOENT).
+    child = spawn(program.file, program.args, {
+      cwd: program.cwd,
+      env: { ...program.env },
+      detached: !IS_WINDOWS,
+      stdio: [...pipes.stdio],
+      windowsHide: true,
+      windowsVerbatimArguments: program.verbatim,
+    });
+    pipes.closeChildEnds();
+    return await started(child, pipes.ours(child));
+  } catch (error) {
+    pipes.destroy(child);
+    throw error;
+  }
+}
+
+/** Takes hold of pipes and exit before Node's next event can be missed. */
+function started(child: ChildProcess, ends: OurEnds): Promise<ProcessHandle> {
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    const pid = child.pid ?? 0;
+    const group = new ProcessGroup(pid);
+    // "exit", not "close": pipes may be held open by others for much longer.
+    // Neither tells a real-time signal (34 and up) from code 0: Node has no name
+    // for it and drops the number, and nobody else may collect the exit.
+    const status = new Promise<ExitStatus>((resolve) => {
+      child.once("exit", (code, signal) => {
+        group.leaderEnded();
+        resolve({ code, signal });
+      });
+    });
+    const handle = handleOf(pid, group, status, ends);
+    child.once("spawn", () => {
+      child.off("error", reject);
+      // A signal that could not be sent is told by its caller's result.
+      child.on("error", () => {});
+      resolve(handle);
+    });
+  });
+}
+
+/** A process that runs. */
+export function handleOf(
+  pid: number,
+  group: ProcessGroup,
+  status: Promise<ExitStatus>,
+  { stdin, stdout, stderr }: OurEnds,
+): ProcessHandle {
+  const outputError = (error: unknown) =>
+    lostError(error === null ? null : osError(error));
+  const inputError = (error: unknown) =>
+    writeError("the process's stdin", error === null ? null : osError(error));
+  return {
+    pid,
+    stdin: stdin &&
+      writableOf(stdin, inputError, () => stdin.destroy()).writable,
+    stdout: stdout && readableOf(stdout, outputError, () => stdout.destroy()),
+    stderr: stderr && readableOf(stderr, outputError, () => stderr.destroy()),
+    recycle,
+    status,
+    kill: (signal) => group.kill(signal),
+    groupAlive: () => group.isAlive(),
+  };
+}
