@@ -173,12 +173,17 @@ class Helper implements Starter {
       if (this.#asked.size === 0) this.#hold(true);
       this.#asked.set(id, {
         started: (pid) => {
-          pipes.closeChildEnds();
           group = new ProcessGroup(
             pid,
             (signal) => this.#signal(id, pid, signal),
           );
-          resolve(handleOf(pid, group, status.promise, pipes.ours()));
+          try {
+            pipes.closeChildEnds();
+            resolve(handleOf(pid, group, status.promise, pipes.ours()));
+          } catch (error) {
+            group.kill("SIGKILL");
+            reject(error);
+          }
         },
         failed: (error) => {
           this.#forget(id);
