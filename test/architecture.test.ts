@@ -102,7 +102,6 @@ const BASE =
 
 /** Packages that core may use, each by this name alone. */
 const CORE_PACKAGES = [
-  "@std/streams",
   "iconv-lite",
   "jsonc-parser",
   "pkijs",
@@ -217,6 +216,23 @@ describe("the sources", () => {
     expect(cyclesOf(graph)).toEqual([]);
   });
 
+  test("of limpet exec on Deno are no server's, and nothing that loads Node's", () => {
+    const files = sources("core", "adapters");
+    const loaded = new Set(["adapters/deno/main.ts"]);
+    const others: string[] = [];
+    const atOnce = /^(?:import|export)\b(?! type\b)[^;]*?from "([^"]+)";$/gm;
+    for (const path of loaded) {
+      for (const [, name] of files.get(path)!.matchAll(atOnce)) {
+        if (!name.startsWith(".")) others.push(`${path}: ${name}`);
+        else loaded.add(posix.join(posix.dirname(path), name));
+      }
+    }
+    expect(loaded).toContain("core/client.ts");
+    expect(loaded).not.toContain("core/server.ts");
+    // A package or a module of Node's takes as long as a hundred of ours.
+    expect(others).toEqual([]);
+  });
+
   test("of core use the web's APIs and nothing else", () => {
     for (const [path, source] of core) {
       expect(foreign(source), path).toEqual([]);
@@ -314,7 +330,7 @@ describe("each of these checks can fail:", () => {
     `const process = await spawner(command); process.kill("SIGTERM");`,
     `for (const process of processes) process.kill("SIGTERM");`,
     `const x = { process: 1, "Deno": 2 };`,
-    `import { toText } from "@std/streams";`,
+    `import iconv from "iconv-lite";`,
     `import type { Duplex } from "./ports.ts";`,
   ])("fine in core: %s", (source) => {
     expect(foreign(source)).toEqual([]);

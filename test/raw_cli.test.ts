@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { connectTo } from "../core/endpoint.ts";
+import { connectTo } from "../core/dial.ts";
 import type { Machine } from "../core/machine.ts";
 import { parseAddress, parseTarget } from "../core/target.ts";
 import {

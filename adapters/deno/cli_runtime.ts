@@ -11,7 +11,6 @@ import type {
 } from "../../core/cli/runtime.ts";
 import { lostError, writeError } from "../../core/adapter/os_error.ts";
 import { osError } from "./errors.ts";
-import { lineEditor } from "./line_editor.ts";
 import { machine, runtimeName } from "./machine.ts";
 import { stdio } from "./stdio.ts";
 import { readableOf } from "./streams.ts";
@@ -40,7 +39,8 @@ export function cliRuntime(): CliRuntime {
       });
     },
     exit: (code) => Deno.exit(code),
-    editLines: lineEditor,
+    editLines: async (codec) =>
+      (await import("./line_editor.ts")).lineEditor(codec),
     stdio,
     labSockets: async () => (await import("./lab_sockets.ts")).labSockets,
   };

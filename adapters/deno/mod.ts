@@ -5,9 +5,8 @@
  */
 
 import type { Session } from "../../core/client.ts";
+import { connectTo, type ConnectToOptions } from "../../core/dial.ts";
 import {
-  connectTo,
-  type ConnectToOptions,
   type RunningServer,
   serveAt,
   type ServeAtOptions,
@@ -17,7 +16,7 @@ import { machine } from "./machine.ts";
 
 export * from "../../core/mod.ts";
 export type { ConnectToOptions, RunningServer, ServeAtOptions };
-export { JobCommand } from "../../core/endpoint.ts";
+export { JobCommand } from "../../core/dial.ts";
 export { jobFiles } from "./job_files.ts";
 export { dial, listen } from "./socket.ts";
 export { spawner } from "./spawn.ts";

@@ -35,15 +35,10 @@ const common = {
   bundle: true,
   format: "esm",
   target: "node20.19",
-  plugins: [streams()],
   // Dependencies of the package, loaded by those alone who need them.
   external: ["node:*", "asn1js", "iconv-lite", "jsonc-parser", "pkijs"],
   legalComments: "none",
   logLevel: "warning",
-  // The licence of what is bundled asks for its notice.
-  footer: {
-    js: "// Parts: Copyright 2018-2025 the Deno authors. MIT license.",
-  },
 };
 
 try {
@@ -63,23 +58,8 @@ try {
       splitting: true,
       chunkNames: "shared-[hash]",
     }),
-    build({
-      ...common,
-      entryPoints: {
-        limpet: at("adapters/node/main.ts"),
-        program: at("adapters/node/program.ts"),
-      },
-      plugins: [streams(), apart(), atOnce(), globalProcess()],
-      outdir: out,
-      outExtension: { ".js": ".cjs" },
-      platform: "node",
-      define: { "import.meta.dirname": "__dirname" },
-      // Loading the first of Node's other modules takes as long as all of ours.
-      format: "cjs",
-      minifyWhitespace: true,
-      minifySyntax: true,
-      banner: { js: "#!/usr/bin/env node" },
-    }),
+    program("limpet", at("adapters/node/main.ts"), [without(), late()]),
+    program("program", at("adapters/node/program.ts"), []),
   ]);
   chmodSync(join(out, "limpet.cjs"), 0o755);
   copyFileSync(
@@ -98,25 +78,98 @@ try {
 }
 
 /**
- * `@std/streams` under the name it has on npm. That package does not say what
- * holds of it: a module nobody imports from need not be there.
+ * One of the command line's two files.
+ *
+ * @param {string} name
+ * @param {string} entry
+ * @param {import("esbuild").Plugin[]} plugins
+ */
+function program(name, entry, plugins) {
+  return build({
+    ...common,
+    entryPoints: { [name]: entry },
+    plugins: [...plugins, apart(), atOnce(), globalProcess()],
+    outdir: out,
+    outExtension: { ".js": ".cjs" },
+    platform: "node",
+    define: { "import.meta.dirname": "__dirname" },
+    // Loading the first of Node's other modules takes as long as all of ours.
+    format: "cjs",
+    minifyWhitespace: true,
+    minifySyntax: true,
+    banner: { js: "#!/usr/bin/env node" },
+  });
+}
+
+/**
+ * What `execAlone` never needs, for it leaves those command lines to the whole
+ * program: to compile it would take longer than all that the rest does.
  *
  * @returns {import("esbuild").Plugin}
  */
-function streams() {
-  const folder = at("node_modules/deno-std/streams");
-  const found = (/** @type {string} */ name) => ({
-    path: join(folder, name),
-    sideEffects: false,
-  });
+function without() {
+  const modules = new RegExp(
+    `/(${
+      [
+        "cli/json_output",
+        "cli/raw_exec",
+        "core/command_duplex",
+        "node/job_files",
+        "node/lab_sockets",
+        "node/listener",
+        "node/spawn",
+        "node/stdio",
+        "tls/listen",
+      ].join("|")
+    })\\.ts$`,
+  );
   return {
-    name: "@std/streams",
-    setup({ onResolve }) {
-      onResolve({ filter: /^@std\/streams$/ }, () => found("mod.js"));
+    name: "without",
+    setup({ onLoad }) {
+      onLoad({ filter: modules }, ({ path }) => {
+        const exported = /^export (?:async )?(?:function|const|class) (\w+)/gm;
+        const source = readFileSync(path, "utf8");
+        const contents = [...source.matchAll(exported)].map(([, name]) =>
+          `export const ${name} = () => {
+            throw new Error("${name} is in program.cjs alone");
+          };`
+        );
+        return { contents: contents.join("\n") };
+      });
+    },
+  };
+}
+
+/**
+ * Modules of Node's that it takes a millisecond or two to load, and that are not
+ * needed most of the time: loaded by the first call of one of their functions.
+ *
+ * @returns {import("esbuild").Plugin}
+ */
+function late() {
+  const namespace = "late";
+  const modules = /^node:(child_process|fs\/promises)$/;
+  return {
+    name: "late",
+    setup({ onResolve, onLoad }) {
       onResolve(
-        { filter: /^\.\// },
-        ({ path, resolveDir }) => resolveDir === folder ? found(path) : null,
+        { filter: modules },
+        ({ path, importer }) =>
+          importer === path
+            ? { path, external: true }
+            : { path, namespace, sideEffects: false },
       );
+      onLoad({ filter: /./, namespace }, async ({ path }) => {
+        const functions = Object.entries(await import(path))
+          .filter(([, value]) => typeof value === "function")
+          .map(([name]) => name)
+          .filter((name) => name !== "default");
+        const contents = functions.map((name) =>
+          `export const ${name} = (...args) =>
+            require("${path}").${name}(...args);`
+        );
+        return { contents: contents.join("\n") };
+      });
     },
   };
 }

@@ -14,7 +14,6 @@ import type {
 } from "../../core/cli/runtime.ts";
 import { lostError, writeError } from "../../core/adapter/os_error.ts";
 import { osError } from "./errors.ts";
-import { lineEditor } from "./line_editor.ts";
 import { machine, runtimeName } from "./machine.ts";
 import { stdio } from "./stdio.ts";
 import { readableOf } from "./streams.ts";
@@ -38,7 +37,8 @@ export function cliRuntime(): CliRuntime {
       process.on("unhandledRejection", handler);
     },
     exit: (code) => process.exit(code),
-    editLines: lineEditor,
+    editLines: async (codec) =>
+      (await import("./line_editor.ts")).lineEditor(codec),
     stdio,
     labSockets: async () => (await import("./lab_sockets.ts")).labSockets,
   };

@@ -6,7 +6,7 @@
 
 import type { Credential } from "../auth/credential.ts";
 import { connect, type Session } from "../client.ts";
-import { diallerOf, MAX_NOISE_BYTES, saidNothing } from "../endpoint.ts";
+import { diallerOf, MAX_NOISE_BYTES, saidNothing } from "../dial.ts";
 import { DROPPED_ADVICE, LimpetError } from "../errors.ts";
 import { jobs } from "../jobs/client.ts";
 import type { Dialler } from "../ports.ts";

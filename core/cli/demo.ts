@@ -4,7 +4,8 @@
  * @module
  */
 
-import { connectTo, serveAt } from "../endpoint.ts";
+import { connectTo } from "../dial.ts";
+import { serveAt } from "../endpoint.ts";
 import { makeToken } from "../auth/token.ts";
 import { parseArguments, usageError } from "./args.ts";
 import { commandFlags } from "./connection.ts";

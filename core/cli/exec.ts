@@ -11,8 +11,7 @@ import { refuseUnread, translationFor } from "./encoding.ts";
 import { EXEC_FLAGS } from "./flags.ts";
 import { follow, sayIfGoingDown } from "./follow.ts";
 import { jobFlags, startDetached } from "./job_flags.ts";
-import { type InSession, runToJson } from "./json_output.ts";
-import { execRaw } from "./raw_exec.ts";
+import type { InSession } from "./json_output.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
 
@@ -34,6 +33,7 @@ export async function execCommand(
   await refuseUnread(runtime, words);
   const target = parseTarget(args.positionals[0]);
   if (target.kind === "raw") {
+    const { execRaw } = await import("./raw_exec.ts");
     return await execRaw(runtime, target, args, report);
   }
   const flags = await commandFlags(runtime, args);
@@ -56,6 +56,7 @@ export async function execCommand(
     );
   }
   if (format === "json") {
+    const { runToJson } = await import("./json_output.ts");
     return await runToJson(runtime, inSession, invocation, options);
   }
   const isText = flags.encoding !== undefined || runtime.stdout.isTerminal ||

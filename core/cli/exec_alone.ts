@@ -6,7 +6,7 @@
  */
 
 import { execCommand } from "./exec.ts";
-import { asksForHelp, outcomeOf } from "./outcome.ts";
+import { asksForHelp, outcomeOf, wordsBefore } from "./outcome.ts";
 import type { CliRuntime } from "./runtime.ts";
 
 /**
@@ -15,6 +15,14 @@ import type { CliRuntime } from "./runtime.ts";
  */
 export function execAlone(runtime: CliRuntime): Promise<number> | null {
   const [name, ...words] = runtime.args;
-  if (name !== "exec" || asksForHelp(words)) return null;
+  if (name !== "exec" || asksForHelp(words) || asksForMore(words)) return null;
   return outcomeOf(runtime, name, () => execCommand(runtime, words));
+}
+
+/**
+ * Whether it may take what is rarely wanted: another program's stdio, the raw
+ * protocol, JSON. `without` in adapters/node/build.mjs leaves that out.
+ */
+function asksForMore(words: readonly string[]): boolean {
+  return wordsBefore(words).some((word) => /^(cmd:|raw:|--output)/i.test(word));
 }

@@ -31,7 +31,12 @@ export async function outcomeOf(
 
 /** Whether a subcommand's words ask what it is, rather than for what it does. */
 export function asksForHelp(words: readonly string[]): boolean {
-  const end = words.indexOf("--");
-  const own = end < 0 ? words : words.slice(0, end);
+  const own = wordsBefore(words);
   return own.includes("--help") || own.includes("-h");
+}
+
+/** Those before `--`: what follows is another program's. */
+export function wordsBefore(words: readonly string[]): readonly string[] {
+  const end = words.indexOf("--");
+  return end < 0 ? words : words.slice(0, end);
 }

@@ -42,7 +42,7 @@ export async function runPrompt(
     report,
     true,
   );
-  const lines = linesOf(runtime, translation.ours);
+  const lines = await linesOf(runtime, translation.ours);
   const told = deferred<number>();
   const busy = { running: false };
   // Never taken back: while the session and a server of ours (demo) are being
@@ -86,9 +86,12 @@ export interface Lines {
 }
 
 /** With a prompt and an editor in a terminal, without both otherwise. */
-export function linesOf(runtime: CliRuntime, ours: TextCodec): Lines {
+export async function linesOf(
+  runtime: CliRuntime,
+  ours: TextCodec,
+): Promise<Lines> {
   return runtime.stdin.isTerminal
-    ? editedLines(runtime, ours)
+    ? await editedLines(runtime, ours)
     : plainLines(runtime.stdin, ours);
 }
 
@@ -272,8 +275,11 @@ function describe(status: CommandStatus, report: Reporter): void {
   }
 }
 
-function editedLines(runtime: CliRuntime, codec: TextCodec): Lines {
-  const editor = runtime.editLines(codec);
+async function editedLines(
+  runtime: CliRuntime,
+  codec: TextCodec,
+): Promise<Lines> {
+  const editor = await runtime.editLines(codec);
   return {
     next: () => editor.read(PROMPT),
     close: () => editor.close(),

@@ -42,7 +42,7 @@ export async function shellRaw(
   const ms = answerTimeout(args);
   const translation = await rawTranslation(runtime, args);
   const client = await openRaw(runtime, target, args, report);
-  const lines = linesOf(runtime, translation.ours);
+  const lines = await linesOf(runtime, translation.ours);
   const told = deferred<number>();
   for (const name of ["SIGTERM", "SIGHUP"] as const) {
     runtime.onSignal(name, () => told.resolve(signalStatus(name)));

@@ -64,7 +64,7 @@ export interface CliRuntime extends Machine {
   /** Ends the program. */
   exit(code: number): never;
   /** On our own terminal, which speaks `codec`. */
-  editLines(codec: TextCodec): LineEditor;
+  editLines(codec: TextCodec): Promise<LineEditor>;
   /** Our own stdin and stdout as one byte stream, for `serve --stdio`. */
   stdio(): Duplex;
   /** Sockets with nothing hidden, for `lab`; loaded when they are wanted. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { diallerOf } from "../endpoint.ts";
+import { diallerOf } from "../dial.ts";
 import { asLimpetError, LimpetError } from "../errors.ts";
 import type { Dialler, SocketTarget } from "../ports.ts";
 import { formatTarget } from "../target.ts";
@@ -129,7 +129,7 @@ async function askAbout(
   report.warn(shown);
   report.warn("Compare it with what limpet serve printed there");
   await report.flush();
-  const editor = runtime.editLines(await ownCodec(runtime));
+  const editor = await runtime.editLines(await ownCodec(runtime));
   let interrupted = false;
   try {
     for (;;) {

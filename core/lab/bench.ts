@@ -8,8 +8,8 @@
 import { concat } from "../bytes.ts";
 import type { Session } from "../client.ts";
 import { deferred } from "../deferred.ts";
+import { connectTo } from "../dial.ts";
 import {
-  connectTo,
   type RunningServer,
   serveAt,
   type ServeAtOptions,

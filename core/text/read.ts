@@ -4,7 +4,6 @@
  * @module
  */
 
-import { TextLineStream } from "@std/streams";
 import { LimpetError } from "../errors.ts";
 import { type TextCodec, toCodec } from "./codec.ts";
 
@@ -51,25 +50,36 @@ export function decodeLines(
   bytes: ReadableStream<Uint8Array>,
   encoding: string | TextCodec = "utf-8",
 ): ReadableStream<string> {
-  return decodeStream(bytes, encoding)
-    .pipeThrough(lineLengthGuard())
-    .pipeThrough(new TextLineStream());
-}
-
-/** TextLineStream holds a line until its end comes; this bounds the wait. */
-function lineLengthGuard(): TransformStream<string, string> {
-  let length = 0;
-  return new TransformStream({
-    transform(chunk, controller) {
-      const end = chunk.lastIndexOf("\n");
-      length = end < 0 ? length + chunk.length : chunk.length - end - 1;
-      if (length > MAX_LINE_LENGTH) {
-        throw new LimpetError(
-          "limit_exceeded",
-          `A line is longer than ${MAX_LINE_LENGTH} characters`,
-        );
-      }
-      controller.enqueue(chunk);
-    },
-  });
+  const reader = toCodec(encoding).reader();
+  /** Of a line whose end has not come yet. */
+  let begun = "";
+  type Lines = TransformStreamDefaultController<string>;
+  const push = (text: string, controller: Lines) => {
+    const lines = text.split("\n");
+    const last = lines.pop()!;
+    // Only what is new is looked at: a long line may come in many small pieces.
+    for (const rest of lines) {
+      const line = begun + rest;
+      begun = "";
+      controller.enqueue(line.endsWith("\r") ? line.slice(0, -1) : line);
+    }
+    begun += last;
+    if (begun.length > MAX_LINE_LENGTH) {
+      throw new LimpetError(
+        "limit_exceeded",
+        `A line is longer than ${MAX_LINE_LENGTH} characters`,
+      );
+    }
+  };
+  return bytes.pipeThrough(
+    new TransformStream<Uint8Array, string>({
+      transform(chunk, controller) {
+        push(reader.write(chunk), controller);
+      },
+      flush(controller) {
+        push(reader.end(), controller);
+        if (begun !== "") controller.enqueue(begun);
+      },
+    }),
+  );
 }

@@ -26,9 +26,6 @@ await build({
   target: "node20.19",
   sourcemap: "inline",
   external: ["iconv-lite"],
-  alias: {
-    "@std/streams": join(root, "node_modules/deno-std/streams/mod.js"),
-  },
   logLevel: "warning",
 });
 process.setSourceMapsEnabled(true);

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { connectError } from "../core/adapter/os_error.ts";
 import { connect } from "../core/client.ts";
-import { diallerOf } from "../core/endpoint.ts";
+import { diallerOf } from "../core/dial.ts";
 import type { Duplex, TlsInfo } from "../core/ports.ts";
 import { parseAddress } from "../core/target.ts";
 import { useLeakCheck } from "./support/leak_check.ts";
