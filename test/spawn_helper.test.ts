@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { expect, test } from "vitest";
 import { spawnHelper } from "../adapters/node/spawn_helper.ts";
@@ -94,6 +94,27 @@ test("a signal does not wait for commands that are to start", async () => {
   expect(await first.status).toEqual({ code: null, signal: "SIGKILL" });
   expect(started).toBeLessThan(60);
   await Promise.all(others);
+  await helper.close();
+});
+
+test("named pipes are made before there are none left", async () => {
+  const helper = await helperInUse();
+  const alive = readdirSync("/proc/self/fd").map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return "";
+    }
+  }).find((path) => /\/limpet-pipes-\w+\/alive$/.test(path));
+  const left = () => readdirSync(dirname(alive!)).length;
+  let lowest = 0;
+  while (lowest === 0) {
+    const before = left();
+    await output(await helper.spawner(line("exit 0")));
+    if (left() > before) lowest = before;
+  }
+  // Of 128, and the one that shows that we live.
+  expect(lowest).toBeGreaterThan(10);
   await helper.close();
 });
 

@@ -35,6 +35,9 @@ const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 /** How many are made at once; mkfifo(1) costs far more than a pipe. */
 const BATCH = 128;
 
+/** For nobody else, whatever the umask. */
+const MODE = ["-m", "600"];
+
 /** What passes, and what the one command that meets it is told of. */
 const SHORTAGES = ["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"];
 
@@ -89,6 +92,16 @@ export function openPipes(command: Command): ChildPipes {
  */
 export function openNamedPipes(command: Command): ChildPipes<string> | null {
   return realPipes(command, openOurs);
+}
+
+/**
+ * Has more named pipes made before they are needed, which otherwise stops this
+ * process: `run` runs a program elsewhere, and settles when that has ended.
+ */
+export function makeMoreSoon(
+  run: (file: string, args: readonly string[]) => Promise<unknown>,
+): void {
+  pool.refillSoon(run);
 }
 
 /** Opens a new pipe, or our end of it: `theirs` is what the child gets. */
@@ -250,7 +263,9 @@ class FifoPool {
   #alive: number | null = null;
   #made = 0;
   #paths: string[] = [];
-  /** By `performance.now()`. Bun's Socket does not read what it is given. */
+  /** By `performance.now()`; Infinity while more are being made. */
+  #refillAt = 0;
+  /** By the same clock. Bun's Socket does not read what it is given. */
   #retryAt = process.platform === "win32" || "bun" in process.versions
     ? Infinity
     : 0;
@@ -279,20 +294,39 @@ class FifoPool {
     this.#paths.push(...paths);
   }
 
+  /** As `makeMoreSoon`, of which one at a time is enough. */
+  refillSoon(
+    run: (file: string, args: readonly string[]) => Promise<unknown>,
+  ): void {
+    if (this.#paths.length > BATCH / 2 || this.#folder === "") return;
+    if (performance.now() < this.#refillAt) return;
+    this.#refillAt = Infinity;
+    const wanted = this.#newNames();
+    run("mkfifo", [...MODE, ...wanted]).catch(() => {}).then(() => {
+      const made = wanted.filter((path) => existsSync(path));
+      this.#paths.unshift(...made);
+      this.#refillAt = made.length > 0 ? 0 : performance.now() + RETRY_MS;
+    });
+  }
+
+  #newNames(): string[] {
+    return Array.from(
+      { length: BATCH },
+      () => join(this.#folder, String(this.#made++)),
+    );
+  }
+
   /** Whether there are more now. */
   #refill(): boolean {
     if (performance.now() < this.#retryAt) return false;
     let wanted: string[] = [];
     try {
       if (!existsSync(this.#folder)) this.#renew();
-      wanted = Array.from(
-        { length: BATCH },
-        () => join(this.#folder, String(this.#made++)),
-      );
+      wanted = this.#newNames();
       const alive = join(this.#folder, ALIVE);
       const all = existsSync(alive) ? wanted : [alive, ...wanted];
       checkDescriptors();
-      execFileSync("mkfifo", ["-m", "600", ...all], { stdio: "ignore" });
+      execFileSync("mkfifo", [...MODE, ...all], { stdio: "ignore" });
       this.#alive ??= openReader(alive);
     } catch (error) {
       if (SHORTAGES.includes(codeOf(error) ?? "")) throw error;
@@ -306,10 +340,13 @@ class FifoPool {
   #renew(): void {
     sweep();
     const folder = mkdtempSync(join(tmpdir(), FOLDER_PREFIX));
-    process.once(
-      "exit",
-      () => rmSync(folder, { recursive: true, force: true }),
-    );
+    process.once("exit", () => {
+      try {
+        rmSync(folder, { recursive: true, force: true });
+      } catch {
+        // More of them are being made: the next one of us sweeps.
+      }
+    });
     this.#folder = folder;
     if (this.#alive !== null) closeSync(this.#alive);
     this.#alive = null;

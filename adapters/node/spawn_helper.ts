@@ -13,11 +13,11 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 import type { Readable, Writable } from "node:stream";
-import type { Program } from "../../core/adapter/command.ts";
+import { type Program, toProgram } from "../../core/adapter/command.ts";
 import { startError } from "../../core/adapter/os_error.ts";
 import { deferred } from "../../core/deferred.ts";
 import type { ExitStatus, ProcessHandle, Spawner } from "../../core/ports.ts";
-import type { ChildPipes } from "./pipes.ts";
+import { type ChildPipes, makeMoreSoon } from "./pipes.ts";
 import { ProcessGroup } from "./process_group.ts";
 import { handleOf, spawnerWith, type Starter } from "./start.ts";
 
@@ -100,6 +100,16 @@ export function spawnHelper(): SpawnHelper {
   return { spawner: spawnerWith(find), close, [Symbol.asyncDispose]: close };
 }
 
+/** Of a program of our own. */
+const NOTHING = { stdin: "null", stdout: "null", stderr: "null" } as const;
+const NO_PIPES: ChildPipes<string> = {
+  stdio: ["ignore", "ignore", "ignore"],
+  merged: false,
+  closeChildEnds: () => {},
+  ours: () => ({ stdin: null, stdout: null, stderr: null }),
+  destroy: () => {},
+};
+
 /** What a helper is, with both its pipes. */
 type HelperProcess = ChildProcessByStdio<Writable, Readable, null>;
 
@@ -163,6 +173,15 @@ class Helper implements Starter {
   }
 
   start(
+    program: Program,
+    pipes: ChildPipes<string>,
+  ): Promise<ProcessHandle> {
+    const started = this.#start(program, pipes);
+    makeMoreSoon((file, args) => this.#run(file, args));
+    return started;
+  }
+
+  #start(
     { file, args, cwd, env, title }: Program,
     pipes: ChildPipes<string>,
   ): Promise<ProcessHandle> {
@@ -211,6 +230,16 @@ class Helper implements Starter {
       );
       this.#tell({ id, file, args, cwd, env, stdio });
     });
+  }
+
+  /** Runs a program to its end. */
+  async #run(file: string, args: readonly string[]): Promise<void> {
+    const env = { PATH: process.env.PATH ?? "" };
+    const program = toProgram(
+      { ...NOTHING, argv: [file, ...args], env },
+      false,
+    );
+    await (await this.#start(program, NO_PIPES)).status;
   }
 
   async close(): Promise<void> {
