@@ -72,11 +72,6 @@ export class ReceiveStream {
     return this.#outcome !== undefined;
   }
 
-  /** Bytes that are here and that the user has not taken. */
-  get buffered(): number {
-    return this.#queue.byteLength;
-  }
-
   /** The sender stopped waiting for what the command had left behind. */
   get heldOpen(): boolean {
     return this.#heldOpen;
@@ -94,7 +89,7 @@ export class ReceiveStream {
           `channel ${this.#channel}, ${allowed} were allowed`,
       );
     }
-    const grown = this.#window.arrived(byteLength, this.buffered);
+    const grown = this.#window.arrived(byteLength, this.#queue.byteLength);
     this.#grant(grown && grown + GROWN);
     this.#total += byteLength;
     if (this.#stopped || this.finished || byteLength === 0) return;
@@ -177,8 +172,9 @@ export class ReceiveStream {
 
   /** Closes or errors the stream once all that arrived is with the user. */
   #settle(): void {
-    this.#window.end(this.buffered);
-    if (this.#stopped || this.buffered) return;
+    const { byteLength } = this.#queue;
+    this.#window.end(byteLength);
+    if (this.#stopped || byteLength > 0) return;
     if (this.#outcome) this.#controller.error(this.#outcome);
     else this.#controller.close();
   }

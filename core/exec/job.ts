@@ -265,7 +265,7 @@ export class Job implements ChannelHandler {
     this.#startTimers(authorized, tree);
     if (handle.stdin !== null && this.#stdin !== null) {
       pumpInput(
-        this.#stdin,
+        this.#stdin.readable,
         handle.stdin,
         this.#done.promise,
         (bytes) => this.#stdinBytes += bytes,

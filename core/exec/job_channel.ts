@@ -10,10 +10,8 @@ import type { ReceiveStream } from "../channel/receive_stream.ts";
 import type { HeldStream } from "../channel/held_stream.ts";
 import type { OutputSink } from "./output_pump.ts";
 
-/** Where a command's stdin comes from; `buffered` where that is known. */
-export type JobInput =
-  & Pick<ReceiveStream, "readable" | "fail" | "onAborted">
-  & Partial<Pick<ReceiveStream, "buffered">>;
+/** Where a command's stdin comes from. */
+export type JobInput = Pick<ReceiveStream, "readable" | "fail" | "onAborted">;
 
 /** Where what a command writes goes to. */
 export type JobOutput =
