@@ -23,6 +23,7 @@ useLeakCheck(async () => {
   await parentOf(helper.spawner);
 });
 
+const DIST = JSON.stringify(join(ROOT, "dist", "node.js"));
 const env = { PATH: process.env.PATH ?? "/usr/bin:/bin" };
 const line = (text: string): Command => ({
   line: text,
@@ -43,7 +44,9 @@ test("a helper comes with the ninth command, and goes with close", async () => {
   let pid = process.pid;
   while (pid === process.pid) pid = await parentOf(spawner);
   expect(isAlive(pid)).toBe(true);
-  await close();
+  const closed = close();
+  expect(await parentOf(spawner)).toBe(process.pid);
+  await closed;
   expect(isAlive(pid)).toBe(false);
   expect(await parentOf(spawner)).toBe(process.pid);
 });
@@ -206,11 +209,29 @@ test("a helper ends with a server that is killed", async () => {
   await session.close();
 });
 
+test("a working directory that was removed keeps no command from starting", async () => {
+  const script = `
+    const { mkdtempSync, rmdirSync } = await import("node:fs");
+    const { spawnHelper } = await import(${DIST});
+    const { spawner } = spawnHelper();
+    const run = async () => {
+      const child = await spawner({ line: "exit 3", env: {}, stdin: "null",
+        stdout: "null", stderr: "null" });
+      return (await child.status).code;
+    };
+    const folder = mkdtempSync("/tmp/limpet-test-");
+    process.chdir(folder);
+    rmdirSync(folder);
+    const codes = new Set();
+    for (let i = 0; i < 20; i++) codes.add(await run());
+    console.log(...codes);
+  `;
+  expect(await runScript(script)).toBe("3\n");
+});
+
 test("a helper does not keep a program from its end", async () => {
   const script = `
-    const { spawnHelper } = await import(${
-    JSON.stringify(join(ROOT, "dist", "node.js"))
-  });
+    const { spawnHelper } = await import(${DIST});
     const { spawner } = spawnHelper();
     const line = async (line) => {
       const child = await spawner({ line, env: {}, stdin: "null",
@@ -227,6 +248,13 @@ test("a helper does not keep a program from its end", async () => {
     last.then(({ status }) => status)
       .then(({ code }) => console.log(helper, code));
   `;
+  const said = await runScript(script);
+  expect(said).toMatch(/^\d+ 0\n$/);
+  await untilGone([parseInt(said)]);
+});
+
+/** What a program says that ends with code 0. */
+async function runScript(script: string): Promise<string> {
   const child = spawn(program("node"), ["--input-type=module", "-e", script], {
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -234,6 +262,5 @@ test("a helper does not keep a program from its end", async () => {
   let said = "";
   for await (const text of child.stdout.setEncoding("utf8")) said += text;
   expect(await ended).toBe(0);
-  expect(said).toMatch(/^\d+ 0\n$/);
-  await untilGone([parseInt(said)]);
-});
+  return said;
+}

@@ -81,8 +81,8 @@ export function spawnHelper(): SpawnHelper {
     return ++count > BUSY_COMMANDS;
   };
   const find = (): Starter | null => {
-    if (helper !== null) return helper.isUsable ? helper : null;
-    if (isOff || !isBusy()) return null;
+    if (helper !== null) return helper.isUsable && !isOff ? helper : null;
+    if (isOff || !isBusy() || workingDirectory() === null) return null;
     count = 0;
     const started = startHelper();
     if (started === null) return null;
@@ -132,10 +132,19 @@ function startHelper(): HelperProcess | null {
   }
 }
 
+/** Null if somebody has removed it. */
+function workingDirectory(): string | null {
+  try {
+    return process.cwd();
+  } catch {
+    return null;
+  }
+}
+
 class Helper implements Starter {
   readonly #input: Socket;
   readonly #output: Socket;
-  readonly #cwd = process.cwd();
+  readonly #cwd = workingDirectory();
   readonly #asked = new Map<number, Asked>();
   readonly #over = deferred<void>();
   #last = 0;
@@ -169,7 +178,8 @@ class Helper implements Starter {
   }
 
   get isUsable(): boolean {
-    return this.#isUp && !this.#isOver && this.#cwd === process.cwd();
+    return this.#isUp && !this.#isOver && this.#cwd !== null &&
+      this.#cwd === workingDirectory();
   }
 
   start(
