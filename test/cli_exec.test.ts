@@ -240,8 +240,8 @@ describe(`exec on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
   });
 
   test("a command sees no secret of the server", async () => {
-    const { token } = server();
-    const env = await line("env; cat /proc/$PPID/cmdline | tr '\\0' ' '");
+    const { token, pid } = server();
+    const env = await line(`env; tr '\\0' ' ' </proc/${pid}/cmdline`);
     expect(env.stdout).toContain("PATH=");
     expect(env.stdout).toContain("serve tcp://127.0.0.1:0 --token-file");
     // servers.ts put this one there itself, under a name that is not ours.

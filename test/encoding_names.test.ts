@@ -148,10 +148,12 @@ describe("who does not import limpet/iconv", () => {
   const platforms = join(ROOT, "node_modules", "@esbuild");
   const esbuild = join(platforms, readdirSync(platforms)[0], "bin", "esbuild");
   const bundle = (source: string): string => {
+    const streams = join(ROOT, "node_modules/deno-std/streams/mod.js");
     const { status, stdout, stderr } = spawnSync(esbuild, [
       "--bundle",
       "--format=esm",
       "--platform=node",
+      `--alias:@std/streams=${streams}`,
     ], { cwd: ROOT, input: source, encoding: "utf8", maxBuffer: 1e8 });
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     return stdout;

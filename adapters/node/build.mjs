@@ -35,10 +35,15 @@ const common = {
   bundle: true,
   format: "esm",
   target: "node20.19",
+  plugins: [streams()],
   // Dependencies of the package, loaded by those alone who need them.
   external: ["node:*", "asn1js", "iconv-lite", "jsonc-parser", "pkijs"],
   legalComments: "none",
   logLevel: "warning",
+  // The licence of what is bundled asks for its notice.
+  footer: {
+    js: "// Parts: Copyright 2018-2025 the Deno authors. MIT license.",
+  },
 };
 
 try {
@@ -88,7 +93,7 @@ function program(name, entry, plugins) {
   return build({
     ...common,
     entryPoints: { [name]: entry },
-    plugins: [...plugins, apart(), atOnce(), globalProcess()],
+    plugins: [streams(), ...plugins, apart(), atOnce(), globalProcess()],
     outdir: out,
     outExtension: { ".js": ".cjs" },
     platform: "node",
@@ -99,6 +104,30 @@ function program(name, entry, plugins) {
     minifySyntax: true,
     banner: { js: "#!/usr/bin/env node" },
   });
+}
+
+/**
+ * `@std/streams` under the name it has on npm. That package does not say what
+ * holds of it: a module nobody imports from need not be there.
+ *
+ * @returns {import("esbuild").Plugin}
+ */
+function streams() {
+  const folder = at("node_modules/deno-std/streams");
+  const found = (/** @type {string} */ name) => ({
+    path: join(folder, name),
+    sideEffects: false,
+  });
+  return {
+    name: "@std/streams",
+    setup({ onResolve }) {
+      onResolve({ filter: /^@std\/streams$/ }, () => found("mod.js"));
+      onResolve(
+        { filter: /^\.\// },
+        ({ path, resolveDir }) => resolveDir === folder ? found(path) : null,
+      );
+    },
+  };
 }
 
 /**

@@ -26,6 +26,9 @@ await build({
   target: "node20.19",
   sourcemap: "inline",
   external: ["iconv-lite"],
+  alias: {
+    "@std/streams": join(root, "node_modules/deno-std/streams/mod.js"),
+  },
   logLevel: "warning",
 });
 process.setSourceMapsEnabled(true);
