@@ -40,3 +40,20 @@ test("one that blocks nobody is done at once, and what it throws is passed on", 
   await expect(pacer.run(() => Promise.reject(new Error("later")))).rejects
     .toThrow("later");
 });
+
+test("a few are under way at once, so that those of others get their turn", async () => {
+  const pacer = new Pacer();
+  const ends: (() => void)[] = [];
+  const all = Array.from(
+    { length: 20 },
+    () => pacer.run(() => new Promise<void>((resolve) => ends.push(resolve))),
+  );
+  let ended = 0;
+  while (ended < 20) {
+    expect(ends.length - ended).toBe(Math.min(4, 20 - ended));
+    ends[ended]();
+    await all[ended++];
+    await Promise.resolve();
+  }
+  await Promise.all(all);
+});

@@ -7,6 +7,9 @@
 /** After so long the event loop gets a turn, in milliseconds. */
 const TURN_MS = 50;
 
+/** So many are under way at once: whoever does them does others', too, in turn. */
+const MOST_UNDER_WAY = 4;
+
 /**
  * Starting a process blocks the event loop: a thousand at once, on a busy
  * machine, could block it for a minute, in which no PING is answered and the
@@ -16,28 +19,41 @@ export class Pacer {
   readonly #waiting: (() => void)[] = [];
   #blockedMs = 0;
   #turning = false;
+  #underWay = 0;
 
   /** Does it, now or in one of the next turns. In order. */
   run<T>(action: () => T | Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#waiting.push(() => {
+        this.#underWay++;
         try {
-          resolve(action());
+          const doing = action();
+          resolve(doing);
+          Promise.resolve(doing).then(() => this.#done(), () => this.#done());
         } catch (error) {
           reject(error);
+          this.#underWay--;
         }
       });
       if (!this.#turning) this.#drain();
     });
   }
 
+  #done(): void {
+    this.#underWay--;
+    if (!this.#turning) this.#drain();
+  }
+
   #drain(): void {
-    while (this.#waiting.length > 0 && this.#blockedMs < TURN_MS) {
+    const isFull = () => this.#underWay >= MOST_UNDER_WAY;
+    while (
+      this.#waiting.length > 0 && this.#blockedMs < TURN_MS && !isFull()
+    ) {
       const since = performance.now();
       this.#waiting.shift()!();
       this.#blockedMs += performance.now() - since;
     }
-    if (this.#waiting.length === 0) return;
+    if (this.#waiting.length === 0 || isFull()) return;
     this.#turning = true;
     setTimeout(() => {
       this.#turning = false;
