@@ -253,6 +253,22 @@ test("a helper does not keep a program from its end", async () => {
   await untilGone([parseInt(said)]);
 });
 
+test("a program that waits for the end of its helper has it", async () => {
+  const script = `
+    const { spawnHelper } = await import(${DIST});
+    const { spawner, close } = spawnHelper();
+    for (let isUp = false; !isUp;) {
+      const child = await spawner({ line: "echo $PPID", env: {}, stdin: "null",
+        stdout: "piped", stderr: "null" });
+      isUp = Number(await new Response(child.stdout).text()) !== process.pid;
+      await child.status;
+    }
+    await close();
+    console.log("closed");
+  `;
+  expect(await runScript(script)).toBe("closed\n");
+});
+
 /** What a program says that ends with code 0. */
 async function runScript(script: string): Promise<string> {
   const child = spawn(program("node"), ["--input-type=module", "-e", script], {

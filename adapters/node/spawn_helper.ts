@@ -149,6 +149,7 @@ class Helper implements Starter {
   readonly #over = deferred<void>();
   #last = 0;
   #isUp = false;
+  #isClosing = false;
   #isOver = false;
 
   constructor(
@@ -160,7 +161,7 @@ class Helper implements Starter {
     this.#output = stdout as Socket;
     this.#input.on("error", () => {});
     this.#output.on("error", () => {});
-    this.#hold(false);
+    this.#hold();
     let text = "";
     this.#output.setEncoding("utf8").on("data", (chunk: string) => {
       const lines = `${text}${chunk}`.split("\n");
@@ -199,7 +200,6 @@ class Helper implements Starter {
     const status = deferred<ExitStatus>();
     let group: ProcessGroup | null = null;
     return new Promise((resolve, reject) => {
-      if (this.#asked.size === 0) this.#hold(true);
       this.#asked.set(id, {
         started: (pid) => {
           group = new ProcessGroup(
@@ -235,6 +235,7 @@ class Helper implements Starter {
           status.resolve({ code: null, signal: null });
         },
       });
+      this.#hold();
       const stdio = pipes.stdio.map((end, fd) =>
         end === "ignore" ? end : { path: end, writes: fd > 0 }
       );
@@ -253,6 +254,8 @@ class Helper implements Starter {
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true;
+    this.#hold();
     this.#input.end();
     await this.#over.promise;
   }
@@ -285,11 +288,12 @@ class Helper implements Starter {
 
   #forget(id: number): void {
     this.#asked.delete(id);
-    if (this.#asked.size === 0) this.#hold(false);
+    this.#hold();
   }
 
-  /** Whether it keeps this process alive, as commands do that run. */
-  #hold(isHeld: boolean): void {
+  /** Keeps this process alive as commands do that run, or lets it end. */
+  #hold(): void {
+    const isHeld = this.#isClosing || this.#asked.size > 0;
     for (const end of [this.#input, this.#output]) {
       if (isHeld) end.ref();
       else end.unref();
