@@ -100,6 +100,18 @@ test("a signal does not wait for commands that are to start", async () => {
   await helper.close();
 });
 
+test("a helper that stands still keeps nothing alive that is to be killed", async () => {
+  const helper = await helperInUse();
+  const child = await helper.spawner(sleeper);
+  process.kill(helper.pid, "SIGSTOP");
+  expect(child.kill("SIGKILL")).toBe(true);
+  await untilGone([child.pid]);
+  process.kill(helper.pid, "SIGCONT");
+  expect(await child.status).toEqual({ code: null, signal: "SIGKILL" });
+  await child.stdout!.cancel();
+  await helper.close();
+});
+
 test("named pipes are made before there are none left", async () => {
   const helper = await helperInUse();
   const alive = readdirSync("/proc/self/fd").map((fd) => {

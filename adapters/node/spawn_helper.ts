@@ -25,6 +25,9 @@ import { handleOf, spawnerWith, type Starter } from "./start.ts";
 const BUSY_COMMANDS = 8;
 const BUSY_MS = 10_000;
 
+/** A helper that has not passed a SIGKILL on in so long, in ms, stands still. */
+const STANDSTILL_MS = 1_000;
+
 /** What new objects live in stays small, and with it what is forked. */
 const FLAGS = ["--max-semi-space-size=1"];
 
@@ -146,6 +149,7 @@ class Helper implements Starter {
   readonly #output: Socket;
   readonly #cwd = workingDirectory();
   readonly #asked = new Map<number, Asked>();
+  readonly #killing = new Map<number, NodeJS.Timeout>();
   readonly #over = deferred<void>();
   #last = 0;
   #isUp = false;
@@ -173,7 +177,7 @@ class Helper implements Starter {
       this.#isOver = true;
       ended(this.#isUp);
       for (const asked of this.#asked.values()) asked.lost();
-      this.#asked.clear();
+      for (const id of [...this.#asked.keys()]) this.#forget(id);
       this.#over.resolve();
     });
   }
@@ -278,8 +282,19 @@ class Helper implements Starter {
 
   /** Through the one who collects its exit: until then the number is its own. */
   #signal(id: number, pid: number, signal: NodeJS.Signals): void {
-    if (this.#isOver) process.kill(-pid, signal);
-    else this.#tell({ id, signal });
+    if (this.#isOver) {
+      process.kill(-pid, signal);
+      return;
+    }
+    this.#tell({ id, signal });
+    if (signal !== "SIGKILL" || this.#killing.has(id)) return;
+    // A helper that stands still sends nothing. Nor does it collect an exit, so
+    // the number is still the command's; what it has told meanwhile is read first.
+    const insist = () =>
+      setImmediate(() => {
+        if (this.#asked.has(id)) killGroup(pid);
+      });
+    this.#killing.set(id, setTimeout(insist, STANDSTILL_MS));
   }
 
   #tell(message: object): void {
@@ -288,6 +303,8 @@ class Helper implements Starter {
 
   #forget(id: number): void {
     this.#asked.delete(id);
+    clearTimeout(this.#killing.get(id));
+    this.#killing.delete(id);
     this.#hold();
   }
 
@@ -298,5 +315,13 @@ class Helper implements Starter {
       if (isHeld) end.ref();
       else end.unref();
     }
+  }
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // It has gone, or belongs to another user.
   }
 }
