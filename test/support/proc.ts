@@ -38,11 +38,20 @@ export function hasEnded(stat: Stat | null): boolean {
  */
 export function childrenOf(parent: number): string[] {
   return ownChildrenOf(parent).flatMap((child) => {
-    const pid = parseInt(child);
-    if (!textOf(`/proc/${pid}/cmdline`)?.includes(HELPER)) return [child];
-    const started = ownChildrenOf(pid);
+    if (!isHelper(child)) return [child];
+    const started = ownChildrenOf(parseInt(child));
     return parent === process.pid ? [child, ...started] : started;
   });
+}
+
+/** Those of its children that start commands in its place. */
+export function helpersOf(parent: number): string[] {
+  return ownChildrenOf(parent).filter(isHelper);
+}
+
+function isHelper(child: string): boolean {
+  const line = textOf(`/proc/${parseInt(child)}/cmdline`);
+  return line?.includes(HELPER) ?? false;
 }
 
 /** What a helper runs, as its arguments show it. */
