@@ -183,7 +183,7 @@ describe("what has come is acknowledged", () => {
       await peer.write(data("x".repeat(60_000)));
     }
     await settle();
-    expect(peer.acks()).toEqual([18]);
+    expect(peer.acks()).toEqual([9]);
   });
 
   test("but not behind a goodbye, which is the last word", async () => {

@@ -9,10 +9,11 @@ import { type Frame, frameName, KEPT_FRAME_BYTES } from "../frame/frame.ts";
 
 /**
  * The peer hears of what has come after so many bytes, a frame with its cost, if
- * nothing has left for it meanwhile: a write of its own here and a read there,
- * which at four times as often cost more than all else that resuming takes.
+ * nothing has left for it meanwhile. An ACK is a write of its own here and a read
+ * there: at twice as often they cost more than all else that resuming takes. At
+ * half as often, what is kept for want of them no longer fits into a cache.
  */
-export const ACK_BYTES = 1_048_576;
+export const ACK_BYTES = 524_288;
 
 /**
  * Counts frames and takes out what came before: a connection may be lost in the
