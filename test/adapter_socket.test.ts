@@ -295,7 +295,10 @@ describe.each(KINDS)("a %s connection", (kind) => {
     for (let i = 0; i < (kind === "tls" ? 50 : 1_000); i++) {
       const stop = new AbortController();
       const dialling = dial(where, stop.signal);
-      setTimeout(() => stop.abort(new Error("Enough")));
+      const enough = () => stop.abort(new Error("Enough"));
+      // On a busy machine everything may be there before the first timer fires.
+      if (i % 10 === 0) enough();
+      else setTimeout(enough);
       // The kernel is done meanwhile, and whoever waits for it does not know yet.
       const until = performance.now() + Math.random() * 0.4;
       while (performance.now() < until);
