@@ -103,7 +103,8 @@ export async function connect(
   const link = new PlainLink(duplex);
   const { noise, resume } = options;
   const growth = {
-    fastestMs: Infinity,
+    // Until the handshake's first round trip, which begins now, is over.
+    fastestMs: -link.heardAt,
     grown: 0,
     most: limits.maxWindowGrowthBytes,
   };
@@ -125,6 +126,7 @@ export async function connect(
     await turnAway(link, error);
     throw error;
   });
+  growth.fastestMs += link.heardAt;
   const { peerLimits, proof } = handshake;
   const mux = new Mux({
     link: lasting ?? link,

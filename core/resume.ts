@@ -233,6 +233,8 @@ class Resuming extends ResumableLink implements LastingLink {
     };
     if (given.aborted) return abort();
     given.addEventListener("abort", abort);
+    const begunAt = carrier.heardAt;
+    let roundTripMs: number;
     let received: number | null = null;
     try {
       const { proof, verify } = await clientHandshake(
@@ -254,6 +256,7 @@ class Resuming extends ResumableLink implements LastingLink {
       // The server gives the session to whoever proves last: two that did would
       // take it from each other.
       if (!alone()) return abort();
+      roundTripMs = carrier.heardAt - begunAt;
       await carrier.send([proof]);
       await verify();
     } catch (thrown) {
@@ -264,14 +267,18 @@ class Resuming extends ResumableLink implements LastingLink {
       given.removeEventListener("abort", abort);
     }
     if (!alone()) return abort();
-    this.#goOn(carrier, received);
+    this.#goOn(carrier, received, roundTripMs);
   }
 
-  #goOn(carrier: PlainLink, received: number | null): void {
+  #goOn(
+    carrier: PlainLink,
+    received: number | null,
+    roundTripMs: number,
+  ): void {
     try {
       if (received === null) throw new Error("the server has no such session");
       this.attach(carrier, received);
-      this.#connecting.growth.fastestMs = Infinity;
+      this.#connecting.growth.fastestMs = roundTripMs;
     } catch (cause) {
       const { message } = cause as Error;
       carrier.abort(new LimpetError("closed", "No session to go on with"));

@@ -5,7 +5,7 @@ import { SendStream } from "../core/channel/send_stream.ts";
 import { LimpetError } from "../core/errors.ts";
 import { decodeControl, encodeControl } from "../core/frame/control.ts";
 import { type Frame, FrameType } from "../core/frame/frame.ts";
-import { join } from "./support/frames.ts";
+import { join, NO_GROWTH } from "./support/frames.ts";
 
 const LOST = new LimpetError("connection_lost", "Lost");
 const byte = (value: number) => Uint8Array.of(value);
@@ -22,7 +22,10 @@ function sinkInto(frames: Frame[]): FrameSink {
 
 function receiving() {
   const frames: Frame[] = [];
-  return { frames, stream: new ReceiveStream(sinkInto(frames), 1, 1, 1_000) };
+  return {
+    frames,
+    stream: new ReceiveStream(sinkInto(frames), 1, 1, 1_000, NO_GROWTH),
+  };
 }
 
 function sending(credit = 1_000) {

@@ -1,4 +1,4 @@
-import { expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Channel } from "../core/channel/channel.ts";
 import { connect } from "../core/client.ts";
 import type { SpawnOptions } from "../core/options.ts";
@@ -36,7 +36,29 @@ const SPOOL = 8 * WINDOW;
 /** A transfer that takes longer, in milliseconds, stands still. */
 const PATIENCE_MS = 100_000;
 
-/** Lets time pass until it is so. */
+/** What web crypto is at work on: in real time, while all else has the test's. */
+const proofs = new Set<Promise<unknown>>();
+
+beforeEach(() => {
+  for (const name of ["digest", "importKey", "sign", "verify"] as const) {
+    const original = crypto.subtle[name] as (
+      ...of: unknown[]
+    ) => Promise<unknown>;
+    const counted = (...of: unknown[]) => {
+      const work = original.apply(crypto.subtle, of);
+      proofs.add(work);
+      const done = () => proofs.delete(work);
+      work.then(done, done);
+      return work;
+    };
+    vi.spyOn(crypto.subtle, name).mockImplementation(counted as never);
+  }
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** Lets time pass until it is so, and none for a proof. */
 async function until(isSo: () => boolean): Promise<void> {
   const since = performance.now();
   while (!isSo()) {
@@ -44,6 +66,10 @@ async function until(isSo: () => boolean): Promise<void> {
       throw new Error("Stands still");
     }
     await pass(10, 10);
+    while (proofs.size > 0) {
+      await Promise.allSettled(proofs);
+      await settle();
+    }
   }
 }
 
@@ -58,21 +84,30 @@ async function during<T>(promise: Promise<T>): Promise<T> {
   return await promise;
 }
 
+/** How long a byte is on its way, and how many leave in a millisecond. */
+interface Line {
+  delayMs: number;
+  bytesPerMs: number;
+}
+
 /** One end of a pair; what it writes arrives later. `arrived` is told how much. */
 function delayed(
   inner: Duplex,
-  delayMs: number,
+  { delayMs, bytesPerMs }: Line,
   arrived: (bytes: number) => void,
 ) {
+  let free = 0;
   const writer = inner.writable.getWriter();
   writer.closed.catch(() => {});
   writer.ready.catch(() => {});
-  const later = (act: () => Promise<void>) => {
-    setTimeout(() => act().catch(() => {}), delayMs);
+  const later = (bytes: number, act: () => Promise<void>) => {
+    const now = performance.now();
+    free = Math.max(free, now) + bytes / bytesPerMs;
+    setTimeout(() => act().catch(() => {}), free - now + delayMs);
   };
   const send = (chunk: Uint8Array) => {
     const copy = chunk.slice();
-    later(async () => {
+    later(copy.byteLength, async () => {
       arrived(copy.byteLength);
       await inner.writev!([copy]);
     });
@@ -84,7 +119,7 @@ function delayed(
     writable: new WritableStream<Uint8Array>({
       start: ({ signal }) => signal.addEventListener("abort", cut),
       write: send,
-      close: () => later(() => writer.close()),
+      close: () => later(0, () => writer.close()),
     }),
     writev: (chunks) => Promise.resolve(chunks.forEach(send)),
   };
@@ -141,8 +176,8 @@ class Worker {
 }
 
 /** A client and its server, and a line between them that can be cut. */
-async function farApart(delayMs: number) {
-  const line = { delayMs, up: 0, down: 0, cut: () => {} };
+async function farApart(delayMs: number, bytesPerMs = Infinity) {
+  const line = { delayMs, bytesPerMs, up: 0, down: 0, cut: () => {} };
   let worker = new Worker(0);
   const server = new Server({
     token: TOKEN,
@@ -155,8 +190,8 @@ async function farApart(delayMs: number) {
   const accepted: Promise<void>[] = [];
   const dial = (): Promise<Duplex> => {
     const [ours, theirs] = pair(64 * MIB);
-    const client = delayed(ours, line.delayMs, (bytes) => line.up += bytes);
-    const far = delayed(theirs, line.delayMs, (bytes) => line.down += bytes);
+    const client = delayed(ours, line, (bytes) => line.up += bytes);
+    const far = delayed(theirs, line, (bytes) => line.down += bytes);
     line.cut = () => {
       client.cut();
       far.cut();
@@ -216,7 +251,7 @@ async function heldOf(
     while (bytes < end) bytes += (await reader.read()).value!.byteLength;
   };
   await during(readTo(4 * MIB));
-  await pass(20 * line.delayMs, 10);
+  await pass(20 * line.delayMs + 4 * WINDOW / line.bytesPerMs, 10);
   const held = line.down - before - bytes;
   await during(readTo(8 * MIB));
   worker.end();
@@ -240,7 +275,7 @@ async function heldOfInput({ session, line, works }: Far): Promise<number> {
     await writer.close();
   })();
   await until(() => worker.read >= worker.reads);
-  await pass(20 * line.delayMs, 10);
+  await pass(20 * line.delayMs + 4 * WINDOW / line.bytesPerMs, 10);
   const held = line.up - before - worker.read;
   worker.goOn();
   await during(feeding);
@@ -258,6 +293,11 @@ async function heldOfInput({ session, line, works }: Far): Promise<number> {
 function expectGrown(bytes: number): void {
   expect(bytes).toBeGreaterThanOrEqual(2 * WINDOW);
   expect(bytes).toBeLessThanOrEqual(4 * WINDOW + 128 * KIB);
+}
+
+function expectNotGrown(bytes: number): void {
+  expect(bytes).toBeGreaterThanOrEqual(WINDOW / 2);
+  expect(bytes).toBeLessThanOrEqual(WINDOW + 128 * KIB);
 }
 
 test.each([
@@ -287,6 +327,29 @@ test.each([
     far.line.cut();
     await until(() => far.resumed() > 0);
     expectGrown(await held(far));
+    await far.close();
+  },
+);
+
+/** 10 Mbit/s: a window of 256 KiB keeps it busy for 200 ms. */
+const SLOW = 1_250;
+
+test.each([
+  ["an output's, at the client", heldOfOutput],
+  ["a job's output's, at the client", heldOfJob],
+  ["a stdin's, at the server", heldOfInput],
+])(
+  "%s window stays as it is on a slow line, and where the session has come to one",
+  async (_, held) => {
+    const slow = await farApart(10, SLOW);
+    expectNotGrown(await held(slow));
+    await slow.close();
+    const far = await farApart(100);
+    far.line.delayMs = 10;
+    far.line.bytesPerMs = SLOW;
+    far.line.cut();
+    await until(() => far.resumed() > 0);
+    expectNotGrown(await held(far));
     await far.close();
   },
 );

@@ -5,7 +5,7 @@ import { ReceiveStream } from "../core/channel/receive_stream.ts";
 import { SendStream } from "../core/channel/send_stream.ts";
 import { encodeControl } from "../core/frame/control.ts";
 import { type Frame, FrameType } from "../core/frame/frame.ts";
-import { join } from "./support/frames.ts";
+import { join, NO_GROWTH } from "./support/frames.ts";
 
 /** One stream between two sides, each of whose steps is taken by hand. */
 class Wire {
@@ -27,7 +27,13 @@ class Wire {
   constructor(window: number) {
     this.window = window;
     this.sender = new SendStream(this.#sink(this.toReader), 1, 1, window);
-    this.receiver = new ReceiveStream(this.#sink(this.toSender), 1, 1, window);
+    this.receiver = new ReceiveStream(
+      this.#sink(this.toSender),
+      1,
+      1,
+      window,
+      NO_GROWTH,
+    );
     this.reader = this.receiver.readable.getReader();
   }
 
@@ -163,7 +169,7 @@ function receiving() {
     control: () => {},
     schedule: () => {},
   };
-  return { frames, stream: new ReceiveStream(sink, 1, 1, 1_000) };
+  return { frames, stream: new ReceiveStream(sink, 1, 1, 1_000, NO_GROWTH) };
 }
 
 test("a full window is taken, one byte more is limit_exceeded", () => {

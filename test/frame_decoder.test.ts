@@ -197,9 +197,9 @@ test("bytes that nobody has read are not given up for the next ones", () => {
   const payload = new Uint8Array(0);
   const two = bytesOf({ ...frame, payload }, { ...frame, payload });
   decoder.push(two);
-  expect(() => decoder.push(two)).toThrow("has bytes left to read");
+  expect(() => decoder.push(two)).toThrow("Bytes are left to read");
   expect(decoder.next()).toMatchObject(frame);
-  expect(() => decoder.push(two)).toThrow("has bytes left to read");
+  expect(() => decoder.push(two)).toThrow("Bytes are left to read");
   expect(decoder.next()).toMatchObject(frame);
   decoder.push(two);
   expect(decoder.next()).toMatchObject(frame);

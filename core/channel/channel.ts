@@ -21,8 +21,8 @@ export interface ChannelOptions {
   readonly sendWindow: number;
   /** Credit that we give each stream we receive, in bytes. */
   readonly receiveWindow: number;
-  /** By what that may become more; without, it does not. */
-  readonly growth?: Growth;
+  /** By what that may become more. */
+  readonly growth: Growth;
   /** Called once when the channel has ended and its number may be forgotten. */
   readonly onEnded: (channel: Channel) => void;
 }

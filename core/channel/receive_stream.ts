@@ -45,7 +45,7 @@ export class ReceiveStream {
     channel: number,
     stream: number,
     window: number,
-    growth?: Growth,
+    growth: Growth,
   ) {
     this.#sink = sink;
     this.#channel = channel;

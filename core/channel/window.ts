@@ -9,17 +9,12 @@
 export const GROWN = 0x8000_0000;
 
 /**
- * What takes so many times as long as the fastest passes for a round trip: radio
- * and busy machines make them uneven.
+ * What takes so many times as long as the fastest, and the turn of a busy reader
+ * more, in milliseconds, passes for a round trip: radio makes them uneven, and of
+ * a wait so short nobody takes notice.
  */
-const SLACK = 2;
-
-/**
- * Each step costs a round trip. Where a byte took at most so many times as long as
- * the fastest, there may be many steps to go: the window becomes 4 times as large
- * then, and doubles otherwise.
- */
-const NEARLY = 1.25;
+const SLACK = 1.5;
+const TURN_MS = 3;
 
 /** A window that lets through so many bytes in a millisecond is large enough. */
 const MOST_BYTES_PER_MS = 262_144;
@@ -28,7 +23,7 @@ const MOST_BYTES_PER_MS = 262_144;
 export interface Growth {
   /**
    * The fastest way of credit there and of bytes back, in milliseconds, on the
-   * present connection; `Infinity` on a new one.
+   * present connection; at first what the handshake took for a round trip.
    */
   fastestMs: number;
   /** Bytes that they have grown by, all together, and may at most. */
@@ -49,7 +44,7 @@ export class Window {
   size: number;
   /** Bytes that the sender may still send; for others to read. */
   allowed: number;
-  readonly #growth: Growth | undefined;
+  readonly #growth: Growth;
   readonly #initial: number;
   /** Taken by the reader, and not yet given back as credit. */
   #taken = 0;
@@ -57,8 +52,7 @@ export class Window {
   #ahead = Infinity;
   #since = 0;
 
-  /** Without `growth` it stays as large as it is. */
-  constructor(size: number, growth?: Growth) {
+  constructor(size: number, growth: Growth) {
     this.size = this.allowed = this.#initial = size;
     this.#growth = growth;
   }
@@ -73,20 +67,22 @@ export class Window {
     const growth = this.#growth;
     this.allowed -= bytes;
     this.#ahead -= bytes;
-    if (!growth || this.#ahead >= 0) return 0;
+    if (this.#ahead >= 0) return 0;
     this.#ahead = Infinity;
-    const ms = performance.now() - this.#since;
+    const now = performance.now();
+    const ms = now - this.#since;
     const fastest = growth.fastestMs = Math.min(growth.fastestMs, ms);
-    const more = Math.min(
-      ms > fastest * NEARLY ? size : size * 3,
-      growth.most - growth.grown,
-    );
+    const more = Math.min(size * 3, growth.most - growth.grown);
     if (
-      held * 4 > size || ms > fastest * SLACK ||
+      held * 4 > size || ms - TURN_MS > fastest * SLACK ||
       size > ms * MOST_BYTES_PER_MS || more * 4 < size
     ) return 0;
     growth.grown += more;
     this.size += more;
+    // What is given now shows it one round trip sooner than credit for what the
+    // reader takes of it.
+    this.#ahead = this.allowed;
+    this.#since = now;
     this.allowed += more;
     return more;
   }
@@ -111,7 +107,7 @@ export class Window {
    */
   end(held: number): void {
     const size = Math.max(this.#initial, held);
-    if (this.#growth) this.#growth.grown -= this.size - size;
+    this.#growth.grown -= this.size - size;
     this.size = size;
     this.#ahead = Infinity;
   }

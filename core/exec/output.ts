@@ -4,7 +4,7 @@
  * @module
  */
 
-import { concat } from "../bytes.ts";
+import { concat, EMPTY } from "../bytes.ts";
 import {
   asLimpetError,
   type CommandFacts,
@@ -147,7 +147,7 @@ interface Collected {
 }
 
 const NOTHING: Collected = {
-  bytes: new Uint8Array(0),
+  bytes: EMPTY,
   truncated: false,
   error: null,
 };

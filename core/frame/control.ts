@@ -140,7 +140,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 /** Never a walk through all of it: a peer's lists may be nested to any depth. */
 function preview(value: unknown): string {
   if (value === undefined) return "absent";
-  if (Array.isArray(value)) return value.length === 0 ? "[]" : "a list";
+  if (Array.isArray(value)) return `a list of ${value.length}`;
   if (isObject(value)) return "an object";
   if (typeof value !== "string") return String(value);
   const text = value.length > 60 ? `${value.slice(0, 60)}…` : value;

@@ -40,7 +40,7 @@ export class Decoder {
   /** Takes the next bytes. The previous ones must have been used up. */
   push(chunk: Uint8Array): void {
     if (this.#position < this.#chunk.byteLength) {
-      throw new Error("Decoder has bytes left to read");
+      throw new Error("Bytes are left to read");
     }
     this.#chunk = chunk;
     this.#position = 0;

@@ -133,7 +133,7 @@ export class Connection {
 
   async #begin(client: KnownClient): Promise<Session> {
     const { admission, limits } = this.#host;
-    const { identity, peerLimits } = client;
+    const { identity, peerLimits, roundTripMs } = client;
     admission.prove(this.#visit, identity.name);
     // Before our PROOF: a client that is turned away here knows that nothing of
     // what it has sent along was begun.
@@ -151,6 +151,7 @@ export class Connection {
       carrier: this.#carrier,
       visit: this.#visit,
       peerLimits,
+      roundTripMs,
       key,
       graceMs,
     });
@@ -161,7 +162,7 @@ export class Connection {
 
   async #goOn(client: KnownClient, wish: ResumeRequest): Promise<Session> {
     const { admission } = this.#host;
-    const { identity } = client;
+    const { identity, roundTripMs } = client;
     const carrier = this.#carrier;
     await this.#passGate();
     const session = this.#sessions.find(wish.session, client);
@@ -184,7 +185,7 @@ export class Connection {
       this.#deadline,
     );
     this.#away?.signal.throwIfAborted();
-    session.resume(carrier, wish.received, this.#id);
+    session.resume(carrier, wish.received, roundTripMs, this.#id);
     return session;
   }
 

@@ -60,6 +60,8 @@ export interface Beginning {
   readonly carrier: Carrier;
   readonly visit: Visit;
   readonly peerLimits: PeerLimits;
+  /** What its handshake took for a round trip, in milliseconds. */
+  readonly roundTripMs: number;
   /** What the client was told to name to resume it; null if it cannot. */
   readonly key: string | null;
   /** How long it then waits for another connection, in ms. */
@@ -93,7 +95,7 @@ export class Session {
   #claimant: Carrier;
 
   constructor(host: Host, beginning: Beginning) {
-    const { id, client, carrier, peerLimits } = beginning;
+    const { id, client, carrier, peerLimits, roundTripMs } = beginning;
     const { limits, memory } = host;
     const [queue, parts, replay] = Array.from(
       { length: 3 },
@@ -105,7 +107,8 @@ export class Session {
       memory,
     );
     const windows = new Share(this.#memory, 0, SPARE_PART);
-    this.#growth = new HeldGrowth(limits.maxWindowGrowthBytes, windows);
+    const { maxWindowGrowthBytes } = limits;
+    this.#growth = new HeldGrowth(roundTripMs, maxWindowGrowthBytes, windows);
     const moreReplay = new Share(memory, 0, SPARE_PART);
     this.#host = host;
     this.#id = id;
@@ -180,12 +183,17 @@ export class Session {
    * Goes on over a connection that has claimed it. Throws `connection_lost` if
    * there is a newer one, or if it is over.
    */
-  resume(carrier: Carrier, received: number, connection: number): void {
+  resume(
+    carrier: Carrier,
+    received: number,
+    roundTripMs: number,
+    connection: number,
+  ): void {
     this.#checkClaim(carrier);
     clearTimeout(this.#grace);
     const awayMs = Math.round(performance.now() - this.#lostAt);
     (this.#link as ResumableLink).attach(carrier, received);
-    this.#growth.fastestMs = Infinity;
+    this.#growth.fastestMs = roundTripMs;
     this.report({ type: "resumed", connection, awayMs });
   }
 

@@ -133,6 +133,8 @@ export async function clientHandshake(
 /** The client as the server knows it after the handshake. */
 export interface KnownClient extends Proven {
   readonly peerLimits: PeerLimits;
+  /** What a round trip took, and what the client did meanwhile, in milliseconds. */
+  readonly roundTripMs: number;
   /** Whether it can resume a session that it begins now. */
   readonly resumes: boolean;
   /** Which one it goes on with, if it does not begin one. */
@@ -170,16 +172,16 @@ export async function serverHandshake(
     ({ hostKey } = authenticator);
   }
   const hello = helloFrame({ version, hostKey, binding }, makeNonce(), limits);
+  const since = performance.now();
   await link.send([hello]);
   const transcript = await transcriptOf(
     encodeFrame(clientHello),
     encodeFrame(hello),
     bindingOf(link.tls, binding),
   );
-  const proofFields = decodeControl(
-    (await expectFrame(link, FrameType.PROOF)).payload,
-    "PROOF",
-  );
+  const answer = await expectFrame(link, FrameType.PROOF);
+  const roundTripMs = link.heardAt - since;
+  const proofFields = decodeControl(answer.payload, "PROOF");
   const admission = await authenticator.authenticate({
     key: readKey(proofFields, "key"),
     proof: readProof(proofFields),
@@ -198,6 +200,7 @@ export async function serverHandshake(
   return {
     ...proven,
     peerLimits,
+    roundTripMs,
     resumes,
     resume,
     welcome: (own, ...more) =>

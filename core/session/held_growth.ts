@@ -9,13 +9,14 @@ import type { Share } from "../memory.ts";
 
 /** See the module's description. */
 export class HeldGrowth implements Growth {
-  fastestMs: number = Infinity;
+  fastestMs: number;
   readonly #most: number;
   readonly #share: Share;
   #grown = 0;
 
   /** `share` is for that alone, and holds nothing yet. */
-  constructor(most: number, share: Share) {
+  constructor(fastestMs: number, most: number, share: Share) {
+    this.fastestMs = fastestMs;
     this.#most = most;
     this.#share = share;
   }
