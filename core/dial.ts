@@ -72,16 +72,18 @@ export function diallerOf(
 
 /** By their names: the members of a class's object are not its own. */
 function withPeer(duplex: Duplex, peer: string): Duplex {
-  const { readable, tls } = duplex;
   return {
-    readable,
-    // It may be made when it is first asked for.
+    // They may be made when they are first asked for.
+    get readable() {
+      return duplex.readable;
+    },
     get writable() {
       return duplex.writable;
     },
+    getReader: duplex.getReader?.bind(duplex),
     writev: duplex.writev?.bind(duplex),
     end: duplex.end?.bind(duplex),
-    tls,
+    tls: duplex.tls,
     peer,
   };
 }

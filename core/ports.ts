@@ -36,6 +36,12 @@ export interface Duplex {
   /** As `writable.close()`, for which that need not be made then. */
   end?(): Promise<void>;
   /**
+   * As `readable.getReader()`, for which that need not be made then. Core calls it
+   * first of all and once, has at most one `read` under way, and leaves `readable`
+   * alone.
+   */
+  getReader?(): ByteReader;
+  /**
    * Where the other end is, for messages: `127.0.0.1:40312`, `unix`, `stdio`;
    * `unknown` if it had gone when it was asked.
    */
@@ -43,6 +49,12 @@ export interface Duplex {
   /** There if the bytes go over TLS. */
   readonly tls?: TlsInfo;
 }
+
+/** What core needs of a stream's reader. */
+export type ByteReader = Pick<
+  ReadableStreamDefaultReader<Uint8Array>,
+  "read" | "cancel"
+>;
 
 /**
  * What is known of a TLS connection beneath a {@linkcode Duplex}. A listener may

@@ -6,10 +6,11 @@
 
 import { connect, type NetConnectOpts, type Socket } from "node:net";
 import { connectError, lostError } from "../../core/adapter/os_error.ts";
+import type { LimpetError } from "../../core/errors.ts";
 import type { Duplex, SocketTarget } from "../../core/ports.ts";
 import { formatTarget } from "../../core/target.ts";
 import { osError } from "./errors.ts";
-import { readableOf, writableOf } from "./streams.ts";
+import { SocketDuplex } from "./streams.ts";
 
 /**
  * What every socket of ours is like: no waiting for more to send (Nagle), both
@@ -30,16 +31,22 @@ export const SOCKET_OPTIONS = {
  * only the protocol above can tell whether all has arrived, and it does.
  */
 export function duplexOf(socket: Socket): Duplex {
-  const map = (error: unknown) =>
-    lostError(error === null ? null : osError(error));
-  const readable = readableOf(socket, map, () => {
-    // Nothing will come of reading any more: when writing is over too, so is
-    // the socket.
-    if (socket.writableFinished) drop(socket);
-    else socket.once("finish", () => drop(socket));
+  return new SocketDuplex({
+    socket,
+    peer: peerOf(socket),
+    map: lost,
+    cancel: () => {
+      // Nothing will come of reading any more: when writing is over too, so is
+      // the socket.
+      if (socket.writableFinished) drop(socket);
+      else socket.once("finish", () => drop(socket));
+    },
+    abort: () => drop(socket),
   });
-  const writing = writableOf(socket, map, () => drop(socket));
-  return Object.assign(writing, { readable, peer: peerOf(socket) });
+}
+
+function lost(error: unknown): LimpetError {
+  return lostError(error === null ? null : osError(error));
 }
 
 /**
@@ -59,9 +66,9 @@ function drop(socket: Socket): void {
  * it was accepted has no address any more; it is not to pass for a Unix socket.
  */
 export function peerOf(socket: Socket): string {
-  const { remoteAddress, remotePort, localAddress } = socket;
+  const { remoteAddress, remotePort } = socket;
   if (remoteAddress === undefined || remotePort === undefined) {
-    return localAddress === undefined ? "unix" : "unknown";
+    return socket.localAddress === undefined ? "unix" : "unknown";
   }
   return hostPort(remoteAddress, remotePort);
 }

@@ -29,7 +29,7 @@ import {
 } from "./pipes.ts";
 import { ProcessGroup } from "./process_group.ts";
 import { askShell, checkBefore, diagnose } from "./diagnose.ts";
-import { readableOf, writableOf } from "./streams.ts";
+import { NodeWriter, readableOf } from "./streams.ts";
 
 const IS_WINDOWS = process.platform === "win32";
 
@@ -139,7 +139,7 @@ export function handleOf(
   return {
     pid,
     stdin: stdin &&
-      writableOf(stdin, inputError, () => stdin.destroy()).writable,
+      new NodeWriter(stdin, inputError, () => stdin.destroy()).writable,
     stdout: stdout && readableOf(stdout, outputError, () => stdout.destroy()),
     stderr: stderr && readableOf(stderr, outputError, () => stderr.destroy()),
     recycle,

@@ -12,7 +12,7 @@ import type { Writable } from "node:stream";
 import { lostError } from "../../core/adapter/os_error.ts";
 import type { Duplex } from "../../core/ports.ts";
 import { osError } from "./errors.ts";
-import { readableOf, writableOf } from "./streams.ts";
+import { NodeWriter, readableOf } from "./streams.ts";
 
 /**
  * For `serve --stdio`. From here on nothing else may read stdin or write to
@@ -25,9 +25,16 @@ export function stdio(): Duplex {
   output.once("close", () => release(1));
   const map = (error: unknown) =>
     lostError(error === null ? null : osError(error));
-  const readable = readableOf(input, map, () => input.destroy());
-  const writing = writableOf(output, map, () => output.destroy());
-  return Object.assign(writing, { readable, peer: "stdio" });
+  const writer = new NodeWriter(output, map, () => output.destroy());
+  return {
+    readable: readableOf(input, map, () => input.destroy()),
+    get writable() {
+      return writer.writable;
+    },
+    writev: (chunks) => writer.writev(chunks),
+    end: () => writer.end(),
+    peer: "stdio",
+  };
 }
 
 /** Not `process.stdout`, which cannot be ended. */

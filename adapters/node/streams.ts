@@ -7,7 +7,9 @@
  */
 
 import type { Readable, Writable } from "node:stream";
+import { type Deferred, deferred } from "../../core/deferred.ts";
 import type { LimpetError } from "../../core/errors.ts";
+import type { ByteReader, Duplex, TlsInfo } from "../../core/ports.ts";
 
 /** Turns the error of a Node stream into ours; null: it closed too early. */
 export type ErrorMap = (error: unknown) => LimpetError;
@@ -37,108 +39,281 @@ export interface Gathering {
   flush(): void;
 }
 
+/** Who gets what a Node stream reads. */
+interface Taker {
+  /** Whether somebody was waiting for it. */
+  take(bytes: Uint8Array): boolean;
+  end(): void;
+  fail(error: LimpetError): void;
+}
+
 /**
- * A Node stream as a web stream, or one that is still to come. Reads only while
- * somebody is waiting, apart from the one chunk that Node had under way.
+ * A Node stream, or one that is still to come, that reads only while somebody is
+ * waiting, apart from the one chunk that Node had under way.
  */
-export function readableOf<Source extends Readable>(
-  source: Source | Promise<Source>,
+class Source<Stream extends Readable> {
+  readonly #map: ErrorMap;
+  readonly #reading: Reading<Stream>;
+  readonly #taker: Taker;
+  #gathering: Gathering | undefined;
+  #flow: Flow | null = null;
+  #isWanted = false;
+  #isAnswered: boolean;
+  #isOver = false;
+
+  constructor(
+    stream: Stream | Promise<Stream>,
+    map: ErrorMap,
+    reading: Reading<Stream>,
+    taker: Taker,
+  ) {
+    this.#map = map;
+    this.#reading = reading;
+    this.#taker = taker;
+    this.#isAnswered = reading.unanswered === undefined;
+    if (stream instanceof Promise) {
+      stream.then((come) => this.#attach(come)).catch((error) => {
+        this.#isOver = true;
+        taker.fail(error);
+      });
+    } else this.#attach(stream);
+  }
+
+  /** Somebody waits for it. */
+  want(): void {
+    this.#isWanted = true;
+    if (this.#flow?.isPaused()) this.#flow.resume();
+  }
+
+  /** Nobody ever will again. False if it had come to its end. */
+  stop(): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    this.#flow?.pause();
+    return true;
+  }
+
+  #attach(stream: Stream): void {
+    const { flowOf, gather } = this.#reading;
+    const flow = flowOf?.(stream) ?? stream;
+    this.#flow = flow;
+    // Paused before there is a listener, which would start the flow. The
+    // listener is there from the start, because Node drains what nobody
+    // listens to when a process ends.
+    flow.pause();
+    this.#gathering = gather?.((bytes) => this.#deliver(bytes));
+    stream.on("data", (chunk: Uint8Array) => {
+      this.#isAnswered = true;
+      const bytes = plain(chunk);
+      if (this.#gathering) this.#gathering.push(bytes);
+      else this.#deliver(bytes);
+    });
+    stream.on("end", () => this.#finish(null));
+    // By `on`, which takes less than `once` and comes no more often.
+    stream.on("error", (error) => this.#fail(error));
+    stream.on("close", () => this.#fail(null));
+    if (this.#isWanted && !this.#isOver) flow.resume();
+  }
+
+  #deliver(bytes: Uint8Array): void {
+    if (this.#isOver) return;
+    // As long as somebody is waiting, no pause: the next read comes before Node's
+    // next.
+    if (!this.#taker.take(bytes)) this.#flow?.pause();
+  }
+
+  #fail(error: unknown): void {
+    if (!this.#isOver) this.#finish(this.#map(error));
+  }
+
+  #finish(error: LimpetError | null): void {
+    this.#gathering?.flush();
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const known = this.#isAnswered ? error : this.#reading.unanswered!(error);
+    if (known === null) this.#taker.end();
+    else this.#taker.fail(known);
+  }
+}
+
+/** A Node stream as a web stream, or one that is still to come. */
+export function readableOf<Stream extends Readable>(
+  stream: Stream | Promise<Stream>,
   map: ErrorMap,
   cancel: () => void,
-  { flowOf = (source) => source, unanswered, gather }: Reading<Source> = {},
+  reading: Reading<Stream> = {},
 ): ReadableStream<Uint8Array> {
-  let over = false;
-  let isAnswered = unanswered === undefined;
-  let flow: Flow;
+  let source: Source<Stream>;
   return new ReadableStream<Uint8Array>({
-    start(controller): void | Promise<void> {
-      const attach = (source: Source): void => {
-        flow = flowOf(source);
-        // Paused before there is a listener, which would start the flow. The
-        // listener is there from the start, because Node drains what nobody
-        // listens to when a process ends.
-        flow.pause();
-        const deliver = (bytes: Uint8Array): void => {
-          if (over) return;
+    start(controller): void {
+      source = new Source(stream, map, reading, {
+        take(bytes) {
           controller.enqueue(bytes);
-          // Nobody was waiting for it. As long as somebody is, no pause: the
-          // next read comes before Node's next.
-          if ((controller.desiredSize ?? 0) < 0) flow.pause();
-        };
-        const gathering = gather?.(deliver);
-        source.on("data", (chunk: Uint8Array) => {
-          isAnswered = true;
-          if (gathering) gathering.push(plain(chunk));
-          else deliver(plain(chunk));
-        });
-        source.once("end", () => {
-          gathering?.flush();
-          if (over) return;
-          over = true;
-          if (isAnswered) controller.close();
-          else controller.error(unanswered!(null));
-        });
-        const fail = (error: unknown): void => {
-          gathering?.flush();
-          if (over) return;
-          over = true;
-          const known = map(error);
-          controller.error(isAnswered ? known : unanswered!(known));
-        };
-        source.on("error", fail);
-        source.once("close", () => fail(null));
-      };
-      return source instanceof Promise ? source.then(attach) : attach(source);
+          return (controller.desiredSize ?? 0) >= 0;
+        },
+        end: () => controller.close(),
+        fail: (error) => controller.error(error),
+      });
     },
     pull(): void {
-      if (flow.isPaused()) flow.resume();
+      source.want();
     },
     cancel(): void {
-      over = true;
-      flow?.pause();
+      source.stop();
       cancel();
     },
   }, { highWaterMark: 0 });
 }
 
-/** The writing side of a Node stream: a web stream, and what does without it. */
-export interface WritableSide {
-  /** Made when it is asked for: idle connections need none, and it is large. */
-  readonly writable: WritableStream<Uint8Array>;
-  /** As `Duplex.writev`. */
-  writev(chunks: readonly Uint8Array[]): Promise<void>;
-  /** As `Duplex.end`. */
-  end(): Promise<void>;
+/** What a socket's reader has come to. */
+const END = { done: true, value: undefined } as const;
+
+/** The same without a web stream, for one who reads one chunk after the other. */
+class SocketReader<Stream extends Readable> implements ByteReader, Taker {
+  readonly #source: Source<Stream>;
+  readonly #cancel: () => void;
+  readonly #ready: Uint8Array[] = [];
+  #waiting: Deferred<ReadableStreamReadResult<Uint8Array>> | null = null;
+  /** Null at a clean end. */
+  #failure: LimpetError | null | undefined;
+
+  constructor(
+    stream: Stream | Promise<Stream>,
+    map: ErrorMap,
+    cancel: () => void,
+    reading: Reading<Stream>,
+  ) {
+    this.#cancel = cancel;
+    this.#source = new Source(stream, map, reading, this);
+  }
+
+  read(): Promise<ReadableStreamReadResult<Uint8Array>> {
+    const value = this.#ready.shift();
+    if (value !== undefined) return Promise.resolve({ done: false, value });
+    if (this.#failure) return Promise.reject(this.#failure);
+    if (this.#failure === null) return Promise.resolve(END);
+    this.#waiting = deferred();
+    this.#source.want();
+    return this.#waiting.promise;
+  }
+
+  cancel(): Promise<void> {
+    if (this.#source.stop()) {
+      this.#ready.length = 0;
+      this.end();
+      this.#cancel();
+    }
+    return Promise.resolve();
+  }
+
+  take(value: Uint8Array): boolean {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    if (waiting === null) this.#ready.push(value);
+    else waiting.resolve({ done: false, value });
+    return waiting !== null;
+  }
+
+  end(): void {
+    this.#failure = null;
+    this.#waiting?.resolve(END);
+  }
+
+  fail(error: LimpetError): void {
+    this.#failure = error;
+    this.#waiting?.reject(error);
+  }
 }
 
 /**
- * A Node stream, or one that is still to come, as a web stream whose writes
- * settle when the OS has the bytes.
+ * The writing side of a Node stream, or of one that is still to come: a web stream
+ * whose writes settle when the OS has the bytes, and what does without it.
  */
-export function writableOf(
-  stream: Writable | Promise<Writable>,
-  map: ErrorMap,
-  abort: () => void,
-): WritableSide {
-  let sink: Writable;
-  let failure: LimpetError | null = null;
-  let reject: ((error: LimpetError) => void) | null = null;
+export class NodeWriter {
+  readonly #map: ErrorMap;
+  readonly #abort: () => void;
+  /** Until there is one. */
+  readonly #attached: Promise<void> | null = null;
+  #sink: Writable | undefined;
+  #failure: LimpetError | null = null;
+  #reject: ((error: LimpetError) => void) | null = null;
+  #controller: WritableStreamDefaultController | null = null;
+  #opened: WritableStream<Uint8Array> | null = null;
+
+  constructor(
+    stream: Writable | Promise<Writable>,
+    map: ErrorMap,
+    abort: () => void,
+  ) {
+    this.#map = map;
+    this.#abort = abort;
+    if (stream instanceof Promise) {
+      this.#attached = stream.then((come) => this.#attach(come));
+      // Whoever writes hears of it.
+      this.#attached.catch(() => {});
+    } else this.#attach(stream);
+  }
+
+  /** Made when it is asked for: idle connections need none, and it is large. */
+  get writable(): WritableStream<Uint8Array> {
+    return this.#opened ??= this.#open();
+  }
+
+  /** As `Duplex.writev`. */
+  writev(chunks: readonly Uint8Array[]): Promise<void> {
+    const sink = this.#sink;
+    if (sink === undefined) {
+      return this.#attached!.then(() => this.writev(chunks));
+    }
+    return this.#once((done) => {
+      // Uncorking hands everything to one writev(2).
+      sink.cork();
+      const last = chunks.length - 1;
+      chunks.forEach((chunk, index) => {
+        if (index < last) sink.write(chunk);
+        else this.#writeLast(sink, chunk, done);
+      });
+      sink.uncork();
+      if (last < 0) done();
+    });
+  }
+
+  /** As `Duplex.end`. */
+  end(): Promise<void> {
+    const sink = this.#sink;
+    return sink === undefined
+      ? this.#attached!.then(() => this.end())
+      : this.#once((done) => sink.end(done));
+  }
+
+  #attach(sink: Writable): void {
+    this.#sink = sink;
+    sink.on("error", (error) => this.#fail(error));
+    sink.on("close", () => this.#fail(null));
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure !== null || this.#sink?.writableFinished) return;
+    this.#failure = this.#map(error);
+    this.#controller?.error(this.#failure);
+    this.#reject?.(this.#failure);
+  }
 
   /** One write or end at a time; a stream that dies in between rejects it. */
-  function once(start: (done: () => void) => void): Promise<void> {
-    return new Promise((resolve, onError) => {
-      if (failure !== null) return onError(failure);
-      reject = onError;
+  #once(start: (done: () => void) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== null) return reject(this.#failure);
+      this.#reject = reject;
       start(() => {
-        if (failure !== null) return;
-        reject = null;
+        if (this.#failure !== null) return;
+        this.#reject = null;
         resolve();
       });
     });
   }
 
   /** Writes the last chunk of a batch; `done` once the OS has all of it. */
-  function writeLast(chunk: Uint8Array, done: () => void): void {
+  #writeLast(sink: Writable, chunk: Uint8Array, done: () => void): void {
     sink.write(chunk, (error) => {
       // A failure rejects through `error` or `close`. A destroyed socket also
       // calls back without one, for bytes that went nowhere.
@@ -146,74 +321,95 @@ export function writableOf(
     });
   }
 
-  let controller: WritableStreamDefaultController | null = null;
-  const attach = (stream: Writable): void => {
-    sink = stream;
-    const fail = (error: unknown): void => {
-      if (failure !== null || sink.writableFinished) return;
-      failure = map(error);
-      controller?.error(failure);
-      reject?.(failure);
-    };
-    sink.on("error", fail);
-    sink.once("close", () => fail(null));
-  };
-  const attached = stream instanceof Promise
-    ? stream.then(attach)
-    : attach(stream);
-  // Whoever writes hears of it.
-  attached?.catch(() => {});
-
-  const open = (): WritableStream<Uint8Array> =>
-    new WritableStream<Uint8Array>({
-      start(started): void | Promise<void> {
-        controller = started;
-        if (failure !== null) return started.error(failure);
+  #open(): WritableStream<Uint8Array> {
+    return new WritableStream<Uint8Array>({
+      start: (controller): void | Promise<void> => {
+        this.#controller = controller;
+        if (this.#failure !== null) return controller.error(this.#failure);
         // Not the method `abort`, which waits for a write that may never end.
-        started.signal.addEventListener("abort", () => {
+        controller.signal.addEventListener("abort", () => {
           // The stream is being errored already: telling its controller so now
           // would be the second time, which Node's own assertions refuse.
-          failure ??= map(null);
-          reject?.(failure);
-          abort();
+          this.#failure ??= this.#map(null);
+          this.#reject?.(this.#failure);
+          this.#abort();
         });
-        return attached;
+        return this.#attached ?? undefined;
       },
-      write(chunk): Promise<void> {
-        return once((done) => writeLast(chunk, done));
-      },
-      close: end,
-    });
-
-  function end(): Promise<void> {
-    return once((done) => sink.end(done));
-  }
-
-  function writev(chunks: readonly Uint8Array[]): Promise<void> {
-    return once((done) => {
-      // Uncorking hands everything to one writev(2).
-      sink.cork();
-      const last = chunks.length - 1;
-      chunks.forEach((chunk, index) => {
-        if (index < last) sink.write(chunk);
-        else writeLast(chunk, done);
-      });
-      sink.uncork();
-      if (last < 0) done();
+      write: (chunk) =>
+        this.#once((done) => this.#writeLast(this.#sink!, chunk, done)),
+      close: () => this.end(),
     });
   }
+}
 
-  let opened: WritableStream<Uint8Array> | undefined;
-  return {
-    get writable() {
-      return opened ??= open();
+/** What is particular to a socket. */
+export interface SocketSides<Stream> {
+  /** The socket, or one that is still to come. */
+  readonly socket: Stream | Promise<Stream>;
+  readonly peer: string;
+  readonly tls?: TlsInfo;
+  readonly map: ErrorMap;
+  /** Nothing will come of reading any more. */
+  readonly cancel: () => void;
+  /** Drops the connection. */
+  readonly abort: () => void;
+  readonly reading?: Reading<Stream>;
+}
+
+/**
+ * A socket as a {@linkcode Duplex}. Of web streams it has those that are asked
+ * for: they are most of what a connection that does nothing would hold.
+ */
+export class SocketDuplex<Stream extends Readable & Writable>
+  implements Duplex {
+  readonly peer: string;
+  readonly tls: TlsInfo | undefined;
+  readonly #reader: SocketReader<Stream>;
+  readonly #writer: NodeWriter;
+  #readable: ReadableStream<Uint8Array> | null = null;
+
+  constructor(
+    { socket, peer, tls, map, cancel, abort, reading = {} }: SocketSides<
+      Stream
+    >,
+  ) {
+    this.peer = peer;
+    this.tls = tls;
+    this.#reader = new SocketReader(socket, map, cancel, reading);
+    this.#writer = new NodeWriter(socket, map, abort);
+  }
+
+  get readable(): ReadableStream<Uint8Array> {
+    return this.#readable ??= streamOf(this.#reader);
+  }
+
+  get writable(): WritableStream<Uint8Array> {
+    return this.#writer.writable;
+  }
+
+  getReader(): ByteReader {
+    return this.#reader;
+  }
+
+  writev(chunks: readonly Uint8Array[]): Promise<void> {
+    return this.#writer.writev(chunks);
+  }
+
+  end(): Promise<void> {
+    return this.#writer.end();
+  }
+}
+
+function streamOf(reader: ByteReader): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>({
+    async pull(controller): Promise<void> {
+      const { done, value } = await reader.read();
+      if (done) controller.close();
+      else controller.enqueue(value);
     },
-    writev: (chunks) =>
-      stream instanceof Promise
-        ? stream.then(() => writev(chunks))
-        : writev(chunks),
-    end: () => stream instanceof Promise ? stream.then(end) : end(),
-  };
+    cancel: () => reader.cancel(),
+  }, { highWaterMark: 0 });
 }
 
 /** Node's `Buffer` has a `slice` that shares memory; core expects a copy. */

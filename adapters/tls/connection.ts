@@ -12,7 +12,7 @@ import type { Duplex, TlsInfo } from "../../core/ports.ts";
 import type { TlsError } from "../../core/tls/failure.ts";
 import { peerOf } from "../node/connection.ts";
 import { osError } from "../node/errors.ts";
-import { readableOf, writableOf } from "../node/streams.ts";
+import { SocketDuplex } from "../node/streams.ts";
 import { Records } from "./records.ts";
 import type { TlsRuntime } from "./runtime.ts";
 
@@ -53,23 +53,24 @@ export function tlsDuplex(
     const known = osError(error);
     return explain(known) ?? lostError(known);
   };
-  const readable = readableOf(
-    secure,
+  return new SocketDuplex({
+    socket: secure,
+    peer: peerOf(raw),
+    tls: info,
     map,
-    () => {
+    cancel: () => {
       // Nothing will come of reading any more: when writing is over too, so is
       // the socket.
       if (over === null || over.writableFinished) drop();
       else over.once("finish", drop);
     },
-    {
+    abort: drop,
+    reading: {
       flowOf: (socket) => runtime.flow(socket, raw),
       unanswered,
       gather: (deliver) => new Records(deliver),
     },
-  );
-  const writing = writableOf(secure, map, drop);
-  return Object.assign(writing, { readable, peer: peerOf(raw), tls: info });
+  });
 }
 
 /** What both ends can derive from the connection, where the runtime can. */

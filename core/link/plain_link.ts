@@ -10,7 +10,7 @@ import { Decoder } from "../frame/decoder.ts";
 import { encodeFrames, type Frame } from "../frame/frame.ts";
 import { PrefaceMatcher } from "../frame/preface.ts";
 import { MAX_HANDSHAKE_FRAME_BYTES } from "../limits.ts";
-import type { Duplex, TlsInfo } from "../ports.ts";
+import type { ByteReader, Duplex, TlsInfo } from "../ports.ts";
 import type { Link, LinkReceiver } from "./link.ts";
 
 /** How long a peer may take to end its side after we ended ours. */
@@ -32,7 +32,7 @@ export class PlainLink implements Link {
   /** Whether the peer has shown that it speaks Limpet. */
   greeted = false;
   readonly #duplex: Duplex;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #reader: ByteReader;
   #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
   readonly #decoder = new Decoder(MAX_HANDSHAKE_FRAME_BYTES);
   #preface: Uint8Array | null = null;
@@ -46,7 +46,7 @@ export class PlainLink implements Link {
     this.peer = duplex.peer ?? "peer";
     this.tls = duplex.tls;
     this.#duplex = duplex;
-    this.#reader = quiet(duplex.readable.getReader());
+    this.#reader = duplex.getReader?.() ?? quiet(duplex.readable.getReader());
   }
 
   /** Where there are `writev` and `end`, only an abort needs it. */
