@@ -47,15 +47,18 @@ export class Memory {
   }
 }
 
-/** Asks for so much memory in all, in bytes. False if there is not so much. */
-export type Hold = (bytes: number) => boolean;
+/** Somebody of whom so much memory is asked in all, in bytes. */
+export interface Holder {
+  /** False if there is not so much. */
+  hold(bytes: number): boolean;
+}
 
 /**
  * For something that grows and shrinks: holds as many bytes as it has just now,
  * as far as they are above `free`. What nearly everybody needs nearly always is
  * not refused to one because of what others hold.
  */
-export class Share {
+export class Share implements Holder {
   readonly #memory: Memory;
   readonly #part: number;
   #free: number;
@@ -77,14 +80,14 @@ export class Share {
   }
 
   /** From now on it is so many. False if there are not so many; then as before. */
-  readonly hold: Hold = (bytes) => {
+  hold(bytes: number): boolean {
     const wanted = Math.max(0, bytes - this.#free);
     const more = wanted - this.#taken;
     if (more > 0 && this.#memory.take(more, this.#part) !== null) return false;
     if (more < 0) this.#memory.give(-more);
     this.#taken = wanted;
     return true;
-  };
+  }
 
   /** Gives all of it back, and takes nothing any more, whatever is asked for. */
   close(): void {

@@ -142,14 +142,15 @@ export class Server implements AsyncDisposable {
   }
 
   /** Serves one connection. Settles when it is over; never rejects. */
-  async accept(duplex: Duplex): Promise<void> {
+  accept(duplex: Duplex): Promise<void> {
     const session = ++this.#count;
     const peer = duplex.peer ?? "peer";
     const visit = this.#host.admission.admit(peer);
     if ("reason" in visit) {
       duplex.readable.cancel().catch(() => {});
       duplex.writable.abort().catch(() => {});
-      return this.#refusals.add({ ...visit, session, peer });
+      this.#refusals.add({ ...visit, session, peer });
+      return Promise.resolve();
     }
     const connection = new Connection(
       duplex,
@@ -160,8 +161,9 @@ export class Server implements AsyncDisposable {
     );
     this.#connections.add(connection);
     if (this.#closing !== null) connection.turn(goingDown());
-    await connection.run(this.#authenticator);
-    this.#connections.delete(connection);
+    return connection.run(this.#authenticator).then(() => {
+      this.#connections.delete(connection);
+    });
   }
 
   /**

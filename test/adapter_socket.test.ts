@@ -104,14 +104,14 @@ describe.each(KINDS)("a %s connection", (kind) => {
     const [a, b] = await pair(kind);
     // Many times what all buffers in between hold.
     const total = (kind === "tls" ? 8 : 16) * 1024 * 1024;
-    const gathered = async ({ writable, writev }: Duplex) => {
-      const writer = writable.getWriter();
+    const gathered = async (end: Duplex) => {
+      const writer = end.writable.getWriter();
       const batch: Uint8Array[] = [];
       for (const piece of pieces(total)) {
         batch.push(new Uint8Array(0), piece);
-        if (batch.length % 6 === 0) await writev?.(batch.splice(0));
+        if (batch.length % 6 === 0) await end.writev?.(batch.splice(0));
       }
-      await writev?.(batch);
+      await end.writev?.(batch);
       await writer.close();
     };
     const oneByOne = async ({ writable }: Duplex) => {
@@ -178,6 +178,26 @@ describe.each(KINDS)("a %s connection", (kind) => {
     } finally {
       globalThis.WritableStream = WritableStream;
     }
+  });
+
+  test("is read as core reads it: when there is something, to the end, and no more once it is cancelled", async () => {
+    const [a, b] = await pair(kind);
+    const readerOf = (end: Duplex) =>
+      end.getReader?.() ?? end.readable.getReader();
+    const [atA, atB] = [readerOf(a), readerOf(b)];
+    const waiting = atB.read();
+    await a.writev!([Uint8Array.of(1), Uint8Array.of(2)]);
+    const came = [...(await waiting).value!];
+    if (came.length < 2) came.push(...(await atB.read()).value!);
+    expect(came).toEqual([1, 2]);
+    await a.end!();
+    const over = { done: true, value: undefined };
+    expect([await atB.read(), await atB.read()]).toEqual([over, over]);
+    const cancelled = atA.read();
+    await atA.cancel();
+    expect([await cancelled, await atA.read()]).toEqual([over, over]);
+    drop(a);
+    drop(b);
   });
 
   test("makes the writer wait for the reader", async () => {

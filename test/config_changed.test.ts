@@ -39,7 +39,7 @@ test("an entry whose keys stand in another order is the same one", async () => {
   const transcript = new Uint8Array(32);
   const proof = await key.sign(clientMessage(transcript));
   const { identity } = await live.authenticate({
-    key: await key.id(),
+    key: await key.id,
     proof,
     transcript,
     peer: "unix",

@@ -38,7 +38,7 @@ async function claim(token: string): Promise<Claim> {
   const key = await TokenKey.from(token);
   const transcript = new Uint8Array(32);
   return {
-    key: await key.id(),
+    key: await key.id,
     proof: await key.sign(clientMessage(transcript)),
     transcript,
     peer: "unix",

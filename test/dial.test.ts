@@ -6,6 +6,7 @@ import type { Duplex, TlsInfo } from "../core/ports.ts";
 import { parseAddress } from "../core/target.ts";
 import { useLeakCheck } from "./support/leak_check.ts";
 import { machine } from "./support/machine.ts";
+import { THIS_RUNTIME } from "./support/runtimes.ts";
 import { serving, TOKEN, warmUp } from "./support/serving.ts";
 
 useLeakCheck(warmUp);
@@ -83,6 +84,27 @@ test("a session comes, runs a command and goes without a WritableStream on eithe
     expect(made).toBe(0);
   } finally {
     globalThis.WritableStream = WritableStream;
+  }
+});
+
+test("a session comes and goes without a ReadableStream on either side, but for Deno's sockets", async () => {
+  await using served = await serving();
+  const { ReadableStream } = globalThis;
+  let made = 0;
+  globalThis.ReadableStream = class<R> extends ReadableStream<R> {
+    constructor(...args: ConstructorParameters<typeof ReadableStream<R>>) {
+      super(...args);
+      made++;
+    }
+  } as typeof ReadableStream;
+  try {
+    const dial = diallerOf(machine, served.target);
+    const session = await connect(dial, { token: TOKEN });
+    await session.close();
+    await served.untilDisconnected(1);
+    expect(made > 0).toBe(THIS_RUNTIME === "deno");
+  } finally {
+    globalThis.ReadableStream = ReadableStream;
   }
 });
 

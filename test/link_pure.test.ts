@@ -180,7 +180,7 @@ describe("what was sent and not acknowledged", () => {
     const share = new Share(memory, 1_000);
     const buffer = new ReplayBuffer({
       maxReplayBytes: 100_000,
-      hold: share.hold,
+      hold: share,
     });
     expect(buffer.push(data(10_000))).toBe(true);
     expect(memory.held).toBe(10_000 + KEPT_FRAME_BYTES - 1_000);

@@ -118,7 +118,7 @@ describe("a sender", () => {
 
   test("waits as well when others have the memory, and gives its own back", async () => {
     const memory = new Memory("maxTotalBufferedBytes", 1_000);
-    const { hold } = new Share(memory, 0);
+    const hold = new Share(memory, 0);
     const { link, peer } = linkTo({ hold });
     await link.send([data("x".repeat(700))]);
     let sent = 0;

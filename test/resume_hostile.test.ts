@@ -48,7 +48,7 @@ async function prove(
   const peer = new RawPeer(await on.dial());
   const offers = { features: ["resume"], resume };
   const { clientProof } = await peer.greetServer({}, token, offers);
-  const key = await (await TokenKey.from(token)).id();
+  const key = await (await TokenKey.from(token)).id;
   await peer.write(
     jsonFrame(PROOF, { key, proof: toBase64Url(clientProof) }),
   );

@@ -127,7 +127,7 @@ test.each(handshakeVectors.cases)("handshake: $name", async (vector) => {
   );
   expect(toHex(transcript)).toBe(vector.transcript);
   if (vector.wrong !== "client") {
-    expect(await key.id()).toBe(vector.tokenId);
+    expect(await key.id).toBe(vector.tokenId);
   }
   const theirs = bytes(vector.clientProof);
   const ours = bytes(vector.serverProof ?? "");

@@ -54,7 +54,7 @@ export async function tokenAuthenticator(
   token: string,
 ): Promise<Authenticator> {
   const key = await TokenKey.from(token);
-  const shown = digitsOf(await key.id());
+  const shown = digitsOf(await key.id);
   return {
     async authenticate({ proof, transcript }) {
       // Each is a turn of another thread: they take it together. Nobody sees

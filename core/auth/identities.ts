@@ -73,7 +73,7 @@ export class Identities implements Authenticator {
         );
       }
       const secret = token === undefined ? null : await TokenKey.from(token);
-      const key = await secret?.id() ?? checkPublicKey(publicKey!);
+      const key = await secret?.id ?? checkPublicKey(publicKey!);
       const other = entries.get(key);
       if (other !== undefined) {
         throw twice(name, `known by the same key as "${other.identity.name}"`);

@@ -18,10 +18,16 @@ const ID_BYTES = 12;
 
 /** A shared secret, ready for proving; its bytes cannot be read out again. */
 export class TokenKey implements Credential {
+  /** Tells a server with several tokens which it is, and nobody what it is. */
+  readonly id: Promise<string>;
   readonly #key: CryptoKey;
 
   private constructor(key: CryptoKey) {
     this.#key = key;
+    // Known by the time that there is a connection.
+    this.id = this.sign(message("token id")).then((digest) =>
+      `token:${toBase64Url(digest.subarray(0, ID_BYTES))}`
+    );
   }
 
   /** Throws `invalid_argument` for a token that is too short. Never shows it. */
@@ -42,21 +48,11 @@ export class TokenKey implements Credential {
     return new TokenKey(key);
   }
 
-  /** Tells a server with several tokens which it is, and nobody what it is. */
-  async id(): Promise<string> {
-    const digest = await this.sign(message("token id"));
-    return `token:${toBase64Url(digest.subarray(0, ID_BYTES))}`;
-  }
-
   async prove(transcript: Bytes): Promise<ClientProof> {
-    // Each is a turn of another thread: they take it together.
-    const [key, proof] = await Promise.all([
-      this.id(),
-      this.sign(clientMessage(transcript)),
-    ]);
+    const proof = await this.sign(clientMessage(transcript));
     const expected = serverMessage(transcript, proof);
     return {
-      key,
+      key: await this.id,
       proof,
       verifyServer: (theirs) => this.verify(theirs, expected),
     };

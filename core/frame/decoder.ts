@@ -26,7 +26,6 @@ export class Decoder {
   #chunk: Uint8Array = EMPTY;
   #position = 0;
   readonly #header = new Uint8Array(HEADER_BYTES);
-  readonly #headerView = new DataView(this.#header.buffer);
   #headerBytes = 0;
   /** Bytes of the current frame's payload still to come. */
   #missing = 0;
@@ -53,7 +52,7 @@ export class Decoder {
   next(): Frame | undefined {
     if (this.#missing === 0) {
       if (!this.#readHeader()) return this.#release();
-      this.#missing = this.#headerView.getUint32(0);
+      this.#missing = this.#number(0);
       if (this.#missing > this.maxPayload) {
         const claimed = this.#missing;
         this.#missing = 0;
@@ -84,11 +83,12 @@ export class Decoder {
 
   /** Call it at the end of the input: throws `connection_lost` inside a frame. */
   end(): void {
-    if (this.#headerBytes === 0) return;
-    throw new LimpetError(
-      "connection_lost",
-      "Connection ended in the middle of a frame",
-    );
+    if (this.#headerBytes > 0) {
+      throw new LimpetError(
+        "connection_lost",
+        "Connection ended in the middle of a frame",
+      );
+    }
   }
 
   #readHeader(): boolean {
@@ -130,9 +130,16 @@ export class Decoder {
     return {
       type: this.#header[4],
       stream: this.#header[5],
-      channel: this.#headerView.getUint32(6),
+      channel: this.#number(6),
       payload,
     };
+  }
+
+  /** A u32 of the header; a `DataView` would be kept for each connection. */
+  #number(at: number): number {
+    let number = 0;
+    for (let i = 0; i < 4; i++) number = number * 256 + this.#header[at + i];
+    return number;
   }
 
   /** Lets go of a chunk that is used up: views keep it alive, we need not. */

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { EMPTY } from "../bytes.ts";
+
 /** It begins as small as that, for a session may never send more. */
 const FIRST_BYTES = 4_096;
 
@@ -17,7 +19,7 @@ const IDLE_BYTES = 1_048_576;
  * the former one lives as long as anybody has a copy in it.
  */
 export class ByteRing {
-  #memory = new Uint8Array(0);
+  #memory = EMPTY;
   /** Where the next copy begins, if there is room. */
   #next = 0;
   /** What was copied since it was last empty. */

@@ -69,9 +69,10 @@ export class PlainLink implements Link {
       if (chunk === null) throw matcher.ended();
       this.heard = true;
       const rest = matcher.push(chunk);
-      if (rest === undefined) continue;
-      this.greeted = true;
-      return this.#decoder.push(rest);
+      if (rest) {
+        this.greeted = true;
+        return this.#decoder.push(rest);
+      }
     }
   }
 
@@ -79,8 +80,8 @@ export class PlainLink implements Link {
   async next(): Promise<Frame | null> {
     for (;;) {
       const frame = this.#decoder.next();
-      if (frame !== undefined) return frame;
-      if (!(await this.#fill())) return null;
+      if (frame) return frame;
+      if (!this.#feed(await this.#read())) return null;
     }
   }
 
@@ -95,20 +96,15 @@ export class PlainLink implements Link {
 
   async send(frames: readonly Frame[]): Promise<void> {
     const chunks = encodeFrames(frames);
-    if (this.#preface !== null) {
-      chunks.unshift(this.#preface);
-      this.#preface = null;
-    }
+    if (this.#preface) chunks.unshift(this.#preface);
+    this.#preface = null;
     try {
-      if (this.#duplex.writev !== undefined) {
-        await this.#duplex.writev(chunks);
-      } else {
-        // They are message-based as often as not (a WebSocket), where a header
-        // of its own would be a message.
-        await this.#writing.write(concat(chunks));
-      }
+      // Without `writev` they are message-based as often as not (a WebSocket),
+      // where a header of its own would be a message.
+      await (this.#duplex.writev?.(chunks) ??
+        this.#writing.write(concat(chunks)));
     } catch (error) {
-      throw asLimpetError(error, "connection_lost", "Connection lost");
+      lost(error);
     }
   }
 
@@ -126,12 +122,10 @@ export class PlainLink implements Link {
     try {
       do {
         let frame: Frame | undefined;
-        while ((frame = this.#decoder.next()) !== undefined) {
-          if (this.#closing === null) {
-            receiver.frame(frame, this.#decoder.whole);
-          }
+        while ((frame = this.#decoder.next())) {
+          if (!this.#closing) receiver.frame(frame, this.#decoder.whole);
         }
-      } while (await this.#fill());
+      } while (this.#feed(await this.#read()));
     } catch (thrown) {
       error = asLimpetError(thrown, "protocol_error", "Reading from the peer");
     }
@@ -139,24 +133,18 @@ export class PlainLink implements Link {
   }
 
   /** Gives the decoder more bytes; false at a clean end between two frames. */
-  async #fill(): Promise<boolean> {
-    const chunk = await this.#read();
-    if (chunk === null) {
-      this.#decoder.end();
-      return false;
-    }
-    this.#decoder.push(chunk);
-    return true;
+  #feed(chunk: Uint8Array | null): boolean {
+    if (chunk) this.#decoder.push(chunk);
+    else this.#decoder.end();
+    return chunk !== null;
   }
 
-  async #read(): Promise<Uint8Array | null> {
-    try {
-      const { done, value } = await this.#reader.read();
+  /** Not async, nor is `#feed`: an idle connection waits in here. */
+  #read(): Promise<Uint8Array | null> {
+    return this.#reader.read().then(({ value }) => {
       this.heardAt = performance.now();
-      return done ? null : value;
-    } catch (error) {
-      throw asLimpetError(error, "connection_lost", "Connection lost");
-    }
+      return value ?? null;
+    }, lost);
   }
 
   async #close(): Promise<void> {
@@ -177,6 +165,10 @@ export class PlainLink implements Link {
     await this.#reading;
     while (!(await this.#reader.read()).done);
   }
+}
+
+function lost(error: unknown): never {
+  throw asLimpetError(error, "connection_lost", "Connection lost");
 }
 
 /** A lost connection shows in reads and writes; nobody awaits its end. */

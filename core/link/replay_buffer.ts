@@ -6,7 +6,7 @@
 
 import { LimpetError } from "../errors.ts";
 import { type Frame, KEPT_FRAME_BYTES } from "../frame/frame.ts";
-import type { Hold } from "../memory.ts";
+import type { Holder } from "../memory.ts";
 import { ByteRing } from "./byte_ring.ts";
 
 /** Of a payload: what is kept as it is, whatever lies beside it. */
@@ -17,7 +17,7 @@ export interface ReplayOptions {
   /** For what was sent and not acknowledged, in bytes of memory. */
   readonly maxReplayBytes: number;
   /** For the memory of it. */
-  readonly hold?: Hold;
+  readonly hold?: Holder;
   /**
    * Payloads that are given to be sent are nobody else's to write to, until their
    * frame's `recycle` is called. Those that are large or fill their memory are then
@@ -67,7 +67,7 @@ export class ReplayBuffer {
     const first = this.#bytes === 0;
     const { maxReplayBytes, hold } = this.#options;
     if (bytes > maxReplayBytes && !first) return false;
-    if (hold?.(bytes) === false && !first) return false;
+    if (hold?.hold(bytes) === false && !first) return false;
     const kept = this.#kept(frame);
     // Of a copy nobody needs the original, and it may be far larger.
     if (kept.payload !== frame.payload) frame.recycle?.();
@@ -106,7 +106,7 @@ export class ReplayBuffer {
       this.#head = 0;
     }
     if (this.#frames.length === 0) this.#ring.clear();
-    this.#options.hold?.(this.#bytes);
+    this.#options.hold?.hold(this.#bytes);
   }
 
   /**
@@ -136,7 +136,7 @@ export class ReplayBuffer {
     this.#head = 0;
     this.#bytes = 0;
     this.#ring.clear();
-    this.#options.hold?.(0);
+    this.#options.hold?.hold(0);
   }
 
   #kept(frame: Frame): Frame {

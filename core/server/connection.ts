@@ -133,7 +133,7 @@ export class Connection {
 
   async #begin(client: KnownClient): Promise<Session> {
     const { admission, limits } = this.#host;
-    const { identity, peerLimits, roundTripMs } = client;
+    const { identity, key: provedBy, isSole, peerLimits, roundTripMs } = client;
     admission.prove(this.#visit, identity.name);
     // Before our PROOF: a client that is turned away here knows that nothing of
     // what it has sent along was begun.
@@ -147,7 +147,8 @@ export class Connection {
     this.#away?.signal.throwIfAborted();
     const session = new Session(this.#host, {
       id: this.#id,
-      client,
+      // Not what the handshake still holds.
+      client: { identity, key: provedBy, isSole },
       carrier: this.#carrier,
       visit: this.#visit,
       peerLimits,

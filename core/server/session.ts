@@ -80,7 +80,8 @@ export class Session {
   readonly #visit: Visit;
   readonly #graceMs: number;
   readonly #link: Link;
-  readonly #exec: ExecServer;
+  /** Made for its first command: most of what an idle session would hold. */
+  #exec: ExecServer | null = null;
   readonly #mux: Mux;
   readonly #idle: IdleTimer;
   readonly #memory: Memory;
@@ -121,7 +122,6 @@ export class Session {
     this.#link = this.key === null
       ? carrier
       : this.#resumable(carrier, replay, moreReplay);
-    this.#exec = this.#makeExec();
     this.#idle = new IdleTimer(
       limits.idleTimeoutMs,
       () => this.#mux.fail(idleError(limits.idleTimeoutMs)),
@@ -130,11 +130,11 @@ export class Session {
       link: this.#link,
       limits,
       peerLimits,
-      hold: { queue: queue.hold, parts: parts.hold },
+      hold: { queue, parts },
       growth: this.#growth,
       accept: acceptor(limits.maxChannels, (channel, payload, full) => {
         this.#idle.stop();
-        this.#exec.open(channel, payload, full);
+        this.#commands.open(channel, payload, full);
       }),
       onIdle: () => this.#idle.begin(),
     });
@@ -153,7 +153,7 @@ export class Session {
   }
 
   get commandCount(): number {
-    return this.#exec.jobCount;
+    return this.#exec?.jobCount ?? 0;
   }
 
   /**
@@ -207,7 +207,7 @@ export class Session {
       message: `The server is going down; what runs has up to ${time}`,
       drainMs,
     }));
-    await this.#exec.drain();
+    await this.#commands.drain();
     // Whoever hears of it late, or will not go, is not waited for.
     const leaving = { ms: LEAVE_MS, doing: "Leaving" };
     await within(this.over, leaving).catch(() => {});
@@ -218,7 +218,7 @@ export class Session {
    * read of jobs that end now.
    */
   async close(jobsEnded: Promise<void>, graceMs?: number): Promise<void> {
-    await this.#exec.shutdown("shutting_down", graceMs);
+    await this.#commands.shutdown("shutting_down", graceMs);
     await jobsEnded;
     await this.#mux.close("shutting_down");
     await this.over;
@@ -228,7 +228,7 @@ export class Session {
   async revoke(why: WhyGone): Promise<void> {
     const error = revoked(why);
     if (!this.isOver) {
-      const count = counted(this.#exec.runningCount, "command");
+      const count = counted(this.#exec?.runningCount ?? 0, "command");
       const more = error.cause === undefined ? "" : `: ${error.cause}`;
       this.#endedWith = `${more}; ${count} ended with it`;
     }
@@ -257,7 +257,7 @@ export class Session {
     clearTimeout(this.#grace);
     this.#idle.stop();
     await Promise.all([
-      this.#exec.shutdown("disconnected"),
+      this.#exec?.shutdown("disconnected"),
       this.#mux.close("closed"),
     ]);
     for (const share of this.#shares) share.close();
@@ -278,9 +278,11 @@ export class Session {
     const { maxReplayBytes } = this.#host.limits;
     const link = new ResumableLink(carrier, {
       maxReplayBytes,
-      hold: (bytes) =>
-        usual.hold(Math.min(bytes, USUAL_REPLAY_BYTES)) &&
-        more.hold(Math.max(0, bytes - USUAL_REPLAY_BYTES)),
+      hold: {
+        hold: (bytes) =>
+          usual.hold(Math.min(bytes, USUAL_REPLAY_BYTES)) &&
+          more.hold(Math.max(0, bytes - USUAL_REPLAY_BYTES)),
+      },
       // What commands write, and what is encoded here.
       owned: true,
       onLost: (error) => this.#suspend(error),
@@ -302,6 +304,10 @@ export class Session {
       () => this.#mux.fail(new LimpetError("connection_lost", text)),
       graceMs,
     );
+  }
+
+  get #commands(): ExecServer {
+    return this.#exec ??= this.#makeExec();
   }
 
   #makeExec(): ExecServer {

@@ -10,7 +10,7 @@ import { asLimpetError, LimpetError } from "../errors.ts";
 import { encodeControl } from "../frame/control.ts";
 import { type Frame, FrameType, KEPT_FRAME_BYTES } from "../frame/frame.ts";
 import type { Link } from "../link/link.ts";
-import type { Hold } from "../memory.ts";
+import type { Holder } from "../memory.ts";
 import { splitControl } from "./parts.ts";
 
 /**
@@ -29,7 +29,7 @@ export interface WriterLimits {
   /** Memory that control may wait in while the peer does not read, in bytes. */
   readonly queuedBytes: number;
   /** For the memory of control that waits. */
-  readonly hold?: Hold;
+  readonly hold?: Holder;
 }
 
 /** See the module's description. */
@@ -86,7 +86,8 @@ export class FrameWriter implements FrameSink {
     }
     const { queuedBytes, hold } = this.#limits;
     if (
-      this.#controlBytes > queuedBytes || hold?.(this.#controlBytes) === false
+      this.#controlBytes > queuedBytes ||
+      hold?.hold(this.#controlBytes) === false
     ) {
       return this.#fail(
         new LimpetError(
@@ -151,7 +152,7 @@ export class FrameWriter implements FrameSink {
       batch.push(frame);
     }
     this.#controls = this.#controls.slice(count);
-    this.#limits.hold?.(this.#controlBytes);
+    this.#limits.hold?.hold(this.#controlBytes);
     // Parts of one message may have nothing between them: no data until all
     // control is out.
     while (
@@ -175,7 +176,7 @@ export class FrameWriter implements FrameSink {
   #fail(error: LimpetError): void {
     this.#closed = true;
     this.#controls = [];
-    this.#limits.hold?.(0);
+    this.#limits.hold?.hold(0);
     this.#sources.clear();
     this.#onError(error);
   }

@@ -194,11 +194,13 @@ export async function serverHandshake(
     });
   }
   link.maxPayload = limits.maxFrameBytes;
-  const { proof, ...proven } = admission;
+  const { identity, key, isSole, proof } = admission;
   const resumes = features.includes("resume");
   const ours = { proof: toBase64Url(proof), platform };
   return {
-    ...proven,
+    identity,
+    key,
+    isSole,
     peerLimits,
     roundTripMs,
     resumes,

@@ -17,7 +17,7 @@ import {
 } from "../frame/frame.ts";
 import type { Limits } from "../limits.ts";
 import { endedEarly, type Link, type LinkReceiver } from "../link/link.ts";
-import type { Hold } from "../memory.ts";
+import type { Holder } from "../memory.ts";
 import { within } from "./deadline.ts";
 import { FrameWriter } from "./frame_writer.ts";
 import { type GoingAway, readGoAway } from "./go_away.ts";
@@ -45,7 +45,7 @@ export interface MuxOptions {
   /** Servers take channels: `acceptor`. */
   readonly accept?: Accept;
   /** For the memory of messages that are being sent, and put together. */
-  readonly hold?: { readonly queue: Hold; readonly parts: Hold };
+  readonly hold?: { readonly queue: Holder; readonly parts: Holder };
   /** By what windows may grow. */
   readonly growth: Growth;
   /** Told each time when the last channel has ended. */
@@ -87,14 +87,17 @@ export class Mux implements LinkReceiver {
     this.#writer = new FrameWriter(
       options.link,
       {
-        ...options.peerLimits,
+        // By name: an object with others spread into it has a hidden class of its
+        // own, each time.
+        frameBytes: options.peerLimits.frameBytes,
+        controlBytes: options.peerLimits.controlBytes,
         queuedBytes: options.limits.maxQueuedControlBytes,
         hold: options.hold?.queue,
       },
       (error) => this.fail(error),
       options.proof !== undefined,
     );
-    if (options.proof !== undefined) this.#writer.raw(options.proof);
+    if (options.proof) this.#writer.raw(options.proof);
   }
 
   /** Begins to listen to the peer. */
@@ -117,7 +120,7 @@ export class Mux implements LinkReceiver {
   /** Opens a channel; the caller adds streams and sends its OPEN. */
   openChannel(): Channel {
     const none = this.#error ?? this.#leaving;
-    if (none !== null) throw none;
+    if (none) throw none;
     if (this.#channels.size >= this.#options.limits.maxChannels) {
       throw new LimpetError(
         "limit_exceeded",
@@ -130,7 +133,7 @@ export class Mux implements LinkReceiver {
 
   frame(received: Frame): void {
     const frame = this.#parts.push(received);
-    if (frame === null || this.#error !== null) return;
+    if (!frame || this.#error) return;
     if (isSessionFrame(frame, FrameType.CLOSE)) {
       const reason = readClose(frame.payload, this.#link.peer);
       this.#link.dismissed = true;
@@ -201,7 +204,7 @@ export class Mux implements LinkReceiver {
 
   /** A peer that is going away waits for us to have all that was asked of it. */
   #leaveWhenDone(): void {
-    if (this.#leaving === null || this.#channels.size > 0) return;
+    if (!this.#leaving || this.#channels.size > 0) return;
     this.#finish(this.#leaving, closeFrame("closed", "Session closed"));
   }
 

@@ -6,7 +6,7 @@
 
 import { EMPTY } from "../bytes.ts";
 import { LimpetError } from "../errors.ts";
-import type { Hold } from "../memory.ts";
+import type { Holder } from "../memory.ts";
 import { type Frame, frameName, FrameType } from "../frame/frame.ts";
 
 /** What of a channel is no JSON, and never comes in parts. */
@@ -32,14 +32,14 @@ export function splitControl(frame: Frame, maxPayload: number): Frame[] {
 /** Puts them together again, within a bound. */
 export class PartAssembler {
   readonly #maxBytes: number;
-  readonly #hold: Hold | undefined;
+  readonly #hold: Holder | undefined;
   /** What has come; grows by doubling, however small the parts. */
   #buffer = EMPTY;
   #bytes = 0;
   /** The first part of the message being gathered. */
   #first: Frame | null = null;
 
-  constructor(maxBytes: number, hold?: Hold) {
+  constructor(maxBytes: number, hold?: Holder) {
     this.#maxBytes = maxBytes;
     this.#hold = hold;
   }
@@ -71,7 +71,7 @@ export class PartAssembler {
     if (needed > this.#maxBytes) throw tooLong(this.#maxBytes, "");
     if (needed > this.#buffer.byteLength) {
       const bytes = Math.max(needed, this.#bytes * 2);
-      if (this.#hold?.(bytes) === false) {
+      if (this.#hold?.hold(bytes) === false) {
         throw tooLong(this.#bytes, ": there is no memory");
       }
       const grown = new Uint8Array(bytes);
@@ -85,7 +85,7 @@ export class PartAssembler {
   #whole(last: Frame): Frame {
     const payload = this.#buffer.subarray(0, this.#bytes);
     this.#buffer = EMPTY;
-    this.#hold?.(0);
+    this.#hold?.hold(0);
     this.#bytes = 0;
     this.#first = null;
     return { ...last, payload };

@@ -221,7 +221,7 @@ export class Player {
       const proof = isPair
         ? await pair.sign(clientMessage(transcript))
         : await token.sign(clientMessage(transcript));
-      const key = isPair ? pair.publicKey : await token.id();
+      const key = isPair ? pair.publicKey : await token.id;
       const body = { proof: toBase64Url(proof), ...item.named && { key } };
       return rawBytes(jsonFrame(FrameType.PROOF, body));
     }
