@@ -9,11 +9,12 @@ import type {
   StandardInput,
   StandardOutput,
 } from "../../core/cli/runtime.ts";
+import { streamOfReader } from "../../core/adapter/reader_stream.ts";
 import { lostError, writeError } from "../../core/adapter/os_error.ts";
 import { osError } from "./errors.ts";
 import { machine, runtimeName } from "./machine.ts";
 import { stdio } from "./stdio.ts";
-import { readableOf } from "./streams.ts";
+import { SourceReader } from "./streams.ts";
 
 /** What the command line in core runs on. */
 export function cliRuntime(): CliRuntime {
@@ -50,11 +51,12 @@ function standardInput(): StandardInput {
   return {
     isTerminal: Deno.stdin.isTerminal(),
     open: () =>
-      readableOf(
-        Deno.stdin,
-        (error) => lostError(osError(error)),
-        () => {},
-        () => {},
+      streamOfReader(
+        new SourceReader(
+          Deno.stdin,
+          (error) => lostError(osError(error)),
+          () => {},
+        ),
       ),
   };
 }

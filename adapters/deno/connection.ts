@@ -4,11 +4,12 @@
  * @module
  */
 
+import { streamOfReader } from "../../core/adapter/reader_stream.ts";
 import { lostError } from "../../core/adapter/os_error.ts";
 import type { Duplex } from "../../core/ports.ts";
 import { formatTarget } from "../../core/target.ts";
 import { osError } from "./errors.ts";
-import { readableOf, writableOf } from "./streams.ts";
+import { SourceReader, writableOf } from "./streams.ts";
 
 /**
  * An open socket as a {@linkcode Duplex}. No waiting for more to send (Nagle),
@@ -36,7 +37,7 @@ export function duplexOf(conn: Deno.TcpConn | Deno.UnixConn): Duplex {
     reading = false;
     if (!writing) drop();
   };
-  const readable = readableOf(conn, map, doneReading, doneReading);
+  const reader = new SourceReader(conn, map, doneReading);
   const output = writableOf({
     write: (bytes) => conn.write(bytes),
     async end(): Promise<void> {
@@ -47,7 +48,19 @@ export function duplexOf(conn: Deno.TcpConn | Deno.UnixConn): Duplex {
     // Deno has no way to ask for a reset.
     abort: drop,
   }, map);
-  return Object.assign(output, { readable, peer: peerOf(conn.remoteAddr) });
+  let readable: ReadableStream<Uint8Array> | undefined;
+  return {
+    get readable() {
+      return readable ??= streamOfReader(reader);
+    },
+    get writable() {
+      return output.writable;
+    },
+    getReader: () => reader,
+    writev: output.writev,
+    end: output.end,
+    peer: peerOf(conn.remoteAddr),
+  };
 }
 
 function peerOf(address: Deno.Addr): string {

@@ -4,10 +4,11 @@
  * @module
  */
 
+import { streamOfReader } from "../../core/adapter/reader_stream.ts";
 import { lostError } from "../../core/adapter/os_error.ts";
 import type { Duplex } from "../../core/ports.ts";
 import { osError } from "./errors.ts";
-import { readableOf, writableOf } from "./streams.ts";
+import { SourceReader, writableOf } from "./streams.ts";
 
 /**
  * For `serve --stdio`. From here on nothing else may read stdin or write to
@@ -22,7 +23,7 @@ export function stdio(): Duplex {
     lostError(error === null ? null : osError(error));
   const closeInput = once(() => stdin.close());
   const closeOutput = once(() => stdout.close());
-  const readable = readableOf(stdin, map, closeInput, closeInput);
+  const readable = streamOfReader(new SourceReader(stdin, map, closeInput));
   const writing = writableOf({
     write: (bytes) => stdout.write(bytes),
     end: closeOutput,

@@ -1,12 +1,14 @@
 /**
- * Web streams over Deno's readers and writers, for sockets and for our own
+ * Readers and web streams over Deno's own, for sockets and for our own
  * stdio (Deno's own `conn.writable` cannot end its side and leave the other).
  *
  * @module
  */
 
 import { ReadBuffer } from "../../core/adapter/read_buffer.ts";
+import { type Deferred, deferred } from "../../core/deferred.ts";
 import type { LimpetError } from "../../core/errors.ts";
+import type { ByteReader } from "../../core/ports.ts";
 
 /** Turns an error of Deno's into ours; null: it closed too early. */
 export type ErrorMap = (error: unknown) => LimpetError;
@@ -21,31 +23,60 @@ const SMALL_BYTES = 4 * 1024;
 const MOST_SPARE = 4;
 const spare: Uint8Array[] = [];
 
-/** As a web stream, which reads only while somebody is waiting. */
-export function readableOf(
-  source: { read(buffer: Uint8Array): Promise<number | null> },
-  map: ErrorMap,
-  ended: () => void,
-  cancel: () => void,
-): ReadableStream<Uint8Array> {
-  const memory = new ReadBuffer();
-  return new ReadableStream<Uint8Array>({
-    async pull(controller): Promise<void> {
-      const bytes = memory.next();
-      let length: number | null;
-      try {
-        length = await source.read(bytes);
-      } catch (error) {
-        return controller.error(map(error));
-      }
-      if (length !== null) {
-        return controller.enqueue(memory.take(bytes.subarray(0, length)));
-      }
-      controller.close();
-      ended();
-    },
-    cancel,
-  }, { highWaterMark: 0 });
+/** What there is at the end. */
+const END = { done: true, value: undefined } as const;
+
+/** Reads only while somebody is waiting. */
+export class SourceReader implements ByteReader {
+  readonly #source: { read(buffer: Uint8Array): Promise<number | null> };
+  readonly #map: ErrorMap;
+  /** Called once, when nothing more will be read, but for a failure. */
+  readonly #over: () => void;
+  readonly #memory = new ReadBuffer();
+  #waiting: Deferred<ReadableStreamReadResult<Uint8Array>> | null = null;
+  /** Null at an end without one. */
+  #failure: LimpetError | null | undefined;
+
+  constructor(
+    source: { read(buffer: Uint8Array): Promise<number | null> },
+    map: ErrorMap,
+    over: () => void,
+  ) {
+    this.#source = source;
+    this.#map = map;
+    this.#over = over;
+  }
+
+  read(): Promise<ReadableStreamReadResult<Uint8Array>> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    if (this.#failure === null) return Promise.resolve(END);
+    const waiting = deferred<ReadableStreamReadResult<Uint8Array>>();
+    this.#waiting = waiting;
+    const bytes = this.#memory.next();
+    this.#source.read(bytes).then((length) => {
+      if (this.#failure !== undefined) return;
+      if (length === null) return this.#end();
+      this.#waiting = null;
+      const value = this.#memory.take(bytes.subarray(0, length));
+      waiting.resolve({ done: false, value });
+    }, (error) => {
+      if (this.#failure !== undefined) return;
+      this.#failure = this.#map(error);
+      waiting.reject(this.#failure);
+    });
+    return waiting.promise;
+  }
+
+  cancel(): Promise<void> {
+    if (this.#failure === undefined) this.#end();
+    return Promise.resolve();
+  }
+
+  #end(): void {
+    this.#failure = null;
+    this.#waiting?.resolve(END);
+    this.#over();
+  }
 }
 
 /** The writing side: a web stream, and what does without it. */

@@ -7,6 +7,7 @@
  */
 
 import type { Readable, Writable } from "node:stream";
+import { streamOfReader } from "../../core/adapter/reader_stream.ts";
 import { type Deferred, deferred } from "../../core/deferred.ts";
 import type { LimpetError } from "../../core/errors.ts";
 import type { ByteReader, Duplex, TlsInfo } from "../../core/ports.ts";
@@ -381,7 +382,7 @@ export class SocketDuplex<Stream extends Readable & Writable>
   }
 
   get readable(): ReadableStream<Uint8Array> {
-    return this.#readable ??= streamOf(this.#reader);
+    return this.#readable ??= streamOfReader(this.#reader);
   }
 
   get writable(): WritableStream<Uint8Array> {
@@ -399,17 +400,6 @@ export class SocketDuplex<Stream extends Readable & Writable>
   end(): Promise<void> {
     return this.#writer.end();
   }
-}
-
-function streamOf(reader: ByteReader): ReadableStream<Uint8Array> {
-  return new ReadableStream<Uint8Array>({
-    async pull(controller): Promise<void> {
-      const { done, value } = await reader.read();
-      if (done) controller.close();
-      else controller.enqueue(value);
-    },
-    cancel: () => reader.cancel(),
-  }, { highWaterMark: 0 });
 }
 
 /** Node's `Buffer` has a `slice` that shares memory; core expects a copy. */
