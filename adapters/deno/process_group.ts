@@ -16,11 +16,14 @@ export class ProcessGroup {
   #leaderEnded = false;
   /** Once empty, the number may belong to somebody else's processes. */
   #gone = false;
+  /** Whether the group is there, or the child is still to make it. */
+  #isMade: boolean;
   /** A member that was alive when we last looked: to be looked at first. */
   #member: number | null = null;
 
-  constructor(pid: number) {
+  constructor(pid: number, isMade = true) {
     this.#pid = pid;
+    this.#isMade = isMade;
   }
 
   /** To be called when the exit of the leader has been collected. */
@@ -46,13 +49,26 @@ export class ProcessGroup {
   #send(signal: Deno.Signal | 0): boolean {
     if (this.#gone) return false;
     try {
-      Deno.kill(-this.#pid, signal);
+      this.#kill(signal);
       return true;
     } catch (error) {
       if (error instanceof TypeError) throw noSuchSignal(String(signal), error);
       // EPERM: they are there, but belong to another user (sudo). To ask is
       // answered with yes, to send has had no effect.
       return codeOf(error) !== "ESRCH" && signal === 0;
+    }
+  }
+
+  /** Until the group is there, the child is alone. */
+  #kill(signal: Deno.Signal | 0): void {
+    try {
+      Deno.kill(-this.#pid, signal);
+      this.#isMade = true;
+    } catch (error) {
+      if (this.#isMade || this.#leaderEnded || codeOf(error) !== "ESRCH") {
+        throw error;
+      }
+      Deno.kill(this.#pid, signal);
     }
   }
 

@@ -25,8 +25,11 @@ import { askShell, diagnose, locate } from "./diagnose.ts";
 import { osError } from "./errors.ts";
 import { ProcessGroup } from "./process_group.ts";
 import { passOn, writableOver } from "./pipes.ts";
+import { Started } from "./setsid.ts";
 
 const IS_WINDOWS = Deno.build.os === "windows";
+
+const started = new Started();
 
 /**
  * Starts commands.
@@ -42,27 +45,34 @@ export const spawner: Spawner = async (command) => {
 
 function start(command: Command, program: Program): ProcessHandle {
   const file = locate(program);
+  const options: Deno.CommandOptions = {
+    args: [...program.args],
+    cwd: program.cwd,
+    env: { ...program.env },
+    clearEnv: true,
+    windowsRawArguments: program.verbatim,
+    ...stdioOf(command),
+  };
+  const again = started.again(file, options);
+  if (again !== null) return handleOf(command, again, false);
+  const first = started.first(file);
   try {
-    return handleOf(
-      command,
-      new Deno.Command(file, {
-        args: [...program.args],
-        cwd: program.cwd,
-        env: { ...program.env },
-        clearEnv: true,
-        detached: !IS_WINDOWS,
-        windowsRawArguments: program.verbatim,
-        ...stdioOf(command),
-      }).spawn(),
-    );
+    const detached = !IS_WINDOWS;
+    const child = new Deno.Command(file, { ...options, detached }).spawn();
+    first();
+    return handleOf(command, child, true);
   } catch (error) {
     throw diagnose(program, osError(error)) ??
       spawnError(program.title, osError(error), program.hint);
   }
 }
 
-function handleOf(command: Command, child: Deno.ChildProcess): ProcessHandle {
-  const group = new ProcessGroup(child.pid);
+function handleOf(
+  command: Command,
+  child: Deno.ChildProcess,
+  isGroup: boolean,
+): ProcessHandle {
+  const group = new ProcessGroup(child.pid, isGroup);
   const status = child.status.then(exitStatus, unnamedSignal)
     .then((status) => {
       group.leaderEnded();
