@@ -84,11 +84,9 @@ export class Connection {
     this.#report({ type: "connected" });
     const { admission } = this.#host;
     const carrier = this.#carrier;
+    let session: Session;
     try {
-      const session = await this.#enter(await authenticator);
-      await carrier.gone;
-      admission.leave(this.#visit);
-      if (session.key === null) await session.over;
+      session = await this.#enter(await authenticator);
     } catch (thrown) {
       const signal = this.#away?.signal;
       const error: LimpetError = signal?.aborted
@@ -102,8 +100,14 @@ export class Connection {
       await turnAway(carrier, error);
       admission.leave(this.#visit);
       admission.end(this.#visit);
-      this.#turnedAway(error);
+      return this.#turnedAway(error);
     }
+    // Not awaited: most of its time a connection is here, and all that is above
+    // would be kept.
+    return carrier.gone.then(() => {
+      admission.leave(this.#visit);
+      return session.key === null ? session.over : undefined;
+    });
   }
 
   get #deadline(): Deadline {

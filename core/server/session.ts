@@ -138,7 +138,8 @@ export class Session {
       }),
       onIdle: () => this.#idle.begin(),
     });
-    this.over = this.#end();
+    // By `then`: an async function that waits is kept as a whole.
+    this.over = this.#mux.over.then((error) => this.#end(error));
   }
 
   /** Begins to listen to the client. */
@@ -252,8 +253,7 @@ export class Session {
     });
   }
 
-  async #end(): Promise<void> {
-    const error = await this.#mux.over;
+  async #end(error: LimpetError): Promise<void> {
     clearTimeout(this.#grace);
     this.#idle.stop();
     await Promise.all([
