@@ -1,7 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { connect } from "../core/client.ts";
 import type { Output } from "../core/exec/output.ts";
-import { chunksOf, digest, seq, seqBytes, textOf } from "./support/bytes.ts";
+import {
+  chunksOf,
+  digest,
+  seqBytes,
+  seqDigest,
+  textOf,
+} from "./support/bytes.ts";
 import { eventually } from "./support/leaks.ts";
 import { isAlive } from "./support/processes.ts";
 import { serverFor, useServer } from "./support/servers.ts";
@@ -149,7 +155,7 @@ describe(`a server on ${serverFor(1)}`, () => {
       from.stdout.pipeTo(to.stdin),
       digest(chunksOf(to.stdout)),
     ]);
-    expect(got).toEqual(await digest(seq(200_000)));
+    expect(got).toEqual(await seqDigest(200_000));
     const [left, right] = session.spawn("seq", { args: ["1", "50000"] })
       .stdout.tee();
     expect(await Promise.all([textOf(left), textOf(right)])).toEqual(

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { digest, seq } from "./support/bytes.ts";
+import { digest, seqDigest } from "./support/bytes.ts";
 import {
   expectOwnWords,
   limpet,
@@ -27,7 +27,7 @@ describe(`exec on ${THIS_RUNTIME}, cmd: on ${serverFor(1)}`, () => {
     const ids = "echo $PPID >&2; echo $$ >&2; seq 1 200000; exit 3";
     const outcome = await limpet(["exec", `cmd:${serve}`, "-c", ids], { env });
     expect(outcome.code).toBe(3);
-    expect(await digest([outcome.bytes])).toEqual(await digest(seq(200_000)));
+    expect(await digest([outcome.bytes])).toEqual(await seqDigest(200_000));
     const pids = outcome.stderr.trim().split("\n").map(Number);
     expect(pids).toHaveLength(2);
     await untilGone(pids);

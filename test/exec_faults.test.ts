@@ -4,8 +4,8 @@ import {
   type Digest,
   digest,
   receive,
-  seq,
   seqBytes,
+  seqDigest,
   textOf,
 } from "./support/bytes.ts";
 import { cutAfter, oneByteReads, throttled } from "./support/faults.ts";
@@ -14,7 +14,7 @@ import { serverFor, useServer } from "./support/servers.ts";
 const LAST = 2_000_000;
 let whole: Digest;
 beforeAll(async () => {
-  whole = await digest(seq(LAST));
+  whole = await seqDigest(LAST);
 });
 
 describe(`seq 1 ${LAST} from a server on ${serverFor(2)}`, () => {
@@ -44,7 +44,7 @@ describe(`seq 1 ${LAST} from a server on ${serverFor(2)}`, () => {
         await new Promise((resolve) => setTimeout(resolve, 1));
       }
     };
-    expect(await digest(unhurried())).toEqual(await digest(seq(last)));
+    expect(await digest(unhurried())).toEqual(await seqDigest(last));
     expect(await child.status).toMatchObject({ code: 0 });
   });
 

@@ -7,7 +7,7 @@ import {
   chunksOf,
   type Digest,
   digest,
-  seq,
+  seqDigest,
   streamOf,
   textOf,
 } from "./support/bytes.ts";
@@ -19,7 +19,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 let twoMillion: Digest;
 beforeAll(async () => {
-  twoMillion = await digest(seq(2_000_000));
+  twoMillion = await seqDigest(2_000_000);
   expect(twoMillion.bytes).toBe(14_888_896);
 });
 

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { jobs } from "../core/jobs/client.ts";
-import { digest, seq } from "./support/bytes.ts";
+import { digest, seqDigest } from "./support/bytes.ts";
 import { type RunOptions, start, temporaryFolder } from "./support/cli.ts";
 import { eventually } from "./support/leaks.ts";
 import { proxyTo } from "./support/proxy.ts";
@@ -74,7 +74,7 @@ describe(`a client in Python, a server on ${THIS_RUNTIME}`, () => {
   test("output to the last byte", async () => {
     const { bytes, code } = await line("seq 1 300000");
     expect(code).toBe(0);
-    expect(await digest([bytes])).toEqual(await digest(seq(300_000)));
+    expect(await digest([bytes])).toEqual(await seqDigest(300_000));
   });
 
   test("stdin, and a signal", async () => {

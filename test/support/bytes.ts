@@ -52,6 +52,15 @@ export async function digest(
   return { bytes, sha256: hash.digest("hex") };
 }
 
+const ofSeq = new Map<number, Promise<Digest>>();
+
+/** The digest of `seq 1 last`, which many compare with: made once. */
+export function seqDigest(last: number): Promise<Digest> {
+  const made = ofSeq.get(last) ?? digest(seq(last));
+  ofSeq.set(last, made);
+  return made;
+}
+
 /** A stream's chunks; leaving the loop early cancels the stream. */
 export async function* chunksOf(
   stream: ReadableStream<Uint8Array>,
