@@ -13,6 +13,10 @@ const own: { cliRuntime(): CliRuntime } = typeof Deno === "undefined"
   ? await import("../../adapters/node/cli_runtime.ts")
   : await import("../../adapters/deno/cli_runtime.ts");
 
+/** All of the lab, as the help and README.md have it. */
+export const ALL_AS_OBJECT: readonly string[] = ["lab", "all", "--json"];
+export const ALL_IN_CHINESE: readonly string[] = ["lab", "all", "--lang", "zh"];
+
 /** The real thing. */
 export const labSockets: LabSockets = await own.cliRuntime().labSockets();
 
