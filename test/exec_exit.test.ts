@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import type { Session } from "../core/client.ts";
-import { RUNTIMES, THIS_RUNTIME } from "./support/runtimes.ts";
-import { useServer } from "./support/servers.ts";
+import { THIS_RUNTIME } from "./support/runtimes.ts";
+import { ALL_SERVERS, useServer } from "./support/servers.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "limpet-exit-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -21,7 +21,7 @@ const plain = file("plain", "echo never\n", 0o644);
 const noShebang = file("script", "echo ran $1\n", 0o755);
 const noInterpreter = file("lost", "#!/no/such/interpreter\n", 0o755);
 
-describe.each(RUNTIMES)("a server on %s", (runtime) => {
+describe.each(ALL_SERVERS)("a server on %s", (runtime) => {
   const server = useServer(runtime);
 
   /** With `merge` a shell stands in between, which must change nothing. */

@@ -28,7 +28,7 @@ import { ownFolder } from "./support/jobs.ts";
 import { eventually } from "./support/leaks.ts";
 import { untilGone } from "./support/processes.ts";
 import { type Runtime, THIS_RUNTIME } from "./support/runtimes.ts";
-import { serverFor, startServer, useServer } from "./support/servers.ts";
+import { PARTNER, startServer, useServer } from "./support/servers.ts";
 
 const folder = temporaryFolder();
 
@@ -70,8 +70,8 @@ function useJobs(runtime: Runtime) {
   return { server, directory, run, exec };
 }
 
-describe(`jobs on ${THIS_RUNTIME}, serve on ${serverFor(1)}`, () => {
-  const runtime = serverFor(1);
+describe(`jobs on ${THIS_RUNTIME}, serve on ${PARTNER}`, () => {
+  const runtime = PARTNER;
   const { server, directory, run, exec } = useJobs(runtime);
 
   test("from their start to their end", async () => {

@@ -19,7 +19,7 @@ import { eventually } from "./leaks.ts";
 import { childrenOf, helpersOf } from "./proc.ts";
 import { openOf } from "./processes.ts";
 import { type Runtime, THIS_RUNTIME } from "./runtimes.ts";
-import { serverFor, type ServerProcess, startServer } from "./servers.ts";
+import { PARTNER, type ServerProcess, startServer } from "./servers.ts";
 
 /** How many cuts, if the tests about them are run by hand; or undefined. */
 export const BY_HAND: string | undefined = process.env.LIMPET_CUTS;
@@ -33,7 +33,7 @@ export const SEED = Number(process.env.LIMPET_CUTS_SEED ?? Date.now() % 1e9);
  */
 export const PAIRS: readonly (readonly [Runtime, Runtime])[] =
   BY_HAND === undefined
-    ? [[THIS_RUNTIME, serverFor(1)]]
+    ? [[THIS_RUNTIME, PARTNER]]
     : (process.env.LIMPET_CUTS_PAIRS ??
       "node-node,node-deno,deno-node,deno-deno").split(",")
       .map((pair) => pair.split("-") as [Runtime, Runtime]);

@@ -49,13 +49,32 @@ export interface ServerProcess extends AsyncDisposable {
 }
 
 /**
- * The servers' runtimes for what moves bytes, and waits for them: this one and
- * the next. Over the three runs of the suite each server meets two clients, each
- * client two servers, and one of them is of its own kind. All nine pairs are
- * for what passes every byte there is (`exec_streams`, `cli_streams`) and for
- * how commands end (`exec_exit`).
+ * The server's runtime for one pair alone: Node and Deno meet one another, and Bun
+ * meets itself.
  */
-export const SERVERS: readonly Runtime[] = [serverFor(0), serverFor(1)];
+export const PARTNER: Runtime = ({
+  node: "deno",
+  deno: "node",
+  bun: "bun",
+} as const)[THIS_RUNTIME];
+
+/**
+ * The servers' runtimes for what moves bytes, and waits for them: Node and Deno
+ * each meet themselves and one another. Bun, whose client and server are those of
+ * Node's adapter, meets itself.
+ */
+export const SERVERS: readonly Runtime[] = THIS_RUNTIME === "bun"
+  ? ["bun"]
+  : [THIS_RUNTIME, PARTNER];
+
+/**
+ * And for how commands end (`exec_exit`), and what the command line passes on
+ * (`cli_streams`): Bun's server meets the clients of both as well. All nine pairs
+ * are for what passes every byte there is (`exec_streams`).
+ */
+export const ALL_SERVERS: readonly Runtime[] = THIS_RUNTIME === "bun"
+  ? ["bun"]
+  : RUNTIMES;
 
 /**
  * The server's runtime for what one end alone is about, whoever the other one
