@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, expect, test } from "vitest";
-import { digest, seq, seqBytes } from "./support/bytes.ts";
+import { digest, seqBytes, seqDigest } from "./support/bytes.ts";
 import { expectOwnWords, limpet, startLimpet } from "./support/cli.ts";
 import { temporaryFolder } from "./support/cli.ts";
 import { limpetHere } from "./support/cli_in_process.ts";
@@ -106,8 +106,8 @@ describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
     expect(text.code).toBe(255);
     expect(text.bytes.byteLength).toBeGreaterThan(2_800_000);
     expect(text.bytes.byteLength).toBeLessThan(3_000_000);
-    const whole = seqBytes(2_000_000).subarray(0, text.bytes.byteLength);
-    expect(text.bytes.every((byte, i) => byte === whole[i])).toBe(true);
+    const whole = seqBytes(500_000);
+    expect(text.bytes).toEqual(whole.subarray(0, text.bytes.byteLength));
     expect(text.stderr).toContain(
       "limpet: what became of the command is unknown\n",
     );
@@ -129,7 +129,7 @@ describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
     });
     expect(object.stdout).toBe(
       new TextDecoder().decode(
-        seqBytes(2_000_000).subarray(0, object.stdout.length),
+        whole.subarray(0, object.stdout.length),
       ),
     );
     expect(object.stdout.length).toBeGreaterThan(2_800_000);
@@ -140,11 +140,16 @@ describe.each(SERVERS)(`exec on ${THIS_RUNTIME}, serve on %s`, (runtime) => {
     const args = ["exec", "-v", proxy.address, "--", "seq", "1", "2000000"];
     const { code, bytes, stderr } = await limpet(args, { env: env() });
     expect(code).toBe(0);
-    expect(await digest([bytes])).toEqual(await digest(seq(2_000_000)));
-    const back = stderr.match(/^limpet: the connection to tcp:.* is back/gm);
+    expect(await digest([bytes])).toEqual(await seqDigest(2_000_000));
+    const back = stderr.match(
+      /^limpet: the connection to tcp:.* is back after .*$/gm,
+    );
     expect(back!.length).toBeGreaterThanOrEqual(4);
-    // So short that nobody would have noticed, and so nothing is said without -v.
-    expect(stderr).not.toContain("trying to get it back");
+    // So short that nobody would have noticed, and so nothing is said without -v;
+    // but of those which a busy machine has made longer.
+    const noticed = back!.filter((line) => !line.endsWith(" ms"));
+    const told = stderr.match(/trying to get it back$/gm) ?? [];
+    expect(told.length).toBeLessThanOrEqual(noticed.length);
   });
 });
 

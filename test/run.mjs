@@ -273,6 +273,8 @@ async function suite(runtime, command) {
     ...rest,
   ], {
     LIMPET_TEST_RUNTIME: runtime,
+    // What one of them has made of the sources is the same for the next.
+    LIMPET_TEST_CACHE: join(temporary, "modules"),
     // No test leaves this machine, and Node reads them anew at each start.
     NODE_EXTRA_CA_CERTS: undefined,
   });

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
@@ -25,9 +26,12 @@ const ALONE = readdirSync(at("."))
  * those two. So is fuzzing, which is in memory and of core alone; Bun has its
  * turn by hand. And so are the prompt, a server's configuration, and the words for
  * what files, peers, encodings and lost connections come to: what decides there is
- * core's, and Bun reads and writes files by the adapter of Node. The library's encodings are tried on Bun (`encoding_session`,
- * `encoding_command`), and how a command starts, carries bytes, takes signals and
- * ends, and that the program serves and executes.
+ * core's, and Bun reads and writes files by the adapter of Node. The command line's
+ * jobs are the library's (`jobs_*`), met by another client in `interop`; what
+ * becomes of a network is the kernel's, and that a connection is got back is `cuts`.
+ * The library's encodings are tried on Bun (`encoding_session`, `encoding_command`),
+ * and how a command starts, carries bytes, takes signals and ends, and that the
+ * program serves and executes.
  */
 const NOT_ON_BUN = [
   "cli_lost",
@@ -36,10 +40,12 @@ const NOT_ON_BUN = [
   "config_check",
   "config_serve",
   "config_tokens",
+  "cuts_network",
   "encoding_cli",
   "fuzz",
   "hostile_terminal",
   "hostile_words",
+  "jobs_cli",
   "lab_broken_off",
   "lab_page",
   "raw_cli",
@@ -68,35 +74,56 @@ const excluded = [
  * everybody else has nothing left to do. Without them vitest goes by size.
  */
 const LONG = [
+  "lab_verdict",
   "leaks",
-  "exec_backpressure",
-  "adapter_spawn",
   "readme",
+  "fuzz",
+  "adapter_spawn",
+  "raw_lesson",
+  "cli_streams",
+  "exec_exit",
   "cli_prompt",
   "jobs_cli",
-  "raw_lesson",
   "exec_stdin",
-  "cuts",
   "cuts_network",
-  "lab_verdict",
-  "cli_streams",
-  "exec_many",
-  "raw_server",
-  "exec_exit",
   "cli_lost",
-  "resume_cuts",
-  "exec_faults",
-  "raw_cli",
-  "cli_exec",
-  "encoding_cli",
-  "cli_outcomes",
+  "exec_trees",
+  "session_resume",
   "lab_cli",
-  "hostile_terminal",
-  "exec_streams",
-  "exec_streams_end",
+  "exec_many",
   "interop",
+  "hostile",
+  "cli_outcomes",
+  "spawn_helper",
+  "config_serve",
+  "adapter_socket",
+  "exec_faults",
+  "exec_streams_end",
+  "exec_streams",
   "encoding_command",
-  "fuzz",
+  "exec_backpressure",
+  "policy_serve",
+  "exhaustion",
+  "cli_serve",
+  "hostile_terminal",
+  "raw_cli",
+  "policy_cli",
+  "cli_exec",
+  "encoding_session",
+  "down_cli",
+  "cli_report",
+  "resume_cuts",
+  "cli_stdio",
+  "cli_signals",
+  "encoding_cli",
+  "cuts",
+  "cli_silence",
+  "raw_server",
+  "raw_server_ends",
+  "cli_audit",
+  "cli_terminal",
+  "lab_page",
+  "session_faults",
 ];
 
 class LongestFirst extends BaseSequencer {
@@ -122,12 +149,17 @@ export default defineConfig({
   test: {
     // Processes rather than threads: tests send signals and count descriptors.
     pool: "forks",
-    // One more than most machines in automation have cores: tests wait a lot.
-    maxWorkers: 3,
+    // More than a machine in automation has cores, of which there are two at
+    // least: tests wait, for processes and for time to pass, half of the time.
+    maxWorkers: 4,
     // What waits for a condition gives up before; a busy machine is no failure.
     testTimeout: 300_000,
     hookTimeout: 300_000,
     teardownTimeout: 60_000,
+    experimental: {
+      fsModuleCache: process.env.LIMPET_TEST_CACHE !== undefined,
+      fsModuleCachePath: process.env.LIMPET_TEST_CACHE,
+    },
     sequence: { sequencer: LongestFirst },
     setupFiles: [at("support/setup.ts")],
     projects: [
