@@ -1,8 +1,17 @@
-import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { spawnHelper } from "../adapters/node/spawn_helper.ts";
 import { jobs } from "../core/jobs/client.ts";
 import type { Command, ProcessHandle } from "../core/ports.ts";
@@ -55,7 +64,8 @@ test("a command's surroundings are the same with a helper", async () => {
   const helper = await helperInUse();
   const seen = line(
     "env; pwd; umask; cat /proc/self/limits /proc/self/cgroup; ls /proc/$$/fd;" +
-      "grep -E '^(Sig|Shd|Cap|Uid|Gid|Groups|NoNew|Seccomp:)' /proc/$$/status;" +
+      // Not SigQ: that is of all processes of the user.
+      "grep -E '^(Sig[^Q]|Shd|Cap|Uid|Gid|Groups|NoNew|Seccomp:)' /proc/$$/status;" +
       "cat /proc/$$/oom_score_adj; nice; " +
       "read -r pid _ _ _ group session _ </proc/self/stat;" +
       "echo $((pid - group)) $((pid - session)) $((pid - $$))",
@@ -112,8 +122,8 @@ test("a helper that stands still keeps nothing alive that is to be killed", asyn
   await helper.close();
 });
 
-test("named pipes are made before there are none left", async () => {
-  const helper = await helperInUse();
+/** Where this process has its named pipes. */
+function pipesFolder(): string {
   const alive = readdirSync("/proc/self/fd").map((fd) => {
     try {
       return readlinkSync(`/proc/self/fd/${fd}`);
@@ -121,7 +131,13 @@ test("named pipes are made before there are none left", async () => {
       return "";
     }
   }).find((path) => /\/limpet-pipes-\w+\/alive$/.test(path));
-  const left = () => readdirSync(dirname(alive!)).length;
+  return dirname(alive!);
+}
+
+test("named pipes are made before there are none left", async () => {
+  const helper = await helperInUse();
+  const folder = pipesFolder();
+  const left = () => readdirSync(folder).length;
   let lowest = 0;
   while (lowest === 0) {
     const before = left();
@@ -131,6 +147,71 @@ test("named pipes are made before there are none left", async () => {
   // Of 128, and the one that shows that we live.
   expect(lowest).toBeGreaterThan(10);
   await helper.close();
+});
+
+test.each([
+  [
+    "this process",
+    () => Promise.resolve({ ...adapter, close: async () => {} }),
+  ],
+  ["a helper", helperInUse],
+])("what %s has started ends if one of its pipes is none", async (_, begin) => {
+  const { spawner, close } = await begin();
+  // There are none before the first one.
+  await output(await spawner(line("exit 0")));
+  const folder = pipesFolder();
+  // Each command takes three in a row: one or two of them, the first or another.
+  const files = readdirSync(folder).filter((name) => /[13579]$/.test(name))
+    .map((name) => join(folder, name));
+  for (const path of files) {
+    rmSync(path);
+    writeFileSync(path, "");
+  }
+  const shown = mkdtempSync(join(tmpdir(), "limpet-shown-"));
+  const both: Command = {
+    ...line(`>${shown}/$$; ${SLEEPER}`),
+    stdin: "piped",
+    stderr: "piped",
+  };
+  try {
+    for (let i = 0; i < 20; i++) {
+      await expect(spawner(both)).rejects.toThrow();
+    }
+    await untilGone(readdirSync(shown).map(Number));
+  } finally {
+    rmSync(shown, { recursive: true });
+    for (const path of files.filter((path) => existsSync(path))) {
+      rmSync(path);
+      execFileSync("mkfifo", [path]);
+    }
+    await close();
+  }
+});
+
+test("another helper is tried a minute after one that did not come up", async () => {
+  const { spawner, close } = spawnHelper();
+  const { execPath } = process;
+  const now = performance.now.bind(performance);
+  let later = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => now() + later);
+  try {
+    process.execPath = "/nowhere/node";
+    for (let i = 0; i < 30; i++) {
+      expect(await parentOf(spawner)).toBe(process.pid);
+    }
+    process.execPath = execPath;
+    for (let i = 0; i < 30; i++) {
+      expect(await parentOf(spawner)).toBe(process.pid);
+    }
+    later = 60_000;
+    let pid = process.pid;
+    while (pid === process.pid) pid = await parentOf(spawner);
+    expect(isAlive(pid)).toBe(true);
+  } finally {
+    process.execPath = execPath;
+    vi.restoreAllMocks();
+    await close();
+  }
 });
 
 test("a helper that is killed leaves nothing behind but the truth", async () => {

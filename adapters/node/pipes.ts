@@ -126,11 +126,19 @@ function realPipes<E>(
     return [theirs, ours];
   };
   const closeChildEnds = () => closing.splice(0).forEach((close) => close());
-  let ends: OurEnds | undefined;
+  const sockets: Socket[] = [];
+  /** From then on the socket closes it: the number may be another file's then. */
+  const socketOf = (fd: number | null, make: (fd: number) => Socket) => {
+    if (fd === null) return null;
+    const socket = make(fd);
+    opened.splice(opened.indexOf(fd), 1);
+    sockets.push(socket);
+    return socket;
+  };
   const destroy = () => {
     closeChildEnds();
-    if (ends === undefined) opened.splice(0).forEach(closeSync);
-    else for (const end of Object.values(ends)) end?.destroy();
+    opened.splice(0).forEach(closeSync);
+    sockets.forEach((socket) => socket.destroy());
   };
   try {
     const [end0, our0] = stdin === "piped" ? pipe("reader") : [null, null];
@@ -143,20 +151,22 @@ function realPipes<E>(
       end1 ?? "ignore",
       (merged ? end1 : end2) ?? others,
     ];
-    const ours = () =>
-      ends = {
-        stdin: our0 === null
-          ? null
-          : new Socket({ fd: our0, readable: false, writable: true }),
-        stdout: our1 === null ? null : readerOf(our1),
-        stderr: our2 === null ? null : readerOf(our2),
-      };
+    const ours = () => ({
+      stdin: socketOf(our0, writerOf),
+      stdout: socketOf(our1, readerOf),
+      stderr: socketOf(our2, readerOf),
+    });
     return { stdio, merged, closeChildEnds, ours, destroy };
   } catch (error) {
     destroy();
     pool.giveBack(paths);
     throw error;
   }
+}
+
+/** Our end of a pipe that the child reads from. */
+function writerOf(fd: number): Socket {
+  return new Socket({ fd, readable: false, writable: true });
 }
 
 /** Our end of a pipe that the child writes to. */

@@ -25,6 +25,9 @@ import { handleOf, spawnerWith, type Starter } from "./start.ts";
 const BUSY_COMMANDS = 8;
 const BUSY_MS = 10_000;
 
+/** So long, in ms, after one that did not come up another one is tried. */
+const RETRY_MS = 60_000;
+
 /** A helper that has not passed a SIGKILL on in so long, in ms, stands still. */
 const STANDSTILL_MS = 1_000;
 
@@ -75,6 +78,7 @@ export function spawnHelper(): SpawnHelper {
   let isOff = process.platform === "win32" || "bun" in process.versions;
   let count = 0;
   let since = -Infinity;
+  let notBefore = 0;
   const isBusy = () => {
     const now = performance.now();
     if (now - since > BUSY_MS) {
@@ -86,13 +90,20 @@ export function spawnHelper(): SpawnHelper {
   const find = (): Starter | null => {
     if (helper !== null) return helper.isUsable && !isOff ? helper : null;
     if (isOff || !isBusy() || workingDirectory() === null) return null;
+    if (performance.now() < notBefore) return null;
     count = 0;
+    const rest = () => {
+      notBefore = performance.now() + RETRY_MS;
+    };
     const started = startHelper();
-    if (started === null) return null;
+    if (started === null) {
+      rest();
+      return null;
+    }
     helper = new Helper(started, (wasUp) => {
       helper = null;
-      // Another one would come no further.
-      if (!wasUp) isOff = true;
+      // There may be no room for it, or its program is not there any more.
+      if (!wasUp) rest();
     });
     return null;
   };

@@ -96,6 +96,8 @@ async function startHere(
     return await started(child, pipes.ours(child));
   } catch (error) {
     pipes.destroy(child);
+    // It runs, and nobody would ever hear of it.
+    if (child?.pid !== undefined) new ProcessGroup(child.pid).kill("SIGKILL");
     throw error;
   }
 }
