@@ -5,6 +5,7 @@
  * @module
  */
 
+import { withShortcuts } from "./shortcuts.ts";
 import { connect, type ConnectOptions, type Session } from "./client.ts";
 import { commandDuplex } from "./command_duplex.ts";
 import { LimpetError } from "./errors.ts";
@@ -70,9 +71,8 @@ export function diallerOf(
   };
 }
 
-/** By their names: the members of a class's object are not its own. */
 function withPeer(duplex: Duplex, peer: string): Duplex {
-  return {
+  const named = {
     // They may be made when they are first asked for.
     get readable() {
       return duplex.readable;
@@ -80,12 +80,14 @@ function withPeer(duplex: Duplex, peer: string): Duplex {
     get writable() {
       return duplex.writable;
     },
-    getReader: duplex.getReader?.bind(duplex),
-    writev: duplex.writev?.bind(duplex),
-    end: duplex.end?.bind(duplex),
     tls: duplex.tls,
     peer,
   };
+  return withShortcuts(named, {
+    getReader: duplex.getReader?.bind(duplex),
+    writev: duplex.writev?.bind(duplex),
+    end: duplex.end?.bind(duplex),
+  });
 }
 
 /** Whether connecting failed because the server hung up before it said anything. */

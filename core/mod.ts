@@ -63,6 +63,7 @@ export { DEFAULT_LIMITS } from "./limits.ts";
 export type { Limits } from "./limits.ts";
 export type { OutputOptions, SpawnOptions } from "./options.ts";
 export type {
+  ByteReader,
   Command,
   ConsoleText,
   Dialler,

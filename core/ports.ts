@@ -36,9 +36,10 @@ export interface Duplex {
   /** As `writable.close()`, for which that need not be made then. */
   end?(): Promise<void>;
   /**
-   * As `readable.getReader()`, for which that need not be made then. Core calls it
-   * first of all and once, has at most one `read` under way, and leaves `readable`
-   * alone.
+   * As `readable.getReader()`, for which that need not be made then. A session
+   * calls it first of all and once, has at most one `read` under way, and leaves
+   * `readable` alone. Whoever puts a stream of their own in front gives none: the
+   * adapters' duplexes keep it, `writev` and `end` out of copies of them.
    */
   getReader?(): ByteReader;
   /**

@@ -141,7 +141,10 @@ export class Server implements AsyncDisposable {
     }
   }
 
-  /** Serves one connection. Settles when it is over; never rejects. */
+  /**
+   * Serves one connection. Settles when it is over; rejects for one that somebody
+   * else reads already, and never otherwise.
+   */
   accept(duplex: Duplex): Promise<void> {
     const session = ++this.#count;
     const peer = duplex.peer ?? "peer";
@@ -152,13 +155,20 @@ export class Server implements AsyncDisposable {
       this.#refusals.add({ ...visit, session, peer });
       return Promise.resolve();
     }
-    const connection = new Connection(
-      duplex,
-      session,
-      visit,
-      this.#host,
-      this.#sessions,
-    );
+    let connection: Connection;
+    try {
+      connection = new Connection(
+        duplex,
+        session,
+        visit,
+        this.#host,
+        this.#sessions,
+      );
+    } catch (error) {
+      this.#host.admission.leave(visit);
+      this.#host.admission.end(visit);
+      return Promise.reject(error);
+    }
     this.#connections.add(connection);
     if (this.#closing !== null) connection.turn(goingDown());
     return connection.run(this.#authenticator).then(() => {

@@ -200,6 +200,26 @@ describe.each(KINDS)("a %s connection", (kind) => {
     drop(b);
   });
 
+  test("gives nothing to a reader that has cancelled it, whatever has come", async () => {
+    const [a, b] = await pair(kind);
+    const readerOf = (end: Duplex) =>
+      end.getReader?.() ?? end.readable.getReader();
+    const reader = readerOf(b);
+    const first = reader.read();
+    await a.writev!([Uint8Array.of(1)]);
+    await first;
+    await a.writev!([Uint8Array.of(2)]);
+    await a.end!();
+    const atA = readerOf(a);
+    // Once the answer is here, what was sent before it has come.
+    await b.writev!([Uint8Array.of(3)]);
+    await atA.read();
+    await reader.cancel();
+    expect(await reader.read()).toEqual({ done: true, value: undefined });
+    drop(a);
+    drop(b);
+  });
+
   test("makes the writer wait for the reader", async () => {
     const [a, b] = await pair(kind);
     const writer = a.writable.getWriter();
@@ -538,6 +558,24 @@ test.each(["tcp", "tls"] as const)(
     await listener.close();
   },
 );
+
+test("a TLS handshake that fails is none of a reader's who has cancelled", async () => {
+  const listener = await listen({ ...LOOPBACK, kind: "tls" });
+  const { port } = parseAddress(listener.address) as { port: number };
+  const [stranger, end] = await Promise.all([
+    dial({ ...LOOPBACK, port }),
+    accepted(listener),
+  ]);
+  await listener.close();
+  const reader = end.getReader?.() ?? end.readable.getReader();
+  await reader.cancel();
+  await stranger.writev!([new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n")]);
+  // It hangs up on one who does not speak TLS, with an alert or a reset.
+  await textOf(stranger.readable).catch(() => {});
+  expect(await reader.read()).toEqual({ done: true, value: undefined });
+  drop(end);
+  drop(stranger);
+});
 
 test("who comes by a Unix socket is known as that", async () => {
   const [client, server] = await pair("unix");

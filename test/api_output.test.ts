@@ -62,6 +62,19 @@ describe(`a server on ${serverFor(1)}`, () => {
     expect(none.stdout.byteLength).toBe(0);
   });
 
+  test("what output() gives belongs to whoever asked, where nothing was written too", async () => {
+    await using session = await server().connect();
+    for (let i = 0; i < 2; i++) {
+      const { stdout, stderr } = await session.output("true", { merge: true });
+      for (const { buffer } of [stdout, stderr]) {
+        expect(structuredClone(buffer, { transfer: [buffer] }).byteLength)
+          .toBe(0);
+      }
+    }
+    await using another = await server().connect();
+    expect(await another.output("true")).toMatchObject({ code: 0 });
+  });
+
   test("output() feeds text, bytes and streams", async () => {
     await using session = await server().connect();
     const cat = async (stdin: string | Uint8Array | ReadableStream) =>

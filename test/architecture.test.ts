@@ -98,7 +98,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 
 /** The modules of core/ that stand below everything. */
 const BASE =
-  /^core\/(bytes|counted|deferred|duration|errors|identity|limits|memory|nearest|ports|printable|server_limits)\.ts$/;
+  /^core\/(bytes|counted|deferred|duration|errors|identity|limits|memory|nearest|ports|printable|server_limits|shortcuts)\.ts$/;
 
 /** Packages that core may use, each by this name alone. */
 const CORE_PACKAGES = [

@@ -57,11 +57,38 @@ test("a byte stream that is of a class keeps all it has, and has the name that w
     tls: TLS,
   });
   // What it says of TLS is not so.
-  await using session = await connect({ ...duplex, tls: undefined }, {
-    token: TOKEN,
-  });
+  Object.assign(duplex, { tls: undefined });
+  await using session = await connect(duplex, { token: TOKEN });
   expect(await session.output("true")).toMatchObject({ code: 0 });
   expect(wrapped?.writes).toBeGreaterThan(0);
+});
+
+test("somebody's own streams in front of a byte stream see all that passes", async () => {
+  await using served = await serving();
+  const duplex = await diallerOf(machine, served.target)();
+  const passed = { up: 0, down: 0 };
+  const counting = (way: keyof typeof passed) =>
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        passed[way] += chunk.byteLength;
+        controller.enqueue(chunk);
+      },
+    });
+  const up = counting("up");
+  const sending = up.readable.pipeTo(duplex.writable);
+  const session = await connect({
+    ...duplex,
+    readable: duplex.readable.pipeThrough(counting("down")),
+    writable: up.writable,
+  }, { token: TOKEN });
+  const bytes = 100_000;
+  expect(
+    await session.output("cat", { stdin: new Uint8Array(bytes) }),
+  ).toMatchObject({ code: 0 });
+  await session.close();
+  await sending;
+  expect(passed.up).toBeGreaterThan(bytes);
+  expect(passed.down).toBeGreaterThan(bytes);
 });
 
 test("a session comes, runs a command and goes without a WritableStream on either side", async () => {

@@ -5,6 +5,7 @@
  */
 
 import { streamOfReader } from "../../core/adapter/reader_stream.ts";
+import { withShortcuts } from "../../core/shortcuts.ts";
 import { lostError } from "../../core/adapter/os_error.ts";
 import type { Duplex } from "../../core/ports.ts";
 import { formatTarget } from "../../core/target.ts";
@@ -49,18 +50,17 @@ export function duplexOf(conn: Deno.TcpConn | Deno.UnixConn): Duplex {
     abort: drop,
   }, map);
   let readable: ReadableStream<Uint8Array> | undefined;
-  return {
+  const duplex = {
     get readable() {
       return readable ??= streamOfReader(reader);
     },
     get writable() {
       return output.writable;
     },
-    getReader: () => reader,
-    writev: output.writev,
-    end: output.end,
     peer: peerOf(conn.remoteAddr),
   };
+  const { writev, end } = output;
+  return withShortcuts(duplex, { getReader: () => reader, writev, end });
 }
 
 function peerOf(address: Deno.Addr): string {

@@ -74,6 +74,7 @@ class Source<Stream extends Readable> {
     this.#isAnswered = reading.unanswered === undefined;
     if (stream instanceof Promise) {
       stream.then((come) => this.#attach(come)).catch((error) => {
+        if (this.#isOver) return;
         this.#isOver = true;
         taker.fail(error);
       });
@@ -177,6 +178,8 @@ class SocketReader<Stream extends Readable> implements ByteReader, Taker {
   #waiting: Deferred<ReadableStreamReadResult<Uint8Array>> | null = null;
   /** Null at a clean end. */
   #failure: LimpetError | null | undefined;
+  /** Told if it ends, or with why it fails, while nobody reads and nothing waits. */
+  onOver: ((failure: LimpetError | null) => void) | null = null;
 
   constructor(
     stream: Stream | Promise<Stream>,
@@ -199,11 +202,14 @@ class SocketReader<Stream extends Readable> implements ByteReader, Taker {
   }
 
   cancel(): Promise<void> {
-    if (this.#source.stop()) {
-      this.#ready.length = 0;
-      this.end();
-      this.#cancel();
+    // What is over is so for its reader once that has read all of it.
+    if (!this.#source.stop() && this.#ready.length === 0) {
+      return Promise.resolve();
     }
+    this.#ready.length = 0;
+    this.#failure = null;
+    this.#waiting?.resolve(END);
+    this.#cancel();
     return Promise.resolve();
   }
 
@@ -217,12 +223,18 @@ class SocketReader<Stream extends Readable> implements ByteReader, Taker {
 
   end(): void {
     this.#failure = null;
-    this.#waiting?.resolve(END);
+    if (this.#waiting) this.#waiting.resolve(END);
+    else this.#tellOver();
   }
 
   fail(error: LimpetError): void {
     this.#failure = error;
-    this.#waiting?.reject(error);
+    if (this.#waiting) this.#waiting.reject(error);
+    else this.#tellOver();
+  }
+
+  #tellOver(): void {
+    if (this.#ready.length === 0) this.onOver?.(this.#failure ?? null);
   }
 }
 
@@ -364,6 +376,8 @@ export interface SocketSides<Stream> {
  */
 export class SocketDuplex<Stream extends Readable & Writable>
   implements Duplex {
+  declare readonly readable: ReadableStream<Uint8Array>;
+  declare readonly writable: WritableStream<Uint8Array>;
   readonly peer: string;
   readonly tls: TlsInfo | undefined;
   readonly #reader: SocketReader<Stream>;
@@ -375,19 +389,33 @@ export class SocketDuplex<Stream extends Readable & Writable>
       Stream
     >,
   ) {
+    // Its own, for copies of it: `{ ...duplex, readable }`. What passes the
+    // streams by is not.
+    Object.defineProperties(this, SocketDuplex.#streams);
     this.peer = peer;
     this.tls = tls;
     this.#reader = new SocketReader(socket, map, cancel, reading);
     this.#writer = new NodeWriter(socket, map, abort);
   }
 
-  get readable(): ReadableStream<Uint8Array> {
-    return this.#readable ??= streamOfReader(this.#reader);
-  }
-
-  get writable(): WritableStream<Uint8Array> {
-    return this.#writer.writable;
-  }
+  static readonly #streams:
+    & PropertyDescriptorMap
+    & ThisType<SocketDuplex<Readable & Writable>> = {
+      readable: {
+        enumerable: true,
+        get() {
+          return this.#readable ??= streamOfReader(this.#reader, (told) => {
+            this.#reader.onOver = told;
+          });
+        },
+      },
+      writable: {
+        enumerable: true,
+        get() {
+          return this.#writer.writable;
+        },
+      },
+    };
 
   getReader(): ByteReader {
     return this.#reader;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { concat, EMPTY } from "../bytes.ts";
+import { concat } from "../bytes.ts";
 import {
   asLimpetError,
   type CommandFacts,
@@ -74,7 +74,7 @@ export async function collectOutput(
 ): Promise<Output> {
   const maxBytes = options.maxBytes ?? DEFAULT_MAX_OUTPUT_BYTES;
   const collect = (wanted: boolean, get: () => ReadableStream<Uint8Array>) =>
-    wanted ? collectStream(get(), maxBytes) : Promise.resolve(NOTHING);
+    wanted ? collectStream(get(), maxBytes) : Promise.resolve(nothing());
   const [fed, stdout, stderr, ended] = await Promise.all([
     feed(command, options.input),
     collect(piped.stdout, () => command.stdout),
@@ -146,11 +146,12 @@ interface Collected {
   readonly error: LimpetError | null;
 }
 
-const NOTHING: Collected = {
-  bytes: EMPTY,
+/** Bytes of its own: who gets them may give their buffer to somebody else. */
+const nothing = (): Collected => ({
+  bytes: concat([]),
   truncated: false,
   error: null,
-};
+});
 
 async function collectStream(
   stream: ReadableStream<Uint8Array>,

@@ -85,7 +85,7 @@ export class PrefaceMatcher {
       "protocol_error",
       this.#matched + this.#skipped === 0
         ? "Peer closed the connection without a word"
-        : "Peer closed the connection before the end of its preface",
+        : "Peer closed the connection within its preface",
     );
   }
 

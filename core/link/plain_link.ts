@@ -101,8 +101,8 @@ export class PlainLink implements Link {
     try {
       // Without `writev` they are message-based as often as not (a WebSocket),
       // where a header of its own would be a message.
-      await (this.#duplex.writev?.(chunks) ??
-        this.#writing.write(concat(chunks)));
+      if (this.#duplex.writev) await this.#duplex.writev(chunks);
+      else await this.#writing.write(concat(chunks));
     } catch (error) {
       lost(error);
     }
