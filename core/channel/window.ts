@@ -9,12 +9,12 @@
 export const GROWN = 0x8000_0000;
 
 /**
- * What takes so many times as long as the fastest, and the turn of a busy reader
- * more, in milliseconds, passes for a round trip: radio makes them uneven, and of
- * a wait so short nobody takes notice.
+ * What takes so many times as long as the fastest, and the turn of a reader more,
+ * in milliseconds, passes for a round trip: radio and busy machines make them
+ * uneven.
  */
 const SLACK = 1.5;
-const TURN_MS = 3;
+const TURN_MS = 1;
 
 /** A window that lets through so many bytes in a millisecond is large enough. */
 const MOST_BYTES_PER_MS = 262_144;
@@ -69,8 +69,7 @@ export class Window {
     this.#ahead -= bytes;
     if (this.#ahead >= 0) return 0;
     this.#ahead = Infinity;
-    const now = performance.now();
-    const ms = now - this.#since;
+    const ms = performance.now() - this.#since;
     const fastest = growth.fastestMs = Math.min(growth.fastestMs, ms);
     const more = Math.min(size * 3, growth.most - growth.grown);
     if (
@@ -79,10 +78,6 @@ export class Window {
     ) return 0;
     growth.grown += more;
     this.size += more;
-    // What is given now shows it one round trip sooner than credit for what the
-    // reader takes of it.
-    this.#ahead = this.allowed;
-    this.#since = now;
     this.allowed += more;
     return more;
   }
@@ -90,7 +85,9 @@ export class Window {
   /** The reader has taken so many bytes. Returns the credit to give for them, or 0. */
   taken(bytes: number): number {
     const credit = this.#taken += bytes;
-    if (credit * 2 < this.size) return 0;
+    // In steps that are small for a window that has grown: the next credit shows
+    // whether it is to grow further, half of it would come a round trip later.
+    if (credit * 2 < this.#initial || credit * 16 < this.size) return 0;
     if (this.#ahead === Infinity) {
       this.#ahead = this.allowed;
       this.#since = performance.now();
