@@ -12,8 +12,9 @@ const BLOCK_BYTES = 16_384;
  * A queue whose memory is in proportion to the bytes in it. A piece is a view
  * of a network chunk, and would keep all of that chunk alive: a stalled stream
  * of one-byte frames could hold 65,536 times its window. So small pieces are
- * copied together into blocks, and a piece that is less than half of its buffer
- * is copied out. Large ones, the bulk of any fast stream, are kept as they are.
+ * copied together into blocks, the larger the more wait, and a piece that is less
+ * than half of its buffer is copied out. Large ones, the bulk of any fast stream,
+ * are kept as they are.
  */
 export class ByteQueue {
   readonly #pieces: Uint8Array[] = [];
@@ -39,10 +40,13 @@ export class ByteQueue {
     if (fitting > 0) this.#append(piece.subarray(0, fitting));
     if (fitting < piece.byteLength) {
       const rest = piece.subarray(fitting);
-      const block = new Uint8Array(BLOCK_BYTES);
+      // For a reader that is one piece behind, a large one each time would cost
+      // more than all else.
+      const room = Math.min(this.#bytes * 4, BLOCK_BYTES);
+      const block = new Uint8Array(room);
       block.set(rest);
       this.#pieces.push(block.subarray(0, rest.byteLength));
-      this.#free = BLOCK_BYTES - rest.byteLength;
+      this.#free = room - rest.byteLength;
     }
   }
 
