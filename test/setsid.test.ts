@@ -19,7 +19,6 @@ import { textOf } from "./support/bytes.ts";
 import { useLeakCheck } from "./support/leak_check.ts";
 import { eventually } from "./support/leaks.ts";
 import { statOf } from "./support/proc.ts";
-import { THIS_RUNTIME } from "./support/runtimes.ts";
 
 useLeakCheck(async () => {
   for (let i = 0; i < 2; i++) await output(await start(["true"]));
@@ -73,7 +72,7 @@ async function output(child: ProcessHandle): Promise<string> {
 }
 
 // The fork that setsid(1) is there to spare is Deno's.
-describe.runIf(THIS_RUNTIME === "deno")(
+describe(
   "a program that has been started",
   () => {
     test("is started again with the same surroundings", async () => {

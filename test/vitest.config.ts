@@ -57,15 +57,18 @@ const NOT_ON_BUN = [
  * What each verdict of the lab takes is core's alone, and tried with sockets that a
  * test has changed: once is enough. That each experiment observes what it is to, on
  * both runtimes, is `lab_cli` and `lab_page`. Helpers that start commands are for
- * Node alone.
+ * Node alone, and setsid(1) is for Deno.
  */
 const ON_NODE_ALONE = [
   "test/lab_verdict.test.ts",
   "test/spawn_helper.test.ts",
 ];
 
+const ON_DENO_ALONE = ["test/setsid.test.ts"];
+
 const excluded = [
   ..."Bun" in globalThis ? NOT_ON_BUN : [],
+  ..."Deno" in globalThis ? [] : ON_DENO_ALONE,
   ..."Bun" in globalThis || "Deno" in globalThis ? ON_NODE_ALONE : [],
 ];
 
