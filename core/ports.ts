@@ -39,7 +39,7 @@ export interface Duplex {
    * As `readable.getReader()`, for which that need not be made then. A session
    * calls it first of all and once, has at most one `read` under way, and leaves
    * `readable` alone. Whoever puts a stream of their own in front gives none: the
-   * adapters' duplexes keep it, `writev` and `end` out of copies of them.
+   * adapters' sockets keep it, `writev` and `end` out of copies of them.
    */
   getReader?(): ByteReader;
   /**
