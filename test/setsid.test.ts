@@ -1,24 +1,30 @@
+import { execFileSync } from "node:child_process";
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   mkdtempSync,
+  openSync,
+  readSync,
   renameSync,
   rmSync,
   statSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 import { Started } from "../adapters/deno/setsid.ts";
 import type { ProcessHandle } from "../core/ports.ts";
 import { adapter } from "./support/adapter.ts";
 import { textOf } from "./support/bytes.ts";
 import { useLeakCheck } from "./support/leak_check.ts";
 import { eventually } from "./support/leaks.ts";
-import { statOf } from "./support/proc.ts";
+import { childrenOf, statOf } from "./support/proc.ts";
+import { SLEEPER, untilGone } from "./support/processes.ts";
 
 useLeakCheck(async () => {
   for (let i = 0; i < 2; i++) await output(await start(["true"]));
@@ -26,6 +32,8 @@ useLeakCheck(async () => {
 
 const folder = mkdtempSync(join(tmpdir(), "limpet-setsid-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+afterEach(() => vi.restoreAllMocks());
 
 const PATH = "/usr/bin:/bin";
 let copies = 0;
@@ -119,6 +127,50 @@ describe(
         expect(await child.status).toEqual({ code: 0, signal: null });
         expect(await output(child)).toBe("");
       }
+    });
+
+    test("is killed with all that it has started while we found it alone", async () => {
+      const sh = await settled(copyOf("/bin/sh"));
+      await output(await start([sh, "-c", ":"]));
+      const { kill } = Deno;
+      let children: number[] = [];
+      vi.spyOn(Deno, "kill").mockImplementation((pid, signal) => {
+        try {
+          kill(pid, signal);
+        } catch (error) {
+          // As if the others had had their turn first.
+          const until = performance.now() + 10_000;
+          while (signal === "SIGKILL" && children.length === 0) {
+            children = childrenOf(-pid).map((child) => parseInt(child));
+            if (performance.now() > until) throw new Error("No child");
+          }
+          throw error;
+        }
+      });
+      // Once in a while it is faster than we are.
+      while (children.length === 0) {
+        const child = await start([sh, "-c", `(${SLEEPER}) & wait`]);
+        expect(child.kill("SIGKILL")).toBe(true);
+        expect(await child.status).toEqual({ code: null, signal: "SIGKILL" });
+        await untilGone(children);
+        await output(child);
+      }
+    });
+
+    test("and cannot be for a moment ends as setsid does, once", async () => {
+      const path = await settled(copyOf("/bin/true"));
+      await output(await start([path]));
+      // A file that somebody has open for writing is not executed.
+      const writer = openSync(path, "r+");
+      try {
+        const child = await start([path]);
+        expect(await output(child)).toMatch(/^setsid: .*\n$/);
+        expect(await child.status).toEqual({ code: 126, signal: null });
+        await expect(start([path])).rejects.toThrow(/ETXTBSY|busy/);
+      } finally {
+        closeSync(writer);
+      }
+      expect(await output(await start([path]))).toBe("");
     });
 
     test("and cannot be any more is refused as it would be at first", async () => {
@@ -240,6 +292,32 @@ describe(
           expect(await child?.status).toMatchObject({ code });
           expect(started.again(path, options)).toBe(null);
         }
+      });
+
+      test("and a file in its place is not read that never ends", async () => {
+        const path = await settled(copyOf("/bin/true"));
+        const first = started.first(path);
+        rmSync(path);
+        execFileSync("mkfifo", [path]);
+        const fifo = openSync(path, "r+");
+        try {
+          writeSync(fifo, "\x7fELF");
+          first();
+          // Nobody has read what was there before.
+          writeSync(fifo, "!");
+          const read = new Uint8Array(8);
+          expect(readSync(fifo, read)).toBe(5);
+        } finally {
+          closeSync(fifo);
+        }
+      });
+
+      test("but not where it may have started", async () => {
+        const path = await known(copyOf("/bin/true"));
+        vi.spyOn(Deno, "Command").mockImplementation(function () {
+          throw Object.assign(new Error("No more"), { code: "ENOSPC" });
+        } as never);
+        expect(() => started.again(path, options)).toThrow("No more");
       });
 
       test("if setsid cannot be started", async () => {

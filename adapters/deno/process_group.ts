@@ -69,6 +69,17 @@ export class ProcessGroup {
         throw error;
       }
       Deno.kill(this.#pid, signal);
+      // By now it may have made the group, and not be alone in it any more. What
+      // a program may handle it gets once all the same.
+      if (signal === "SIGKILL") this.#killAgain();
+    }
+  }
+
+  #killAgain(): void {
+    try {
+      Deno.kill(-this.#pid, "SIGKILL");
+    } catch {
+      // It was alone.
     }
   }
 

@@ -11,6 +11,8 @@
  * @module
  */
 
+import { codeOf } from "./errors.ts";
+
 const SETSID = "/usr/bin/setsid";
 
 /** How many programs are remembered. */
@@ -22,6 +24,9 @@ const MOST = 256;
  */
 const SETTLED_MS = 1_100;
 
+/** What has nothing to do with the file, and may meet a program that runs already. */
+const SHORTAGES = ["EAGAIN", "EMFILE", "ENFILE", "ENOMEM", "ENOSPC"];
+
 const ELF = [0x7f, 0x45, 0x4c, 0x46];
 
 /** Programs that Deno has started, with the state that their files were in. */
@@ -31,7 +36,8 @@ export class Started {
 
   /**
    * Starts `file`, an absolute path, in a group of its own, which is there a
-   * moment later. Null if Deno has to start it.
+   * moment later. Null if Deno has to start it. Throws a shortage, as Deno would:
+   * the program may run by then, and is not to be started twice.
    */
   again(file: string, options: Deno.CommandOptions): Deno.ChildProcess | null {
     const stamp = this.#stamps.get(file);
@@ -48,9 +54,10 @@ export class Started {
         if (code === 126 || code === 127) this.#stamps.delete(file);
       }, () => {});
       return child;
-    } catch {
-      // Nothing has started, and what Deno says of the program itself is exact.
-      return null;
+    } catch (error) {
+      // What Deno says of the program itself is exact.
+      if (!SHORTAGES.includes(codeOf(error) ?? "")) return null;
+      throw error;
     }
   }
 
@@ -63,7 +70,8 @@ export class Started {
     const stamp = isUsable ? stampOf(file) : null;
     return () => {
       this.#stamps.delete(file);
-      if (stamp === null || !isNative(file)) return;
+      // What has come in its place meanwhile may not even be a file.
+      if (stamp === null || stamp !== stampOf(file) || !isNative(file)) return;
       this.#stamps.set(file, stamp);
       if (this.#stamps.size <= MOST) return;
       const [oldest] = this.#stamps.keys();

@@ -53,10 +53,10 @@ function start(command: Command, program: Program): ProcessHandle {
     windowsRawArguments: program.verbatim,
     ...stdioOf(command),
   };
-  const again = started.again(file, options);
-  if (again !== null) return handleOf(command, again, false);
-  const first = started.first(file);
   try {
+    const again = started.again(file, options);
+    if (again !== null) return handleOf(command, again, false);
+    const first = started.first(file);
     const detached = !IS_WINDOWS;
     const child = new Deno.Command(file, { ...options, detached }).spawn();
     first();
