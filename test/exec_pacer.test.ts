@@ -41,6 +41,22 @@ test("one that blocks nobody is done at once, and what it throws is passed on", 
     .toThrow("later");
 });
 
+test("what has blocked it before the loop had its turns keeps nobody waiting", async () => {
+  const pacer = new Pacer();
+  const begun = performance.now();
+  await pacer.run(() => block(60));
+  const ended = performance.now();
+  while (performance.now() - ended <= ended - begun) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  let done = false;
+  const running = pacer.run(() => {
+    done = true;
+  });
+  expect(done).toBe(true);
+  await running;
+});
+
 test("a few are under way at once, so that those of others get their turn", async () => {
   const pacer = new Pacer();
   const ends: (() => void)[] = [];

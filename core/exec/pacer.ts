@@ -17,7 +17,10 @@ const MOST_UNDER_WAY = 4;
  */
 export class Pacer {
   readonly #waiting: (() => void)[] = [];
+  /** Less what has passed in between, in which the loop had turns. */
   #blockedMs = 0;
+  /** Until when that is so. */
+  #at = 0;
   #turning = false;
   #underWay = 0;
 
@@ -46,13 +49,17 @@ export class Pacer {
 
   #drain(): void {
     const isFull = () => this.#underWay >= MOST_UNDER_WAY;
+    let since = performance.now();
+    this.#blockedMs = Math.max(0, this.#blockedMs - (since - this.#at));
     while (
       this.#waiting.length > 0 && this.#blockedMs < TURN_MS && !isFull()
     ) {
-      const since = performance.now();
       this.#waiting.shift()!();
-      this.#blockedMs += performance.now() - since;
+      const now = performance.now();
+      this.#blockedMs += now - since;
+      since = now;
     }
+    this.#at = since;
     if (this.#waiting.length === 0 || isFull()) return;
     this.#turning = true;
     setTimeout(() => {
