@@ -12,7 +12,8 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 function recorded() {
   const pieces: Uint8Array[] = [];
-  const records = new Records((bytes) => pieces.push(bytes));
+  const records = new Records();
+  records.deliverTo((bytes) => pieces.push(bytes));
   return { records, pieces, lengths: () => pieces.map((p) => p.byteLength) };
 }
 
@@ -73,7 +74,7 @@ function gathered() {
     source,
     () => new LimpetError("connection_lost", "Lost"),
     () => source.destroy(),
-    { gather: (deliver) => new Records(deliver) },
+    { gathering: new Records() },
   );
   return { source, reader: stream.getReader() };
 }

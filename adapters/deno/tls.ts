@@ -42,6 +42,7 @@ export const tls: Tls = tlsOver({
       },
     };
   },
+  canLand: false,
   canExport: false,
 });
 

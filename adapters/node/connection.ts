@@ -84,15 +84,25 @@ function hostPort(hostname: string, port: number): string {
  */
 const NEXT_ADDRESS_MS = 2_000;
 
-/** Connects, and makes something of the socket before anything happens on it. */
+/**
+ * Connects, and makes something of the socket before anything happens on it.
+ * `begin` makes the socket, if it is to be another than `node:net`'s.
+ */
+export function connectTo<Result, Made extends Socket = Socket>(
+  target: SocketTarget,
+  use: (socket: Made) => Result,
+  signal?: AbortSignal,
+  begin?: (options: NetConnectOpts) => Made,
+): Promise<Result>;
 export function connectTo<Result>(
   target: SocketTarget,
   use: (socket: Socket) => Result,
   signal?: AbortSignal,
+  begin: (options: NetConnectOpts) => Socket = connect,
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
-    const socket = open(target, reject);
+    const socket = open(target, begin, reject);
     if (socket === null) return;
     const aborted = (): void => {
       reject(signal?.reason);
@@ -123,6 +133,7 @@ export function connectTo<Result>(
 /** Null if Node refused the address itself, e.g. port 70000. */
 function open(
   target: SocketTarget,
+  begin: (options: NetConnectOpts) => Socket,
   reject: (error: unknown) => void,
 ): Socket | null {
   const options: NetConnectOpts = target.kind !== "unix"
@@ -135,7 +146,7 @@ function open(
     }
     : { path: target.path, allowHalfOpen: true };
   try {
-    return connect(options);
+    return begin(options);
   } catch (error) {
     reject(connectError(formatTarget(target), osError(error)));
     return null;

@@ -29,12 +29,17 @@ export interface Reading<Source> {
    * that error. Default: a clean end, and the error.
    */
   readonly unanswered?: (error: LimpetError | null) => LimpetError;
-  /** Delivers what comes in larger pieces. Default: as it comes. */
-  readonly gather?: (deliver: (bytes: Uint8Array) => void) => Gathering;
+  /**
+   * Makes larger pieces of what comes, and of what has come to it by a way of
+   * its own. Default: it comes from the stream, and as it is.
+   */
+  readonly gathering?: Gathering;
 }
 
 /** Pieces on their way to being fewer. */
 export interface Gathering {
+  deliverTo(deliver: (bytes: Uint8Array) => void): void;
+  /** Takes a copy. */
   push(piece: Uint8Array): void;
   /** Delivers what it holds. */
   flush(): void;
@@ -56,7 +61,6 @@ class Source<Stream extends Readable> {
   readonly #map: ErrorMap;
   readonly #reading: Reading<Stream>;
   readonly #taker: Taker;
-  #gathering: Gathering | undefined;
   #flow: Flow | null = null;
   #isWanted = false;
   #isAnswered: boolean;
@@ -96,29 +100,31 @@ class Source<Stream extends Readable> {
   }
 
   #attach(stream: Stream): void {
-    const { flowOf, gather } = this.#reading;
+    const { flowOf, gathering } = this.#reading;
     const flow = flowOf?.(stream) ?? stream;
     this.#flow = flow;
     // Paused before there is a listener, which would start the flow. The
     // listener is there from the start, because Node drains what nobody
     // listens to when a process ends.
     flow.pause();
-    this.#gathering = gather?.((bytes) => this.#deliver(bytes));
     stream.on("data", (chunk: Uint8Array) => {
-      this.#isAnswered = true;
       const bytes = plain(chunk);
-      if (this.#gathering) this.#gathering.push(bytes);
+      if (gathering) gathering.push(bytes);
       else this.#deliver(bytes);
     });
+    gathering?.deliverTo((bytes) => this.#deliver(bytes));
     stream.on("end", () => this.#finish(null));
     // By `on`, which takes less than `once` and comes no more often.
     stream.on("error", (error) => this.#fail(error));
     stream.on("close", () => this.#fail(null));
+    // One that keeps nothing to be read tells of its end when it comes.
+    if (stream.readableEnded) this.#finish(null);
     if (this.#isWanted && !this.#isOver) flow.resume();
   }
 
   #deliver(bytes: Uint8Array): void {
     if (this.#isOver) return;
+    this.#isAnswered = true;
     // As long as somebody is waiting, no pause: the next read comes before Node's
     // next.
     if (!this.#taker.take(bytes)) this.#flow?.pause();
@@ -129,7 +135,7 @@ class Source<Stream extends Readable> {
   }
 
   #finish(error: LimpetError | null): void {
-    this.#gathering?.flush();
+    this.#reading.gathering?.flush();
     if (this.#isOver) return;
     this.#isOver = true;
     const known = this.#isAnswered ? error : this.#reading.unanswered!(error);

@@ -23,6 +23,8 @@ export interface TlsConnection {
   /** The socket over it; a promise until its handshake is done. */
   readonly secure: TLSSocket | Promise<TLSSocket>;
   readonly info: TlsInfo;
+  /** What has come of it already and what will, if it does not come by `secure`. */
+  readonly records?: Records;
   /** What it means that the peer ends before a byte has come, if it is known. */
   readonly unanswered?: (error: LimpetError | null) => LimpetError;
   /** The failures that are TLS's own. */
@@ -36,7 +38,8 @@ export interface TlsConnection {
  * does.
  */
 export function tlsDuplex(
-  { raw, secure, info, unanswered, explain }: TlsConnection,
+  { raw, secure, info, records = new Records(), unanswered, explain }:
+    TlsConnection,
   runtime: TlsRuntime,
 ): Duplex {
   let over: TLSSocket | null = null;
@@ -68,7 +71,7 @@ export function tlsDuplex(
     reading: {
       flowOf: (socket) => runtime.flow(socket, raw),
       unanswered,
-      gather: (deliver) => new Records(deliver),
+      gathering: records,
     },
   });
 }

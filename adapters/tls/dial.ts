@@ -4,15 +4,14 @@
  * @module
  */
 
-import { isIP, type Socket } from "node:net";
+import { isIP } from "node:net";
 import type { ConnectionOptions, PeerCertificate, TLSSocket } from "node:tls";
-import { connectError, lostError } from "../../core/adapter/os_error.ts";
+import { lostError } from "../../core/adapter/os_error.ts";
 import { LimpetError } from "../../core/errors.ts";
 import type { Duplex, SocketTarget } from "../../core/ports.ts";
 import { formatTarget } from "../../core/target.ts";
 import {
   clientTlsError,
-  hungUpError,
   problemOf,
   type TlsError,
   unansweredError,
@@ -21,10 +20,10 @@ import type {
   ShownCertificate,
   TlsDialOptions,
 } from "../../core/tls/options.ts";
-import { codeOf, osError } from "../node/errors.ts";
-import { connectTo } from "../node/connection.ts";
+import { codeOf } from "../node/errors.ts";
 import { exporterOf, tlsDuplex } from "./connection.ts";
 import { inspectDial } from "./identity.ts";
+import { drop, openSecure } from "./open.ts";
 import type { TlsRuntime } from "./runtime.ts";
 
 /** Where a TLS server is. */
@@ -42,36 +41,31 @@ export async function dial(
   signal?: AbortSignal,
 ): Promise<Duplex> {
   await inspectDial(options);
-  const { connect } = await import("node:tls");
   const { hostname } = target;
   const roots = options.roots ?? await runtime.systemRoots();
   const address = formatTarget(target);
-  const common = {
+  const secured: ConnectionOptions = {
     host: hostname,
     servername: isIP(hostname) === 0 ? hostname : undefined,
     minVersion: "TLSv1.3",
-    // Not among Node's types, but an option of every runtime's.
-    allowHalfOpen: true,
     ca: roots === undefined ? undefined : [...roots],
     cert: options.identity?.certificate,
     key: options.identity?.key,
     // Judged below, with all there is to know, before anything is sent.
     rejectUnauthorized: false,
-  } as const;
+  };
   const explain = (error: TlsError | null) =>
     error && clientTlsError(address, error);
   const unanswered = (error: LimpetError | null) =>
     error === null || error.code === "connection_lost"
       ? unansweredError(address, options.identity !== undefined, error)
       : error;
-  const { raw, socket } = await connectTo(target, (raw) => {
-    // Whatever befalls it is told by the socket on top.
-    raw.on("error", () => {});
-    const socket = connect({ socket: raw, ...common } as ConnectionOptions);
-    return { raw, socket };
-  }, signal);
-  const shaking = handshake(address, raw, socket, signal);
-  const { certificate, failure } = await shaking;
+  const { raw, socket, records, certificate, failure } = await openSecure(
+    runtime.canLand,
+    target,
+    secured,
+    signal,
+  );
   let serverCertificateHash: Uint8Array;
   try {
     serverCertificateHash = await judged(socket, certificate, options);
@@ -91,64 +85,10 @@ export async function dial(
       serverCertificateHash,
       ...exporterOf(() => socket, runtime.canExport),
     },
+    records,
     unanswered,
     explain,
   }, runtime);
-}
-
-/** What a handshake has come to. */
-interface Shaken {
-  /** What the server has shown. */
-  readonly certificate: PeerCertificate;
-  /**
-   * What has broken the connection since, if anything has. In TLS 1.3 a client is
-   * done before the server has looked at its certificate, and a server that turns
-   * it away says so at once.
-   */
-  readonly failure: () => TlsError | null;
-}
-
-function handshake(
-  address: string,
-  raw: Socket,
-  socket: TLSSocket,
-  signal: AbortSignal | undefined,
-): Promise<Shaken> {
-  return new Promise((resolve, reject) => {
-    let failure: TlsError | null = null;
-    const settle = (error: unknown): void => {
-      signal?.removeEventListener("abort", aborted);
-      socket.off("secureConnect", done).off("close", closed);
-      if (error === undefined) return;
-      drop(raw, socket);
-      reject(error);
-    };
-    const done = (): void => {
-      // Deno has none any more if the server has already hung up; why it did is
-      // what comes next.
-      const certificate = socket.getPeerCertificate() as PeerCertificate | null;
-      if (certificate === null) return;
-      resolve({ certificate, failure: () => failure });
-      settle(undefined);
-    };
-    const aborted = (): void => settle(signal?.reason);
-    const closed = (): void =>
-      settle(hungUpError(address, { code: undefined, cause: undefined }));
-    const failed = (error: Error): void => {
-      const known = osError(error);
-      const hungUp = known.code === "ECONNRESET" || known.code === "EPIPE";
-      failure ??= known;
-      settle(
-        clientTlsError(address, known) ??
-          (hungUp ? hungUpError(address, known) : connectError(address, known)),
-      );
-    };
-    // Stays: there is always somebody to tell, and later the streams do.
-    socket.on("error", failed);
-    socket.once("secureConnect", done).once("close", closed);
-    if (signal?.aborted) aborted();
-    else signal?.addEventListener("abort", aborted, { once: true });
-  });
 }
 
 /** Resolves to the hash of the server's certificate if the judge is content. */
@@ -187,9 +127,4 @@ function shown(
     problem: problemOf(code, validity, Date.now()),
     detail: code ?? "not authorized",
   };
-}
-
-function drop(raw: Socket, socket: TLSSocket): void {
-  socket.destroy();
-  raw.destroy();
 }

@@ -18,6 +18,8 @@ export interface TlsRuntime {
   systemRoots(): Promise<readonly string[] | undefined>;
   /** What holds up what comes in. */
   flow(secure: TLSSocket, raw: Socket): Flow;
+  /** Whether a socket can be told who gets what it reads, past its stream. */
+  readonly canLand: boolean;
   /** Whether there is keying material to be had (RFC 5705). */
   readonly canExport: boolean;
 }
