@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { PassThrough } from "node:stream";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -110,4 +111,49 @@ test("what is held when nobody wants more goes nowhere", async () => {
   expect(await first).toEqual({ done: true, value: undefined });
   await turn();
   expect(source.destroyed).toBe(true);
+});
+
+test("what came before anybody took it comes first", () => {
+  const records = new Records();
+  const { callback } = records.landing().onread;
+  const landing = records.landing().onread.buffer as Uint8Array;
+  for (const value of [1, 2]) {
+    landing.fill(value);
+    // A copy is taken: the next one lands in the same place.
+    expect(callback(10, landing)).toBe(true);
+  }
+  const pieces: Uint8Array[] = [];
+  records.deliverTo((bytes) => pieces.push(bytes));
+  records.push(filled(10, 3));
+  expect(concat(pieces)).toEqual(
+    concat([filled(10, 1), filled(10, 2), filled(10, 3)]),
+  );
+});
+
+test("who keeps a piece keeps no more than twice as much memory", async () => {
+  const { records, pieces } = recorded();
+  for (const fulls of [1, 2, 3, 4]) {
+    for (let i = 0; i < fulls; i++) records.push(filled(FULL, i));
+    records.push(filled(7, 9));
+    await turn();
+  }
+  const kept = pieces.map(({ byteLength, buffer }) =>
+    buffer.byteLength / byteLength
+  );
+  expect(Math.max(...kept)).toBeLessThanOrEqual(2);
+});
+
+test("a stream that has ended already is one that ends", async () => {
+  const source = new PassThrough();
+  source.resume().end();
+  await once(source, "end");
+  const stream = readableOf(
+    source,
+    () => new LimpetError("connection_lost", "Lost"),
+    () => source.destroy(),
+  );
+  expect(await stream.getReader().read()).toEqual({
+    done: true,
+    value: undefined,
+  });
 });
