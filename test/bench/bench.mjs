@@ -1,8 +1,8 @@
 /**
  * Measures Limpet against its peers, each client and each server a process of its
- * own. Every figure is a ratio to one that was measured in the same round; rounds
- * go through all peers in an order of their own, so that the machine's drift
- * hits them alike.
+ * own. Every figure is a ratio to one that was measured in the same turn: a round
+ * goes through all peers several times where a work is short, in an order of its
+ * own, so that the machine's drift hits them alike.
  *
  *     npm run bench
  *     npm run bench -- --only true,echo --rounds 5
@@ -81,7 +81,8 @@ for (const peer of chosen(PEERS, "name", flags.peers)) {
   }
 }
 
-/** @type {Record<string, Record<string, (number | null)[]>>} */
+/** By measure and peer, of each round, of each of its turns. */
+/** @type {Record<string, Record<string, (number | null)[][]>>} */
 const figures = {};
 /** The last round's, where a measure has them. */
 /** @type {Record<string, Record<string, [number, number][]>>} */
@@ -89,11 +90,25 @@ const curves = {};
 for (let round = 1; round <= rounds; round++) {
   for (const measure of measures) {
     progress(`round ${round} of ${rounds}: ${measure.title} (load ${load()})`);
-    for (const side of shuffled(sides)) {
-      if (measure.takes?.(side.peer) === false) continue;
-      if (measure.slow && round > 1 && !isCompared(side.peer)) continue;
-      const of = figures[measure.id] ??= {};
-      (of[side.peer.name] ??= []).push(await measured(measure, side));
+    const order = shuffled(
+      sides.filter(({ peer }) =>
+        measure.takes?.(peer) !== false &&
+        !(measure.slow && round > 1 && !isCompared(peer))
+      ),
+    );
+    const of = figures[measure.id] ??= {};
+    for (const side of order) {
+      await attempt(measure, side, async () => {
+        await measure.warmUp?.(side, size);
+      });
+      (of[side.peer.name] ??= []).push([]);
+    }
+    for (let turn = 0; turn < (measure.turns ?? 1); turn++) {
+      // There and back: who is late in one turn is early in the next.
+      for (const side of order.reverse()) {
+        const turns = of[side.peer.name][of[side.peer.name].length - 1];
+        turns.push(await attempt(measure, side, () => measured(measure, side)));
+      }
     }
   }
 }
@@ -134,14 +149,25 @@ process.stdout.write(report(result));
 /**
  * @param {import("./measures.mjs").Measure} measure
  * @param {Side} side
- * @returns {Promise<number | null>} null if it failed
+ * @returns {Promise<number>}
  */
 async function measured(measure, side) {
+  const found = await measure.figure(side, size);
+  if (typeof found === "number") return found;
+  (curves[measure.id] ??= {})[side.peer.name] = found.curve;
+  return found.figure;
+}
+
+/**
+ * @template T
+ * @param {import("./measures.mjs").Measure} measure
+ * @param {Side} side
+ * @param {() => Promise<T>} act
+ * @returns {Promise<T | null>} null if it failed
+ */
+async function attempt(measure, side, act) {
   try {
-    const found = await measure.figure(side, size);
-    if (typeof found === "number") return found;
-    (curves[measure.id] ??= {})[side.peer.name] = found.curve;
-    return found.figure;
+    return await act();
   } catch (error) {
     const { message } = /** @type {Error} */ (error);
     progress(`${side.peer.name} failed at ${measure.title}: ${message}`);

@@ -34,6 +34,11 @@ const GiB = 1024 * MiB;
  * @property {{ plain: number, tls: number }} [target] of the ratio, or of the
  * figure if there is none
  * @property {(peer: Peer) => boolean} [takes] default: all
+ * @property {(side: Side, size: Size) => Promise<unknown>} [warmUp] goes before
+ * each round, uncounted: what compilers do in the first second is no part of what
+ * a byte or a command costs
+ * @property {number} [turns] a round is measured in so many parts, and all peers
+ * have one of them before any has the next; default 1
  * @property {boolean} [slow] peers other than Limpet and the relays take part in
  * the first round only, so that all of it stays a matter of minutes
  *
@@ -47,22 +52,16 @@ const hasSessions = (/** @type {Peer} */ peer) =>
   isRemote(peer) && peer.kind !== "relay";
 const isLimpet = (/** @type {Peer} */ peer) => peer.kind === "limpet";
 
-/**
- * Before a large transfer this part of it goes through uncounted: what compilers
- * do in the first second is no part of what a byte costs.
- */
-const WARM_UP = 4;
-
 /** @type {Measure[]} */
 export const MEASURES = [
   {
     id: "bulk-out",
     title: "large output",
     unit: "ms",
-    figure: async (side, { bytes }) => {
-      await side.ask("bulkOut", { bytes: bytes / WARM_UP });
-      return (await side.ask("bulkOut", { bytes })).ms;
-    },
+    warmUp: (side, { bytes }) => side.ask("bulkOut", { bytes }),
+    figure: async (side, { bytes }) =>
+      (await side.ask("bulkOut", { bytes })).ms,
+    turns: 4,
     base: "relay",
     better: "higher",
     target: { plain: 0.9, tls: 0.92 },
@@ -71,10 +70,9 @@ export const MEASURES = [
     id: "bulk-in",
     title: "large input",
     unit: "ms",
-    figure: async (side, { bytes }) => {
-      await side.ask("bulkIn", { bytes: bytes / WARM_UP });
-      return (await side.ask("bulkIn", { bytes })).ms;
-    },
+    warmUp: (side, { bytes }) => side.ask("bulkIn", { bytes }),
+    figure: async (side, { bytes }) => (await side.ask("bulkIn", { bytes })).ms,
+    turns: 4,
     base: "relay",
     better: "higher",
     target: { plain: 0.9, tls: 0.92 },
@@ -83,8 +81,10 @@ export const MEASURES = [
     id: "cpu",
     title: "processor time per GiB of output, client and server",
     unit: "s",
+    warmUp: (side, { bytes }) => side.ask("bulkOut", { bytes }),
     figure: async (side, { bytes }) =>
       await side.cpuSeconds(() => side.ask("bulkOut", { bytes })) * GiB / bytes,
+    turns: 2,
     base: "relay",
     better: "lower",
     target: { plain: 1.25, tls: 1.25 },
@@ -94,8 +94,10 @@ export const MEASURES = [
     id: "true",
     title: "`true` on an open session",
     unit: "ms",
+    warmUp: (side, { count }) => side.ask("commands", { count: count / 2 }),
     figure: async (side, { count }) =>
-      median((await side.ask("commands", { count })).times),
+      median((await side.ask("commands", { count: count / 4 })).times),
+    turns: 6,
     base: "spawn",
     better: "lower",
     target: { plain: 1.25, tls: 1.25 },
@@ -104,10 +106,13 @@ export const MEASURES = [
     id: "true-8",
     title: "`true`, eight at a time, per command",
     unit: "ms",
+    warmUp: (side, { count }) =>
+      side.ask("manyCommands", { count: count * 2, atOnce: 8 }),
     figure: async (side, { count }) => {
-      const commands = { count: count * 4, atOnce: 8 };
-      return (await side.ask("manyCommands", commands)).ms / commands.count;
+      const commands = { count, atOnce: 8 };
+      return (await side.ask("manyCommands", commands)).ms / count;
     },
+    turns: 6,
     base: "spawn",
     better: "higher",
     target: { plain: 1, tls: 1 },
@@ -116,8 +121,10 @@ export const MEASURES = [
     id: "echo",
     title: "echo of a byte",
     unit: "ms",
+    warmUp: (side, { count }) => side.ask("echo", { count: count * 100 }),
     figure: async (side, { count }) =>
-      median((await side.ask("echo", { count: count * 50 })).times),
+      median((await side.ask("echo", { count: count * 10 })).times),
+    turns: 8,
     base: "relay",
     better: "lower",
     target: { plain: 1.5, tls: 1.5 },
@@ -156,6 +163,7 @@ export const MEASURES = [
     title: "connecting and being let in",
     unit: "ms",
     figure: timeToConnect,
+    turns: 4,
     base: null,
     better: "lower",
     target: { plain: 1, tls: NaN },
@@ -166,6 +174,7 @@ export const MEASURES = [
     title: "connecting and being let in, over TLS",
     unit: "ms",
     figure: timeToConnect,
+    turns: 4,
     base: "relay",
     better: "lower",
     target: { plain: NaN, tls: 2 },
@@ -179,7 +188,7 @@ export const MEASURES = [
       side.through(
         { delayMs: 25 },
         async (port) =>
-          median((await side.ask("first", { port, count: 9 })).times),
+          median((await side.ask("first", { port, count: 5 })).times),
       ),
     base: "trip",
     better: "lower",
@@ -227,6 +236,7 @@ export const MEASURES = [
     base: null,
     better: "lower",
     target: { plain: 24, tls: NaN },
+    slow: true,
     // A master of OpenSSH is a process, and 250 of them are another matter.
     takes: (peer) => hasSessions(peer) && peer.kind !== "openssh",
   },
@@ -317,7 +327,7 @@ function far(window) {
  * @returns {Promise<number>}
  */
 async function timeToConnect(side, { count }) {
-  const most = { count: Math.max(5, count * 5), ms: 4_000 };
+  const most = { count: Math.max(5, count), ms: 1_000 };
   return median((await side.ask("connect", most)).times);
 }
 

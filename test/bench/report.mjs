@@ -1,6 +1,7 @@
 /**
- * From figures to a table: medians of the ratios of each round, their spread, and
- * whether Limpet is where it should be.
+ * From figures to a table: a round's ratio is the median of its turns', and the
+ * table has the median of the rounds' with their spread, and whether Limpet is
+ * where it should be.
  *
  * @module
  */
@@ -37,7 +38,8 @@ const TRIP_MS = 50;
 /**
  * @param {import("./measures.mjs").Measure[]} measures
  * @param {import("./peers.mjs").Peer[]} peers
- * @param {Record<string, Record<string, (number | null)[]>>} figures
+ * @param {Record<string, Record<string, (number | null)[][]>>} figures of each
+ * round's turns
  * @param {Record<string, Record<string, [number, number][]>>} curves
  */
 export function summarise(measures, peers, figures, curves) {
@@ -56,20 +58,20 @@ export function summarise(measures, peers, figures, curves) {
  * @param {import("./measures.mjs").Measure} measure
  * @param {import("./peers.mjs").Peer} peer
  * @param {import("./peers.mjs").Peer[]} peers
- * @param {Record<string, (number | null)[]>} of
+ * @param {Record<string, (number | null)[][]>} of
  * @returns {Row}
  */
 function row({ base, better, target }, peer, peers, of) {
   const own = of[peer.name];
-  const other = base === "trip"
-    ? own.map(() => TRIP_MS)
-    : of[baseOf(base, peer, peers) ?? ""];
-  const ratios = own.flatMap((figure, round) => {
-    const compared = other?.[round] ?? null;
-    if (figure === null || compared === null) return [];
-    return [better === "higher" ? compared / figure : figure / compared];
-  });
-  const good = own.filter((figure) => figure !== null);
+  const other = of[baseOf(base, peer, peers) ?? ""];
+  const ratios = own.flatMap((turns, round) =>
+    medians(turns.map((figure, turn) => {
+      const compared = base === "trip" ? TRIP_MS : other?.[round]?.[turn];
+      if (figure === null || compared == null) return null;
+      return better === "higher" ? compared / figure : figure / compared;
+    }))
+  );
+  const good = own.flatMap(medians);
   const ratio = ratios.length === 0 ? null : median(ratios);
   const due = peer.kind === "limpet"
     ? target?.[peer.tls ? "tls" : "plain"]
@@ -90,6 +92,15 @@ function row({ base, better, target }, peer, peers, of) {
       by: Math.abs(judged - due) / due,
     }),
   };
+}
+
+/**
+ * @param {(number | null)[]} turns
+ * @returns {number[]} the median of those that did not fail, or nothing
+ */
+function medians(turns) {
+  const good = turns.filter((figure) => figure !== null);
+  return good.length === 0 ? [] : [median(good)];
 }
 
 /**
