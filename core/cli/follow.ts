@@ -58,6 +58,8 @@ export async function follow(
 ): Promise<number> {
   sayWhatIsMissing(command, report);
   const standstill = new Standstill();
+  let hasEnded = false;
+  command.status.then(() => hasEnded = true, () => hasEnded = true);
   const givenUp = new Promise<string>((resolve) => {
     const passed = new Set<string>();
     const stop = passSignals(runtime, command, resolve, passed);
@@ -93,8 +95,16 @@ export async function follow(
     givenUp,
     standstill.reached,
   ]);
-  // Our side alone ends: the job goes on.
-  if (typeof first === "number") return first;
+  // Our side alone ends. Who let the server name the job knows that from here.
+  if (typeof first === "number") {
+    if (!hasEnded) {
+      report.warn(
+        `nobody takes the rest of the output: job ${command.jobId} goes on`,
+      );
+      await report.flush(STANDSTILL_MS);
+    }
+    return first;
+  }
   if (first === null) {
     report.warn("nobody takes the rest of the output: it is dropped");
     await report.flush(STANDSTILL_MS);
