@@ -241,6 +241,25 @@ test("a helper that is killed leaves nothing behind but the truth", async () => 
   await helper.close();
 });
 
+test("a server's log has it that its helper was lost, and not that it was closed", async () => {
+  await using server = await startServer("node");
+  const session = await server.connect();
+  const parent = async () => Number(await session.$`echo $PPID`.text());
+  let helper = server.pid;
+  while (helper === server.pid) helper = await parent();
+  const told = () => server.log().match(/^limpet: the process .*$/gm) ?? [];
+  expect(told()).toEqual([]);
+  process.kill(helper, "SIGKILL");
+  await eventually(() => told().length > 0, () => `told: ${server.log()}`);
+  while (helper === server.pid || !isAlive(helper)) helper = await parent();
+  await session.close();
+  await server.stop();
+  expect(told()).toEqual([
+    "limpet: the process that starts commands was killed, and with it what it " +
+    "ran: how that ended is not known. Another one takes its place",
+  ]);
+});
+
 test("a client hears that nobody knows, and no code", async () => {
   const helper = await helperInUse();
   await using served = await serving({}, helper.spawner);

@@ -20,7 +20,11 @@ export { JobCommand } from "../../core/dial.ts";
 export { jobFiles } from "./job_files.ts";
 export { dial, listen } from "./socket.ts";
 export { spawner } from "./spawn.ts";
-export { type SpawnHelper, spawnHelper } from "./spawn_helper.ts";
+export {
+  type SpawnHelper,
+  spawnHelper,
+  type SpawnHelperOptions,
+} from "./spawn_helper.ts";
 export { stdio } from "./stdio.ts";
 
 /**

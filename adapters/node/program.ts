@@ -7,6 +7,7 @@
 import process from "node:process";
 import { setFlagsFromString } from "node:v8";
 import { main } from "../../core/cli/main.ts";
+import type { CliRuntime } from "../../core/cli/runtime.ts";
 import { cliRuntime } from "./cli_runtime.ts";
 import { spawnHelper } from "./spawn_helper.ts";
 
@@ -20,8 +21,17 @@ if (isServer && process.versions.bun === undefined) {
   setFlagsFromString("--semi-space-growth-factor=1");
 }
 
-const runtime = {
-  ...cliRuntime(),
-  ...(isServer ? { spawner: spawnHelper().spawner } : {}),
-};
+let warn = (_words: string) => {};
+const onLost = () =>
+  warn(
+    "the process that starts commands was killed, and with it what it ran: how " +
+      "that ended is not known. Another one takes its place",
+  );
+const runtime: CliRuntime = isServer
+  ? {
+    ...cliRuntime(),
+    spawner: spawnHelper({ onLost }).spawner,
+    onWarning: (handler) => warn = handler,
+  }
+  : cliRuntime();
 void main(runtime).then(runtime.exit);

@@ -44,6 +44,15 @@ export interface SpawnHelper extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** See {@linkcode spawnHelper}. */
+export interface SpawnHelperOptions {
+  /**
+   * A helper has ended that nobody closed: somebody killed it, perhaps the system,
+   * for want of memory. What it ran is killed, and how it ended is not known.
+   */
+  readonly onLost?: () => void;
+}
+
 /** What the helper tells, by the number of the command. */
 type Told =
   & { readonly id: number }
@@ -72,7 +81,9 @@ interface Asked {
  * Commands see no difference but their parent's process id. User, umask, limits
  * and priority are those this process had when the helper started.
  */
-export function spawnHelper(): SpawnHelper {
+export function spawnHelper(
+  { onLost = () => {} }: SpawnHelperOptions = {},
+): SpawnHelper {
   let helper: Helper | null = null;
   // There are no named pipes on either.
   let isOff = process.platform === "win32" || "bun" in process.versions;
@@ -104,6 +115,7 @@ export function spawnHelper(): SpawnHelper {
       helper = null;
       // There may be no room for it, or its program is not there any more.
       if (!wasUp) rest();
+      else if (!isOff) onLost();
     });
     return null;
   };

@@ -61,6 +61,11 @@ export interface CliRuntime extends Machine {
    * does not end the program.
    */
   onUncaught(handler: (error: unknown) => void): void;
+  /**
+   * From now on `handler` hears what a server's operator should know of this
+   * machine. Absent where there is nothing of the kind.
+   */
+  readonly onWarning?: (handler: (words: string) => void) => void;
   /** Ends the program. */
   exit(code: number): never;
   /** On our own terminal, which speaks `codec`. */

@@ -99,6 +99,7 @@ export async function serveCommand(
   const settings = auditFlags ?? auditEntry(door.config?.audit);
   const audit = settings && await openAudit(runtime, settings, report);
   outliveErrors(runtime, report);
+  runtime.onWarning?.((words) => report.warn(words));
   const { maxTotalBufferedBytes } = resolveServerLimits({
     ...door.config?.limits,
     ...limits,
