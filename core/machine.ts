@@ -39,7 +39,7 @@ export interface FileStatus extends FileAccess {
 
 /** The files Limpet touches by itself: the token's, and a server's own. */
 export interface Files {
-  /** Null when there is no such file. Rejects with the OS's error otherwise. */
+  /** Null when there is no such file. Rejects with the OS's error, in words. */
   read(path: string): Promise<FileContents | null>;
   /**
    * Makes a file of mode 0600, its missing folders 0700. False when the file
@@ -53,7 +53,7 @@ export interface Files {
    * too. Its owner stays, where we may see to that. A symbolic link stays one.
    */
   replacePrivate(path: string, text: string): Promise<void>;
-  /** Null when there is nothing. Rejects with the OS's error otherwise. */
+  /** Null when there is nothing. Rejects with the OS's error, in words. */
   status(path: string): Promise<FileStatus | null>;
   /** Removes a file; false when there is none. */
   remove(path: string): Promise<boolean>;

@@ -19,8 +19,15 @@ import { THIS_RUNTIME } from "./support/runtimes.ts";
 const { machine }: { machine: Machine } = THIS_RUNTIME === "deno"
   ? await import("../adapters/deno/machine.ts")
   : await import("../adapters/node/machine.ts");
-const { read, createPrivate, replacePrivate, status, remove, openLog } =
-  machine.files;
+const {
+  read,
+  createPrivate,
+  replacePrivate,
+  status,
+  remove,
+  realPath,
+  openLog,
+} = machine.files;
 
 const folder = mkdtempSync(join(tmpdir(), "limpet-files-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -41,6 +48,24 @@ test("a private file is its owner's alone, and so are its new folders", async ()
     mode: 0o600,
     owner: "self",
   });
+});
+
+test("what files cannot be used for is said in the same words everywhere", async () => {
+  const file = join(folder, "file");
+  writeFileSync(file, "");
+  const below = join(file, "below");
+  const failing: [() => Promise<unknown>, string][] = [
+    [() => read(folder), "is a directory (EISDIR)"],
+    [() => read(below), "not a directory (ENOTDIR)"],
+    [() => createPrivate(join(below, "it"), ""), "not a directory (ENOTDIR)"],
+    [() => replacePrivate(below, ""), "not a directory (ENOTDIR)"],
+    [() => status(below), "not a directory (ENOTDIR)"],
+    [() => remove(below), "not a directory (ENOTDIR)"],
+    [() => realPath("x".repeat(300)), "name too long (ENAMETOOLONG)"],
+  ];
+  for (const [doing, message] of failing) {
+    await expect(doing()).rejects.toMatchObject({ message });
+  }
 });
 
 test("a file that is there is left alone", async () => {

@@ -152,6 +152,19 @@ test("without identities the list says who may connect", async () => {
   expect((await run("token", "list", "--json")).stdout).toBe("[]\n");
 });
 
+test("a configuration that cannot be read is named, and why it cannot", async () => {
+  const file = join(folder, "no-folder");
+  writeFileSync(file, "");
+  for (const words of [["token", "list"], ["config", "check"], ["serve"]]) {
+    const { code, stderr } = await inProcess(words, { LIMPET_CONFIG: file });
+    expect({ code, first: stderr.split("\n")[0] }).toEqual({
+      code: 125,
+      first:
+        `limpet: Cannot read ${file}/server.json: not a directory (ENOTDIR)`,
+    });
+  }
+});
+
 test("by what a machine is known, whether a server runs or not", async () => {
   const { own, path, run } = place("show");
   const none = await run("key", "show");

@@ -23,17 +23,17 @@ import type {
   FileStatus,
 } from "../../core/machine.ts";
 import type { LogFile } from "../../core/ports.ts";
-import { logError } from "../../core/adapter/os_error.ts";
+import { inWords, logError } from "../../core/adapter/os_error.ts";
 import { codeOf, osError } from "./errors.ts";
 
 /** See {@linkcode Files}. */
 export const files: Files = {
-  read,
-  createPrivate,
-  replacePrivate,
-  status,
-  remove,
-  realPath,
+  read: inWords(read, osError),
+  createPrivate: inWords(createPrivate, osError),
+  replacePrivate: inWords(replacePrivate, osError),
+  status: inWords(status, osError),
+  remove: inWords(remove, osError),
+  realPath: inWords(realPath, osError),
   openLog,
 };
 

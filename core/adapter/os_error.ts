@@ -60,6 +60,22 @@ export function describe({ code, cause }: OsError): string {
   return cause === undefined ? "unknown error" : String(cause);
 }
 
+/**
+ * The same function, rejecting in our words where the OS has a code for it: whoever
+ * calls it says what it was for, and with which file.
+ */
+export function inWords<A extends unknown[], R>(
+  use: (...args: A) => Promise<R>,
+  osError: (cause: unknown) => OsError,
+): (...args: A) => Promise<R> {
+  return (...args) =>
+    use(...args).catch((cause) => {
+      const error = osError(cause);
+      if (!((error.code ?? "") in WORDS)) throw cause;
+      throw new Error(describe(error), { cause });
+    });
+}
+
 /** Dialling did not work. The advice is a sentence of its own, or empty. */
 export function connectError(
   address: string,

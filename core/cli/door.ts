@@ -11,7 +11,7 @@ import { loadConfig, type Loaded } from "../config/load.ts";
 import type { Told } from "../config/problem.ts";
 import type { ServerConfig } from "../config/types.ts";
 import { counted } from "../counted.ts";
-import { asLimpetError, LimpetError } from "../errors.ts";
+import { LimpetError } from "../errors.ts";
 import type { Server } from "../server.ts";
 import { findOrMakeToken, findToken } from "../token_file.ts";
 import { type Arguments, usageError } from "./args.ts";
@@ -113,9 +113,7 @@ async function startConfig(
   path: string,
   report: Reporter,
 ): Promise<ServerConfig | null> {
-  const loaded = await loadConfig(runtime, path).catch((error) => {
-    throw asLimpetError(error, "invalid_argument", `Cannot read ${path}`);
-  });
+  const loaded = await loadConfig(runtime, path);
   if (loaded === null) {
     if (!args.has("config")) return null;
     throw new LimpetError(

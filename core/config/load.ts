@@ -4,6 +4,7 @@
  * @module
  */
 
+import { asLimpetError } from "../errors.ts";
 import type { Machine } from "../machine.ts";
 import { configDirectory } from "../token_file.ts";
 import { withPaths } from "./paths.ts";
@@ -31,14 +32,17 @@ export function defaultConfigPath(
 
 /**
  * Reads and checks a configuration file. Null when there is none; a mistake in
- * it, or in who else may read or change it, is in `problems`. Rejects with the
- * system's error when it cannot be read.
+ * it, or in who else may read or change it, is in `problems`. Rejects with
+ * `invalid_argument` when it cannot be read.
  */
 export async function loadConfig(
   { files, env }: Pick<Machine, "files" | "env">,
   path: string,
 ): Promise<Loaded | null> {
-  const found = await files.read(path);
+  const failed = (error: unknown) => {
+    throw asLimpetError(error, "invalid_argument", `Cannot read ${path}`);
+  };
+  const found = await files.read(path).catch(failed);
   if (found === null) return null;
   const { text } = found;
   const read = await readConfig(text);
@@ -48,7 +52,8 @@ export async function loadConfig(
     ? /"token"/.test(text)
     : (config.identities ?? []).some(({ token }) => token !== undefined);
   const place = { files, home: env("HOME") };
-  const permissions = await permissionProblems(place, path, found, hasTokens);
+  const permissions = await permissionProblems(place, path, found, hasTokens)
+    .catch(failed);
   const problems: Problem[] = [
     ...permissions.map((message) => ({ offset: null, path: [], message })),
     ...read.problems,

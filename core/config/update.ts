@@ -81,9 +81,8 @@ async function current(
   place: Place,
   path: string,
 ): Promise<{ readonly text: string; readonly config: ServerConfig }> {
-  const loaded = await loadConfig(place, path).catch((error) => {
-    throw asLimpetError(error, "invalid_argument", `Cannot read ${path}`);
-  }) ?? { text: "{}\n", ...await readConfig("{}") };
+  const loaded = await loadConfig(place, path) ??
+    { text: "{}\n", ...await readConfig("{}") };
   const { text, config } = loaded;
   if (config !== null) return { text, config };
   throw new LimpetError(
