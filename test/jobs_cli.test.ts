@@ -185,6 +185,17 @@ describe(`jobs on ${THIS_RUNTIME}, serve on ${PARTNER}`, () => {
     );
   });
 
+  test("the lines of a prompt are listed as they were written", async () => {
+    const written = ["cd /tmp", "printf %s a1b2 >&2 && pwd"];
+    const env = { LIMPET_TOKEN_FILE: server().tokenFile };
+    const input = `${written.join("\n")}\n`;
+    expect(await limpet(["shell", server().address], { env, input }))
+      .toMatchObject({ code: 0, stdout: "/tmp\n", stderr: "a1b2" });
+    const { stdout } = await run(["ps", "-a"]);
+    const listed = stdout.split("\n").map((line) => line.split(/ {2,}/)[1]);
+    expect(listed).toEqual(expect.arrayContaining(written));
+  });
+
   test("a client that is killed leaves the job, one that attaches goes on", async () => {
     const go = join(folder, `${runtime}-go2`);
     const line =

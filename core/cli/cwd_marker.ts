@@ -27,6 +27,15 @@ export function withMarker(line: string, nonce: string): string {
   return `${report}; trap ${quote(report)} EXIT\n${line}\n`;
 }
 
+/** The line as somebody wrote it, for a list of commands; others as they are. */
+export function withoutMarker(line: string): string {
+  const [, nonce] = /^printf \S+ ([0-9a-f]+) /.exec(line) ?? [];
+  if (nonce === undefined) return line;
+  const before = withMarker("", nonce).slice(0, -1);
+  if (!line.startsWith(before)) return line;
+  return line.slice(before.length).replace(/\n$/, "");
+}
+
 /** Takes the markers out of a byte stream, wherever its chunks are cut. */
 export class MarkerFilter {
   readonly #codec: TextCodec;

@@ -10,6 +10,7 @@ import { printable, printableJson } from "../printable.ts";
 import { parseArguments, usageError } from "./args.ts";
 import { ownWords } from "./codecs.ts";
 import { withSession } from "./connection.ts";
+import { withoutMarker } from "./cwd_marker.ts";
 import { PS_FLAGS } from "./flags.ts";
 import { loudnessOf, Reporter } from "./report.ts";
 import type { CliRuntime } from "./runtime.ts";
@@ -66,7 +67,7 @@ export function tableOf(
 
 function commandOf({ argv, shell }: JobInfo): string {
   const words = shell
-    ? argv
+    ? argv.map(withoutMarker)
     : argv.map((word) =>
       /^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word)
     );
