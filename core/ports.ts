@@ -19,7 +19,7 @@
  *   `connection_lost`.
  *
  * A chunk given out by `readable` belongs to core: the adapter never writes to
- * its buffer again.
+ * its buffer again, but for what `ByteReader.read` says.
  */
 export interface Duplex {
   readonly readable: ReadableStream<Uint8Array>;
@@ -51,11 +51,15 @@ export interface Duplex {
   readonly tls?: TlsInfo;
 }
 
-/** What core needs of a stream's reader. */
-export type ByteReader = Pick<
-  ReadableStreamDefaultReader<Uint8Array>,
-  "read" | "cancel"
->;
+/** What core needs of a stream's reader; a stream's own has all of it. */
+export interface ByteReader {
+  /**
+   * As of a stream's reader. `isOver` says that nobody looks any more at the chunk
+   * that was read last, so that its memory may be read into again.
+   */
+  read(isOver?: boolean): Promise<ReadableStreamReadResult<Uint8Array>>;
+  cancel(reason?: unknown): Promise<void>;
+}
 
 /**
  * What is known of a TLS connection beneath a {@linkcode Duplex}. A listener may
@@ -144,6 +148,11 @@ export interface ProcessHandle {
   readonly pid: number;
   /** Null unless it was asked for as `piped`. Closing it is the process's EOF. */
   readonly stdin: WritableStream<Uint8Array> | null;
+  /**
+   * Whether a chunk is core's again when `stdin` has written it, for other bytes:
+   * nobody behind it keeps a view. Otherwise chunks are for the garbage collector.
+   */
+  readonly returnsStdin?: true;
   /**
    * Null unless piped. Cancelling closes our end: the next write gets SIGPIPE. A
    * chunk belongs to core, as those of a `Duplex` do; of `stderr` too.

@@ -56,7 +56,7 @@ function linkTo(options: Partial<ResumableOptions> = {}, kept = true) {
   ends.push(link);
   link.keep(kept);
   link.start({
-    frame: (frame) => said.log += textOf(frame),
+    frame: (frame) => void (said.log += textOf(frame)),
     ended: (error) => said.ended = error,
   });
   const reconnect = (received: number) => {

@@ -36,7 +36,7 @@ function linkTo() {
   });
   ends.push(link);
   link.keep(true);
-  link.start({ frame: (frame) => frames.push(frame), ended: () => {} });
+  link.start({ frame: (frame) => void frames.push(frame), ended: () => {} });
   let peer = theirs;
   return {
     link,

@@ -86,6 +86,7 @@ function handleOf(
     stdin: command.stdin === "piped"
       ? writableOver(child.stdin, inputError)
       : null,
+    returnsStdin: true,
     stdout: command.stdout === "piped"
       ? passOn(child.stdout, outputError)
       : null,

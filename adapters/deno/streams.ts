@@ -34,6 +34,7 @@ export class SourceReader implements ByteReader {
   readonly #over: () => void;
   readonly #memory = new ReadBuffer();
   #waiting: Deferred<ReadableStreamReadResult<Uint8Array>> | null = null;
+  #last: Uint8Array<ArrayBuffer> | null = null;
   /** Null at an end without one. */
   #failure: LimpetError | null | undefined;
 
@@ -47,17 +48,20 @@ export class SourceReader implements ByteReader {
     this.#over = over;
   }
 
-  read(): Promise<ReadableStreamReadResult<Uint8Array>> {
+  read(isOver?: boolean): Promise<ReadableStreamReadResult<Uint8Array>> {
     if (this.#failure) return Promise.reject(this.#failure);
     if (this.#failure === null) return Promise.resolve(END);
     const waiting = deferred<ReadableStreamReadResult<Uint8Array>>();
     this.#waiting = waiting;
+    if (isOver && this.#last !== null) this.#memory.again(this.#last);
+    this.#last = null;
     const bytes = this.#memory.next();
     this.#source.read(bytes).then((length) => {
       if (this.#failure !== undefined) return;
       if (length === null) return this.#end();
       this.#waiting = null;
       const value = this.#memory.take(bytes.subarray(0, length));
+      this.#last = value;
       waiting.resolve({ done: false, value });
     }, (error) => {
       if (this.#failure !== undefined) return;

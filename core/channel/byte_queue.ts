@@ -17,19 +17,16 @@ const BLOCK_BYTES = 16_384;
  * are kept as they are.
  */
 export class ByteQueue {
+  /** Whether it gives out copies, and keeps none of what it is given. */
+  declare readonly copies?: true;
   readonly #pieces: Uint8Array[] = [];
-  #head = 0;
   /** Free space at the end of the last piece, if that is one of our blocks. */
   #free = 0;
-  #bytes = 0;
-
-  /** Bytes in the queue. */
-  get byteLength(): number {
-    return this.#bytes;
-  }
+  /** Bytes in the queue; for others to read. */
+  byteLength = 0;
 
   push(piece: Uint8Array): void {
-    this.#bytes += piece.byteLength;
+    this.byteLength += piece.byteLength;
     if (piece.byteLength >= SMALL_BYTES) {
       const dense = piece.byteLength * 2 >= piece.buffer.byteLength;
       this.#pieces.push(dense ? piece : piece.slice());
@@ -39,50 +36,43 @@ export class ByteQueue {
     const fitting = Math.min(this.#free, piece.byteLength);
     if (fitting > 0) this.#append(piece.subarray(0, fitting));
     if (fitting < piece.byteLength) {
-      const rest = piece.subarray(fitting);
       // For a reader that is one piece behind, a large one each time would cost
       // more than all else.
-      const room = Math.min(this.#bytes * 4, BLOCK_BYTES);
-      const block = new Uint8Array(room);
-      block.set(rest);
-      this.#pieces.push(block.subarray(0, rest.byteLength));
-      this.#free = room - rest.byteLength;
+      this.#free = Math.min(this.byteLength * 4, BLOCK_BYTES);
+      this.#pieces.push(new Uint8Array(this.#free).subarray(0, 0));
+      this.#append(piece.subarray(fitting));
     }
   }
 
   /** The oldest piece, or undefined. */
   shift(): Uint8Array | undefined {
-    const piece = this.#pieces[this.#head];
-    if (piece === undefined) return undefined;
-    this.#bytes -= piece.byteLength;
-    this.#head++;
-    if (this.#head === this.#pieces.length) {
-      this.clear();
-    } else if (this.#head >= 64 && this.#head * 2 >= this.#pieces.length) {
-      this.#pieces.splice(0, this.#head);
-      this.#head = 0;
-    }
+    const piece = this.#pieces.shift();
+    if (piece !== undefined) this.byteLength -= piece.byteLength;
+    if (this.byteLength === 0) this.#free = 0;
+    return piece;
+  }
+
+  /** What may be given out in place of a piece that need not wait. */
+  pass(piece: Uint8Array): Uint8Array {
     return piece;
   }
 
   /** Drops everything. */
   clear(): void {
     this.#pieces.length = 0;
-    this.#head = 0;
     this.#free = 0;
-    this.#bytes = 0;
+    this.byteLength = 0;
   }
 
   #append(bytes: Uint8Array): void {
-    const last = this.#pieces.length - 1;
-    const view = this.#pieces[last];
+    const { buffer, byteOffset, byteLength } = this.#pieces.pop()!;
     const longer = new Uint8Array(
-      view.buffer,
-      view.byteOffset,
-      view.byteLength + bytes.byteLength,
+      buffer,
+      byteOffset,
+      byteLength + bytes.byteLength,
     );
-    longer.set(bytes, view.byteLength);
-    this.#pieces[last] = longer;
+    longer.set(bytes, byteLength);
+    this.#pieces.push(longer);
     this.#free -= bytes.byteLength;
   }
 }

@@ -89,8 +89,8 @@ export class Channel {
     if (!this.#ended) this.#options.sink.control(type, 0, this.id, body);
   }
 
-  /** A frame for this channel has come. What it throws is fatal. */
-  receive(frame: Frame): void {
+  /** As `LinkReceiver.frame`, for a frame of this channel. */
+  receive(frame: Frame): true | void {
     switch (frame.type) {
       case FrameType.DATA:
         return this.#receiver(frame).data(frame.payload);

@@ -24,7 +24,8 @@ export class ReceiveStream {
   readonly #channel: number;
   readonly #stream: number;
   readonly #window: Window;
-  readonly #queue = new ByteQueue();
+  /** Of another kind where there is a better one. */
+  queue: ByteQueue = new ByteQueue();
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   /** A read is waiting: the next bytes go straight to it. */
   #wanted = false;
@@ -32,9 +33,10 @@ export class ReceiveStream {
   #stopped = false;
   /** END or ABORT has come: whatever else comes is a mistake. */
   #endedByPeer = false;
-  #heldOpen = false;
+  /** The sender stopped waiting for what the command had left behind. */
+  heldOpen = false;
   /** Set when nothing more will come: null for a clean end. */
-  #outcome: LimpetError | null | undefined = undefined;
+  #outcome: LimpetError | null | undefined;
   /** Told once when END or ABORT has come, or the session is lost. */
   onFinished: (() => void) | null = null;
   /** Told once when the peer has cut it off, however much is still to be read. */
@@ -72,13 +74,11 @@ export class ReceiveStream {
     return this.#outcome !== undefined;
   }
 
-  /** The sender stopped waiting for what the command had left behind. */
-  get heldOpen(): boolean {
-    return this.#heldOpen;
-  }
-
-  /** DATA has come. Throws when it is more than was allowed. */
-  data(payload: Uint8Array): void {
+  /**
+   * DATA has come; see `LinkReceiver.frame`. Throws when it is more than was
+   * allowed.
+   */
+  data(payload: Uint8Array): true | void {
     this.#checkOpen("DATA");
     const { byteLength } = payload;
     const { allowed } = this.#window;
@@ -89,16 +89,17 @@ export class ReceiveStream {
           `channel ${this.#channel}, ${allowed} were allowed`,
       );
     }
-    const grown = this.#window.arrived(byteLength, this.#queue.byteLength);
+    const grown = this.#window.arrived(byteLength, this.queue.byteLength);
     this.#grant(grown && grown + GROWN);
     this.#total += byteLength;
     if (this.#stopped || this.finished || byteLength === 0) return;
     if (this.#wanted) {
       this.#wanted = false;
-      this.#give(payload);
+      this.#give(this.queue.pass(payload));
     } else {
-      this.#queue.push(payload);
+      this.queue.push(payload);
     }
+    return this.queue.copies;
   }
 
   /** END has come. If bytes are missing, what came is no whole stream. */
@@ -106,13 +107,13 @@ export class ReceiveStream {
     this.#checkOpen("END");
     this.#endedByPeer = true;
     if (this.finished) return;
-    this.#heldOpen = heldOpen;
+    this.heldOpen = heldOpen;
     const missing = bytes === this.#total ? null : new LimpetError(
       "connection_lost",
       `Stream ended after ${this.#total} of ${bytes} bytes`,
     );
     this.#finish(missing);
-    if (missing !== null) this.onAborted?.();
+    if (missing) this.onAborted?.();
   }
 
   /** ABORT has come. */
@@ -132,14 +133,13 @@ export class ReceiveStream {
   #stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#queue.clear();
+    this.queue.clear();
     this.#window.end(0);
-    if (this.finished) return;
-    this.#send(FrameType.STOP, EMPTY);
+    if (!this.finished) this.#send(FrameType.STOP, EMPTY);
   }
 
   #pull(): void {
-    const piece = this.#queue.shift();
+    const piece = this.queue.shift();
     if (piece !== undefined) this.#give(piece);
     else if (this.finished) this.#settle();
     else this.#wanted = true;
@@ -159,8 +159,12 @@ export class ReceiveStream {
   }
 
   #send(type: number, payload: Uint8Array): void {
-    const stream = this.#stream;
-    this.#sink.raw({ type, stream, channel: this.#channel, payload });
+    this.#sink.raw({
+      type,
+      stream: this.#stream,
+      channel: this.#channel,
+      payload,
+    });
   }
 
   #finish(outcome: LimpetError | null): void {
@@ -172,9 +176,9 @@ export class ReceiveStream {
 
   /** Closes or errors the stream once all that arrived is with the user. */
   #settle(): void {
-    const { byteLength } = this.#queue;
+    const { byteLength } = this.queue;
     this.#window.end(byteLength);
-    if (this.#stopped || byteLength > 0) return;
+    if (this.#stopped || byteLength) return;
     if (this.#outcome) this.#controller.error(this.#outcome);
     else this.#controller.close();
   }

@@ -6,6 +6,7 @@
 
 import type { ChannelHandler } from "../channel/channel.ts";
 import { HeldStream } from "../channel/held_stream.ts";
+import { InputQueue } from "../channel/input_queue.ts";
 import { deferred } from "../deferred.ts";
 import { asLimpetError, type ErrorCode, LimpetError } from "../errors.ts";
 import { brief, decodeControl } from "../frame/control.ts";
@@ -264,6 +265,11 @@ export class Job implements ChannelHandler {
     this.#beforeStart.clear();
     this.#startTimers(authorized, tree);
     if (handle.stdin !== null && this.#stdin !== null) {
+      const { queue } = this.#stdin;
+      // `pumpInput` takes a chunk when it has written the one before.
+      if (queue !== undefined && handle.returnsStdin) {
+        this.#stdin.queue = new InputQueue(queue);
+      }
       pumpInput(
         this.#stdin.readable,
         handle.stdin,

@@ -11,7 +11,9 @@ import type { HeldStream } from "../channel/held_stream.ts";
 import type { OutputSink } from "./output_pump.ts";
 
 /** Where a command's stdin comes from. */
-export type JobInput = Pick<ReceiveStream, "readable" | "fail" | "onAborted">;
+export type JobInput =
+  & Pick<ReceiveStream, "readable" | "fail" | "onAborted">
+  & Partial<Pick<ReceiveStream, "queue">>;
 
 /** Where what a command writes goes to. */
 export type JobOutput =

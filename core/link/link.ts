@@ -12,9 +12,10 @@ import type { Frame } from "../frame/frame.ts";
 export interface LinkReceiver {
   /**
    * One frame, or a piece of one of which `whole` is the last; in order. What it
-   * throws ends the link with that error.
+   * throws ends the link with that error. Returns true if nobody looks at the
+   * payload any more.
    */
-  frame(frame: Frame, whole: boolean): void;
+  frame(frame: Frame, whole: boolean): true | void;
   /** The link is over: null after the peer's clean end, else what went wrong. */
   ended(error: LimpetError | null): void;
 }

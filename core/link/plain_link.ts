@@ -120,12 +120,15 @@ export class PlainLink implements Link {
   async #pump(receiver: LinkReceiver): Promise<void> {
     let error: LimpetError | null = null;
     try {
-      do {
-        let frame: Frame | undefined;
-        while ((frame = this.#decoder.next())) {
-          if (!this.#closing) receiver.frame(frame, this.#decoder.whole);
+      // What the handshake has read is its own.
+      for (let isOver = false;; isOver = true) {
+        for (let frame; (frame = this.#decoder.next());) {
+          if (!this.#closing && !receiver.frame(frame, this.#decoder.whole)) {
+            isOver = false;
+          }
         }
-      } while (this.#feed(await this.#read()));
+        if (!this.#feed(await this.#read(isOver))) break;
+      }
     } catch (thrown) {
       error = asLimpetError(thrown, "protocol_error", "Reading from the peer");
     }
@@ -140,8 +143,8 @@ export class PlainLink implements Link {
   }
 
   /** Not async, nor is `#feed`: an idle connection waits in here. */
-  #read(): Promise<Uint8Array | null> {
-    return this.#reader.read().then(({ value }) => {
+  #read(isOver?: boolean): Promise<Uint8Array | null> {
+    return this.#reader.read(isOver).then(({ value }) => {
       this.heardAt = performance.now();
       return value ?? null;
     }, lost);

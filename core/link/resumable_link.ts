@@ -177,7 +177,7 @@ export class ResumableLink implements Link {
       frame: (frame, whole) => {
         // What an older connection still brings was asked for again.
         if (carrier === this.#carrier && this.#over === null) {
-          this.#receive(frame, whole);
+          return this.#receive(frame, whole);
         }
       },
       ended: (error) => {
@@ -190,18 +190,19 @@ export class ResumableLink implements Link {
     });
   }
 
-  #receive(frame: Frame, whole: boolean): void {
+  #receive(frame: Frame, whole: boolean): true | void {
     if (!this.#kept) return this.#receiver?.frame(frame, whole);
     if (frame.type === FrameType.ACK) {
       this.#replay.acknowledge(readAck(frame), this.#next);
       this.#forget();
-      return this.#notify();
+      this.#notify();
+      return true;
     }
     this.#ending ||= isGoodbye(frame);
     const fresh = this.#receipt.take(frame, whole);
     if (this.#receipt.isDue) this.#wake();
     else if (this.#receipt.isOwed) this.#ackSoon();
-    if (fresh !== null) this.#receiver?.frame(fresh, whole);
+    if (fresh !== null) return this.#receiver?.frame(fresh, whole);
   }
 
   #push(frame: Frame): boolean {

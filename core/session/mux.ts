@@ -131,7 +131,7 @@ export class Mux implements LinkReceiver {
     return this.#addChannel(this.#lastChannel + 2);
   }
 
-  frame(received: Frame): void {
+  frame(received: Frame): true | void {
     const frame = this.#parts.push(received);
     if (!frame || this.#error) return;
     if (isSessionFrame(frame, FrameType.CLOSE)) {
