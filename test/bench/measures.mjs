@@ -309,10 +309,13 @@ function far(window) {
     title: `large output, 100 ms, 1 Gbit/s, ${window} MiB on the line`,
     unit: "ms",
     figure: (side, { bytes }) =>
-      side.through(
-        line,
-        async (port) => (await side.ask("bulkOut", { bytes, port })).ms,
-      ),
+      side.through(line, async (port) => {
+        // Where its window is no limit, a new line's program is, until compiled.
+        if (window * MiB > line.bytesPerMs * 2 * line.delayMs) {
+          await side.ask("bulkOut", { bytes: bytes / 2, port });
+        }
+        return (await side.ask("bulkOut", { bytes, port })).ms;
+      }),
     base: "relay",
     better: "higher",
     target: { plain: 0.97, tls: 0.97 },
