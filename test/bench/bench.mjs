@@ -99,7 +99,7 @@ for (let round = 1; round <= rounds; round++) {
     const of = figures[measure.id] ??= {};
     for (const side of order) {
       await attempt(measure, side, async () => {
-        await measure.warmUp?.(side, size);
+        if (round === 1) await measure.warmUp?.(side, size);
       });
       (of[side.peer.name] ??= []).push([]);
     }

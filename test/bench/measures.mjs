@@ -35,7 +35,7 @@ const GiB = 1024 * MiB;
  * figure if there is none
  * @property {(peer: Peer) => boolean} [takes] default: all
  * @property {(side: Side, size: Size) => Promise<unknown>} [warmUp] goes before
- * each round, uncounted: what compilers do in the first second is no part of what
+ * the first round, uncounted: what compilers do in the first second is no part of what
  * a byte or a command costs
  * @property {number} [turns] a round is measured in so many parts, and all peers
  * have one of them before any has the next; default 1
@@ -58,7 +58,7 @@ export const MEASURES = [
     id: "bulk-out",
     title: "large output",
     unit: "ms",
-    warmUp: (side, { bytes }) => side.ask("bulkOut", { bytes }),
+    warmUp: (side, { bytes }) => side.ask("bulkOut", { bytes: bytes * 4 }),
     figure: async (side, { bytes }) =>
       (await side.ask("bulkOut", { bytes })).ms,
     turns: 4,
@@ -70,7 +70,7 @@ export const MEASURES = [
     id: "bulk-in",
     title: "large input",
     unit: "ms",
-    warmUp: (side, { bytes }) => side.ask("bulkIn", { bytes }),
+    warmUp: (side, { bytes }) => side.ask("bulkIn", { bytes: bytes * 4 }),
     figure: async (side, { bytes }) => (await side.ask("bulkIn", { bytes })).ms,
     turns: 4,
     base: "relay",
