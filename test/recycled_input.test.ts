@@ -7,6 +7,15 @@
 
 import fc from "fast-check";
 import { Buffer } from "node:buffer";
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join as pathOf } from "node:path";
 import { expect, test } from "vitest";
 import { ReadBuffer } from "../core/adapter/read_buffer.ts";
 import { ByteQueue } from "../core/channel/byte_queue.ts";
@@ -23,6 +32,7 @@ import type { ExitStatus, Spawner } from "../core/ports.ts";
 import { Server } from "../core/server.ts";
 import { pair } from "./support/faults.ts";
 import { bytesOf, join, NO_GROWTH } from "./support/frames.ts";
+import { eventually } from "./support/leaks.ts";
 import { PLATFORM, serving, TOKEN } from "./support/serving.ts";
 
 const dataFrame = (payload: Uint8Array): Frame => ({
@@ -332,4 +342,37 @@ test("commands get their own input although they share memory", async () => {
     expect(await child.status).toMatchObject({ code: 0 });
   };
   await Promise.all(Array.from({ length: 6 }, (_, index) => one(index)));
+});
+
+test("what a command has left behind reads no input of another session", async () => {
+  const folder = mkdtempSync(pathOf(tmpdir(), "limpet-input-"));
+  await using at = await serving();
+  await using session = await at.connect();
+  await using other = await at.connect();
+  const files = [1, 2, 3, 4, 5, 6].map((value) => pathOf(folder, `${value}`));
+  await Promise.all(files.map(async (file, index) => {
+    // Ends in the middle of a write: a pipe holds less than a frame.
+    const script = 'exec 3<&0; (until [ -e "$0.go" ]; do sleep 0.01; done; ' +
+      'cat <&3 >"$0.part"; mv "$0.part" "$0") >/dev/null 2>&1 & head -c 1';
+    const child = session.spawn("sh", {
+      args: ["-c", script, file],
+      stdin: "piped",
+      stdout: "null",
+      stderr: "null",
+    });
+    const writer = child.stdin.getWriter();
+    writer.closed.catch(() => {});
+    writer.write(new Uint8Array(200_000).fill(index + 1)).catch(() => {});
+    expect(await child.status).toMatchObject({ code: 0 });
+  }));
+  const theirs = new Uint8Array(2_000_000).fill(200);
+  await other.output("cat", { stdin: theirs });
+  for (const file of files) writeFileSync(`${file}.go`, "");
+  await eventually(() => files.every(existsSync), () => "all read to the end");
+  files.forEach((file, index) => {
+    const read = readFileSync(file);
+    expect(read.length).toBeGreaterThan(0);
+    expect(read.every((byte) => byte === index + 1)).toBe(true);
+  });
+  rmSync(folder, { recursive: true });
 });
