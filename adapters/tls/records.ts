@@ -5,6 +5,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import type { OnReadOpts } from "node:net";
 
 /** Bytes in a record that is full: more may follow at once. RFC 8446, 5.1. */
