@@ -39,7 +39,6 @@ export interface Reading<Source> {
 /** Pieces on their way to being fewer. */
 export interface Gathering {
   deliverTo(deliver: (bytes: Uint8Array) => void): void;
-  /** Takes a copy. */
   push(piece: Uint8Array): void;
   /** Delivers what it holds. */
   flush(): void;

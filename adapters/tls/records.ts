@@ -35,7 +35,9 @@ export class Records {
    */
   landing(): { onread: OnReadOpts } {
     const callback = (length: number): boolean => {
-      this.push(LANDING.subarray(0, length));
+      const record = LANDING.subarray(0, length);
+      // A full one is copied by `push`.
+      this.push(length === RECORD_BYTES ? record : record.slice());
       return true;
     };
     return { onread: { buffer: LANDING, callback } };
@@ -49,12 +51,12 @@ export class Records {
     early?.forEach(deliver);
   }
 
-  /** Takes a copy: the record's memory is free again. */
+  /** Of a full one a copy is taken; another may be delivered as it is. */
   push(record: Uint8Array): void {
     const { byteLength } = record;
     if (byteLength > MOST_BYTES - this.#bytes) this.flush();
     if (byteLength !== RECORD_BYTES && this.#bytes === 0) {
-      this.#emit(record.slice());
+      this.#emit(record);
       return;
     }
     // Not zeroed first, as it is filled.
