@@ -116,7 +116,14 @@ describe(`shell on ${THIS_RUNTIME}`, () => {
     ["  exit   300 \n", "", "", 44],
     ["exit 1 2\necho on", "on\n", /exit/, 0],
     ["false\necho on", "on\n", "limpet: exit code 1\n", 0],
-    ["(exit 77)", "", "limpet: exit code 77\n", 0],
+    ["(exit 77)", "", "limpet: exit code 77\n", 77],
+    ["true\nfalse\n", "", "limpet: exit code 1\n", 1],
+    ["false\n\n \n", "", "limpet: exit code 1\n", 1],
+    ["false\ntrue", "", "limpet: exit code 1\n", 0],
+    ["false\nexit", "", "limpet: exit code 1\n", 1],
+    ["false\nexit 0", "", "limpet: exit code 1\n", 0],
+    ["kill -KILL $$", "", "limpet: ended by SIGKILL\n", 137],
+    ["no-such-command\n", "", /limpet: exit code 127\n$/, 127],
     ["kill -KILL $$\necho on", "on\n", "limpet: ended by SIGKILL\n", 0],
     ["exec echo replaced\necho on", "replaced\non\n", "", 0],
     ["echo a # echo b\necho c", "a\nc\n", "", 0],
@@ -149,6 +156,17 @@ describe(`shell on ${THIS_RUNTIME}`, () => {
     expect(outcome).toMatchObject({
       code: 0,
       stdout: "1\n/usr\ne\non\n",
+      stderr: "limpet: ended because its --timeout passed\n",
+    });
+  });
+
+  test("the last line's status is the prompt's, a --timeout's too", async () => {
+    const outcome = await limpetHere(
+      ["shell", "--timeout", "300ms", server().address],
+      { input: "true\nsleep 1000\n", env: env() },
+    );
+    expect(outcome).toMatchObject({
+      code: 124,
       stderr: "limpet: ended because its --timeout passed\n",
     });
   });
@@ -222,14 +240,14 @@ describe("the two ways to start", () => {
     expect(bytes.every((byte, i) => byte === expected[i])).toBe(true);
   });
 
-  test("demo: the exit code is what exit says", async () => {
-    const { code, stdout, stderr } = await limpet(["demo"], {
-      input: "echo hi\nexit 7\n",
-    });
-    expect({ code, stdout, stderr }).toEqual({
-      code: 7,
+  test.each([
+    ["echo hi\nexit 7\n", 7, ""],
+    ["echo hi; exit 7\n", 7, "limpet: exit code 7\n"],
+  ])("demo: the exit code of %j", async (input, code, stderr) => {
+    expect(await limpet(["demo"], { input })).toMatchObject({
+      code,
       stdout: "hi\n",
-      stderr: "",
+      stderr,
     });
   });
 });

@@ -14,13 +14,15 @@ test("a refusal that is not of the directory leaves the prompt where it is", asy
     },
   });
   const { hostname, port } = served.target;
-  const outcome = await limpetHere(["shell", `tcp://${hostname}:${port}`], {
-    input: "cd /usr\nforbidden\npwd\n",
-    env: { LIMPET_TOKEN: TOKEN },
-  });
-  expect(outcome).toMatchObject({
-    code: 0,
-    stdout: "/usr\n",
-    stderr: 'limpet: Policy of "ci" allows 2 commands at once (maxCommands)\n',
-  });
+  const shell = (input: string) =>
+    limpetHere(["shell", `tcp://${hostname}:${port}`], {
+      input,
+      env: { LIMPET_TOKEN: TOKEN },
+    });
+  const stderr =
+    'limpet: Policy of "ci" allows 2 commands at once (maxCommands)\n';
+  expect(await shell("cd /usr\nforbidden\npwd\n"))
+    .toMatchObject({ code: 0, stdout: "/usr\n", stderr });
+  expect(await shell("cd /usr\npwd\nforbidden\n"))
+    .toMatchObject({ code: 125, stdout: "/usr\n", stderr });
 });

@@ -14,7 +14,7 @@ import type { CommandFlags } from "./connection.ts";
 import { MarkerFilter, withMarker } from "./cwd_marker.ts";
 import { chain, type Translation, translationFor } from "./encoding.ts";
 import { loadCodec } from "./codecs.ts";
-import { signalStatus, statusOf } from "./exit_status.ts";
+import { signalStatus, statusOf, statusOfError } from "./exit_status.ts";
 import { pumpOutput } from "./pump.ts";
 import { reasonWords } from "./reasons.ts";
 import type { Reporter } from "./report.ts";
@@ -95,10 +95,13 @@ export async function linesOf(
     : plainLines(runtime.stdin, ours);
 }
 
-/** The status that `exit` or `exit N` leaves with; null for any other line. */
-export function exitOf(line: string): number | null {
+/**
+ * The status that `exit N` leaves with, or `exit`, which has that of the lines
+ * before it; null for any other line.
+ */
+export function exitOf(line: string, before: number): number | null {
   const match = /^\s*exit(?:\s+(\d+))?\s*$/.exec(line);
-  return match === null ? null : Number(match[1] ?? 0) & 0xff;
+  return match === null ? null : Number(match[1] ?? before) & 0xff;
 }
 
 async function runLines(
@@ -108,7 +111,7 @@ async function runLines(
   lines: Lines,
   busy: { running: boolean },
 ): Promise<number> {
-  const { session } = place;
+  const { runtime, session } = place;
   const over = session.closed.then((error) => Promise.reject(asLost(error)));
   over.catch(() => {});
   session.goingAway.then(() => {
@@ -118,17 +121,23 @@ async function runLines(
   let cwd = flags.cwd;
   /** Where a line has run. */
   let known = cwd;
+  /** What the latest line came to. */
+  let latest = 0;
   for (;;) {
     const line = await Promise.race([lines.next(), over]);
-    if (line === null) return 0;
+    // A script's status is that of its last line, as in a shell. Somebody at a
+    // terminal has seen it, and only leaves.
+    const soFar = runtime.stdin.isTerminal ? 0 : latest;
+    if (line === null) return soFar;
     const words = line.trim().split(/\s+/);
     if (words[0] === "") continue;
-    const leaving = exitOf(line);
+    const leaving = exitOf(line, soFar);
     if (leaving !== null) return leaving;
     const prompted = new PromptedLine(place, { ...flags, cwd });
     busy.running = true;
     try {
       const status = await prompted.run(line);
+      latest = statusOf(status);
       describe(status, report);
       known = cwd;
       cwd = prompted.changedTo ?? cwd;
@@ -136,6 +145,7 @@ async function runLines(
       const error = asLimpetError(thrown, "refused", `Running ${line}`);
       await report.flush();
       if (session.over || error.code === "write_failed") throw asLost(error);
+      latest = statusOfError(error.code);
       // A name that is no text in its encoding leads nowhere either.
       const isNoText = error.code === "invalid_argument" &&
         cwd !== flags.cwd && cwd?.includes("\ufffd");

@@ -108,7 +108,7 @@ class RawPrompt {
     for (;;) {
       const line = await Promise.race([lines.next(), over]);
       if (line === null) return 0;
-      const leaving = exitOf(line);
+      const leaving = exitOf(line, 0);
       if (leaving !== null) return leaving;
       if (line === "") this.#tellOfEmpty();
       else await this.#exchange(line);

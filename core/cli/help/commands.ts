@@ -106,8 +106,9 @@ With --insecure raw://127.0.0.1:port it is the lesson's client instead: each
 line is sent, and one recv of at most 1024 bytes is taken for its answer, within
 --timeout (default 5s). "cd" and exit codes are not known there.
 
-Exit status: 0 at the end of input and at "exit", N at "exit N", whatever the
-lines came to (each failure is told on stderr); 255 if the connection is lost.
+Exit status: N at "exit N". At "exit" and at the end of input that of the last
+line, as "limpet help exec" has it (125 if it was refused), or 0 in a terminal
+and of raw://. 255 if the connection is lost.
 `;
 
 const SHELL_EXAMPLES = `
