@@ -87,6 +87,9 @@ const figures = {};
 /** The last round's, where a measure has them. */
 /** @type {Record<string, Record<string, [number, number][]>>} */
 const curves = {};
+/** Why each turn that failed did, those of warming up included. */
+/** @type {Record<string, Record<string, string[]>>} */
+const failures = {};
 for (let round = 1; round <= rounds; round++) {
   for (const measure of measures) {
     progress(`round ${round} of ${rounds}: ${measure.title} (load ${load()})`);
@@ -138,7 +141,11 @@ const result = {
   size,
   seconds,
   missing,
-  measures: summarise(measures, sides.map(({ peer }) => peer), figures, curves),
+  measures: summarise(measures, sides.map(({ peer }) => peer), {
+    figures,
+    curves,
+    failures,
+  }),
   ...(micro && { micro }),
 };
 if (flags.json !== undefined) {
@@ -170,7 +177,9 @@ async function attempt(measure, side, act) {
     return await act();
   } catch (error) {
     const { message } = /** @type {Error} */ (error);
-    progress(`${side.peer.name} failed at ${measure.title}: ${message}`);
+    const { name } = side.peer;
+    progress(`${name} failed at ${measure.title}: ${message}`);
+    ((failures[measure.id] ??= {})[name] ??= []).push(message.split("\n")[0]);
     return null;
   }
 }

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { plot } from "./plot.mjs";
-import { short, versionsOf } from "./report.mjs";
+import { failedTurns, short, versionsOf } from "./report.mjs";
 import { binary, root } from "./set_up.mjs";
 
 const BEGIN = "<!-- The benchmark writes what follows. -->";
@@ -57,6 +57,8 @@ const WORDS = {
         : `**Bold** is what misses its target (${count} of ${all}, of which some ` +
           "are not shown here): the benchmark prints by how much.",
     missing: (/** @type {string} */ names) => `Not installed: ${names}.`,
+    failed: (/** @type {number} */ count) =>
+      `Turns that failed, and are in no figure: ${count}.`,
     plot: "The same as a picture",
   },
   zh: {
@@ -84,6 +86,8 @@ const WORDS = {
         : `**粗体**为未达到的目标（共 ${all} 个，其中 ${count} 个未达到，部分未列出）：` +
           "基准测试会打印相差多少。",
     missing: (/** @type {string} */ names) => `未安装：${names}。`,
+    failed: (/** @type {number} */ count) =>
+      `失败且未计入任何数字的轮次：${count}。`,
     plot: "图示",
   },
 };
@@ -123,6 +127,7 @@ export function section(result, words) {
   );
   const missed = judged.filter((/** @type {any} */ { met }) => !met);
   const missing = result.missing.map((/** @type {any} */ { name }) => name);
+  const failed = failedTurns(result);
   return [
     words.intro(result),
     "",
@@ -132,6 +137,7 @@ export function section(result, words) {
     "",
     words.missed(missed.length, judged.length),
     ...(missing.length === 0 ? [] : [words.missing(missing.join(", "))]),
+    ...(failed === 0 ? [] : [words.failed(failed)]),
     "",
     `![${words.plot}](test/bench/result.svg)`,
   ].join("\n");

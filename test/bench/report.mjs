@@ -29,6 +29,7 @@ const TRIP_MS = 50;
  * @property {number | null} low of the ratios
  * @property {number | null} high
  * @property {[number, number][]} [curve] of the last round
+ * @property {string[]} [failures] why each turn that is in none of these failed
  * @property {number} [target] for Limpet
  * @property {boolean} [met]
  * @property {number} [by] how far on the one side or the other, as a part of the
@@ -36,18 +37,27 @@ const TRIP_MS = 50;
  */
 
 /**
+ * @typedef {object} Found by measure and peer
+ * @property {Record<string, Record<string, (number | null)[][]>>} figures of each
+ * round's turns; null for one that failed
+ * @property {Record<string, Record<string, [number, number][]>>} curves
+ * @property {Record<string, Record<string, string[]>>} failures
+ *
  * @param {import("./measures.mjs").Measure[]} measures
  * @param {import("./peers.mjs").Peer[]} peers
- * @param {Record<string, Record<string, (number | null)[][]>>} figures of each
- * round's turns
- * @param {Record<string, Record<string, [number, number][]>>} curves
+ * @param {Found} found
  */
-export function summarise(measures, peers, figures, curves) {
+export function summarise(measures, peers, found) {
   return measures.map((measure) => {
-    const of = figures[measure.id] ?? {};
+    const of = found.figures[measure.id] ?? {};
     const rows = peers.filter(({ name }) => name in of).map((peer) => {
-      const curve = curves[measure.id]?.[peer.name];
-      return { ...row(measure, peer, peers, of), ...(curve && { curve }) };
+      const curve = found.curves[measure.id]?.[peer.name];
+      const failures = found.failures[measure.id]?.[peer.name];
+      return {
+        ...row(measure, peer, peers, of),
+        ...(curve && { curve }),
+        ...(failures && { failures }),
+      };
     });
     const { id, title, unit, base, better } = measure;
     return { id, title, unit, base, better, rows };
@@ -141,7 +151,9 @@ export function report(result) {
   for (const { title, unit, base, rows } of result.measures) {
     const of = base === null ? "" : COMPARED[base];
     lines.push("", `${title}${of}`);
-    for (const each of rows) lines.push(line(each, unit));
+    for (const each of rows) {
+      lines.push(line(each, unit), ...failureLines(each));
+    }
   }
   if (result.micro !== undefined) lines.push(...microLines(result.micro));
   const judged = result.measures.flatMap((/** @type {any} */ { rows }) =>
@@ -149,7 +161,34 @@ export function report(result) {
   );
   const met = judged.filter((/** @type {Row} */ { met }) => met).length;
   lines.push("", `${met} of ${judged.length} targets met`);
+  const failed = failedTurns(result);
+  if (failed > 0) lines.push(`${failed} turns failed and are in no figure`);
   return `${lines.join("\n")}\n`;
+}
+
+/**
+ * How many turns failed.
+ *
+ * @param {any} result
+ * @returns {number}
+ */
+export function failedTurns({ measures }) {
+  return measures.flatMap((/** @type {any} */ { rows }) =>
+    rows.flatMap((/** @type {Row} */ { failures = [] }) => failures)
+  ).length;
+}
+
+/**
+ * Each reason once, and how often.
+ *
+ * @param {Row} row
+ * @returns {string[]}
+ */
+function failureLines({ failures = [] }) {
+  return [...new Set(failures)].map((reason) => {
+    const times = failures.filter((each) => each === reason).length;
+    return `    failed ${times === 1 ? "once" : `${times} times`}: ${reason}`;
+  });
 }
 
 /** @param {any} result */
