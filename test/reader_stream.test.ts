@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
-import { streamOfReader } from "../core/adapter/reader_stream.ts";
+import {
+  streamOfReader,
+  type WatchedReader,
+} from "../core/adapter/reader_stream.ts";
 import { type Deferred, deferred } from "../core/deferred.ts";
 import { LimpetError } from "../core/errors.ts";
-import type { ByteReader } from "../core/ports.ts";
 import { turns } from "./support/fake_time.ts";
 
 const LOST = new LimpetError("connection_lost", "Lost");
@@ -13,14 +15,15 @@ function byHand() {
   let waiting: Deferred<ReadableStreamReadResult<Uint8Array>> | null = null;
   let told!: (failure: LimpetError | null) => void;
   let cancelled = 0;
-  const reader: ByteReader = {
+  const reader: WatchedReader = {
     read: () => (waiting = deferred()).promise,
     cancel: () => {
       cancelled++;
       return Promise.resolve();
     },
+    watch: (tell) => told = tell,
   };
-  const stream = streamOfReader(reader, (tell) => told = tell);
+  const stream = streamOfReader(reader);
   return {
     reader: stream.getReader(),
     give: (byte: number) =>

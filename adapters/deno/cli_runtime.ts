@@ -52,11 +52,11 @@ function standardInput(): StandardInput {
     isTerminal: Deno.stdin.isTerminal(),
     open: () =>
       streamOfReader(
-        new SourceReader(
-          Deno.stdin,
-          (error) => lostError(osError(error)),
-          () => {},
-        ),
+        new SourceReader({
+          read: (buffer) => Deno.stdin.read(buffer),
+          over: () => {},
+          explain: (error) => lostError(osError(error)),
+        }),
       ),
   };
 }

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { streamOfReader } from "../../core/adapter/reader_stream.ts";
-import { withShortcuts } from "../../core/shortcuts.ts";
+import { LazyDuplex } from "../../core/adapter/lazy_duplex.ts";
 import { lostError } from "../../core/adapter/os_error.ts";
+import type { LimpetError } from "../../core/errors.ts";
 import type { Duplex } from "../../core/ports.ts";
 import { formatTarget } from "../../core/target.ts";
 import { osError } from "./errors.ts";
-import { SourceReader, writableOf } from "./streams.ts";
+import { type Sink, SinkWriter, type Source, SourceReader } from "./streams.ts";
 
 /**
  * An open socket as a {@linkcode Duplex}. No waiting for more to send (Nagle),
@@ -21,46 +21,55 @@ export function duplexOf(conn: Deno.TcpConn | Deno.UnixConn): Duplex {
     conn.setNoDelay();
     conn.setKeepAlive();
   }
-  // Deno closes nothing by itself: the descriptor goes when both sides are over.
-  let open = true;
-  let reading = true;
-  let writing = true;
-  const drop = (): void => {
-    if (!open) return;
-    open = false;
-    conn.close();
-  };
-  const map = (error: unknown) => {
-    drop();
+  const sides = new Sides(conn);
+  const peer = peerOf(conn.remoteAddr);
+  return new LazyDuplex(peer, new SourceReader(sides), new SinkWriter(sides));
+}
+
+/**
+ * Of one socket. Deno closes nothing by itself: the descriptor goes when both are
+ * over.
+ */
+class Sides implements Source, Sink {
+  readonly #conn: Deno.Conn;
+  #isOpen = true;
+  #isReading = true;
+  #isWriting = true;
+
+  constructor(conn: Deno.Conn) {
+    this.#conn = conn;
+  }
+
+  read(buffer: Uint8Array): Promise<number | null> {
+    return this.#conn.read(buffer);
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    return this.#conn.write(bytes);
+  }
+
+  over(): void {
+    this.#isReading = false;
+    if (!this.#isWriting) this.abort();
+  }
+
+  async end(): Promise<void> {
+    await this.#conn.closeWrite();
+    this.#isWriting = false;
+    if (!this.#isReading) this.abort();
+  }
+
+  /** Deno has no way to ask for a reset. */
+  abort(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#conn.close();
+  }
+
+  explain(error: unknown): LimpetError {
+    this.abort();
     return lostError(error === null ? null : osError(error));
-  };
-  const doneReading = (): void => {
-    reading = false;
-    if (!writing) drop();
-  };
-  const reader = new SourceReader(conn, map, doneReading);
-  const output = writableOf({
-    write: (bytes) => conn.write(bytes),
-    async end(): Promise<void> {
-      await conn.closeWrite();
-      writing = false;
-      if (!reading) drop();
-    },
-    // Deno has no way to ask for a reset.
-    abort: drop,
-  }, map);
-  let readable: ReadableStream<Uint8Array> | undefined;
-  const duplex = {
-    get readable() {
-      return readable ??= streamOfReader(reader);
-    },
-    get writable() {
-      return output.writable;
-    },
-    peer: peerOf(conn.remoteAddr),
-  };
-  const { writev, end } = output;
-  return withShortcuts(duplex, { getReader: () => reader, writev, end });
+  }
 }
 
 function peerOf(address: Deno.Addr): string {

@@ -6,7 +6,9 @@
 
 import { ReadBuffer } from "../../core/adapter/read_buffer.ts";
 import type { LimpetError } from "../../core/errors.ts";
-import type { ErrorMap } from "./streams.ts";
+
+/** Turns an error of Deno's into ours; null: it closed too early. */
+export type ErrorMap = (error: unknown) => LimpetError;
 
 /**
  * An output pipe. Cancelling it closes our end at once, also under a read.

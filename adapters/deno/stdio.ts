@@ -4,11 +4,11 @@
  * @module
  */
 
-import { streamOfReader } from "../../core/adapter/reader_stream.ts";
+import { LazyDuplex } from "../../core/adapter/lazy_duplex.ts";
 import { lostError } from "../../core/adapter/os_error.ts";
 import type { Duplex } from "../../core/ports.ts";
 import { osError } from "./errors.ts";
-import { SourceReader, writableOf } from "./streams.ts";
+import { SinkWriter, SourceReader } from "./streams.ts";
 
 /**
  * For `serve --stdio`. From here on nothing else may read stdin or write to
@@ -19,17 +19,22 @@ import { SourceReader, writableOf } from "./streams.ts";
  */
 export function stdio(): Duplex {
   const { stdin, stdout } = Deno;
-  const map = (error: unknown) =>
+  const explain = (error: unknown) =>
     lostError(error === null ? null : osError(error));
-  const closeInput = once(() => stdin.close());
-  const closeOutput = once(() => stdout.close());
-  const readable = streamOfReader(new SourceReader(stdin, map, closeInput));
-  const writing = writableOf({
+  const over = once(() => stdin.close());
+  const end = once(() => stdout.close());
+  const reader = new SourceReader({
+    read: (buffer) => stdin.read(buffer),
+    over,
+    explain,
+  });
+  const writer = new SinkWriter({
     write: (bytes) => stdout.write(bytes),
-    end: closeOutput,
-    abort: closeOutput,
-  }, map);
-  return Object.assign(writing, { readable, peer: "stdio" });
+    end,
+    abort: end,
+    explain,
+  });
+  return new LazyDuplex("stdio", reader, writer);
 }
 
 function once(close: () => void): () => void {

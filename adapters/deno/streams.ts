@@ -1,17 +1,15 @@
 /**
- * Readers and web streams over Deno's own, for sockets and for our own
+ * Readers and writers over Deno's own, for sockets and for our own
  * stdio (Deno's own `conn.writable` cannot end its side and leave the other).
  *
  * @module
  */
 
+import type { WritableSide } from "../../core/adapter/lazy_duplex.ts";
 import { ReadBuffer } from "../../core/adapter/read_buffer.ts";
 import { type Deferred, deferred } from "../../core/deferred.ts";
 import type { LimpetError } from "../../core/errors.ts";
 import type { ByteReader } from "../../core/ports.ts";
-
-/** Turns an error of Deno's into ours; null: it closed too early. */
-export type ErrorMap = (error: unknown) => LimpetError;
 
 /** A batch up to this size is made one buffer, for Deno has no writev. */
 const GATHER_BYTES = 256 * 1024;
@@ -26,26 +24,30 @@ const spare: Uint8Array[] = [];
 /** What there is at the end. */
 const END = { done: true, value: undefined } as const;
 
+/** What both sides ask of whom they belong to. */
+interface Owner {
+  /** Turns an error of Deno's into ours; null: it closed too early. */
+  explain(error: unknown): LimpetError;
+}
+
+/** What a {@linkcode SourceReader} needs. */
+export interface Source extends Owner {
+  read(buffer: Uint8Array): Promise<number | null>;
+  /** Called once, when nothing more will be read, but for a failure. */
+  over(): void;
+}
+
 /** Reads only while somebody is waiting. */
 export class SourceReader implements ByteReader {
-  readonly #source: { read(buffer: Uint8Array): Promise<number | null> };
-  readonly #map: ErrorMap;
-  /** Called once, when nothing more will be read, but for a failure. */
-  readonly #over: () => void;
+  readonly #source: Source;
   readonly #memory = new ReadBuffer();
   #waiting: Deferred<ReadableStreamReadResult<Uint8Array>> | null = null;
   #last: Uint8Array<ArrayBuffer> | null = null;
   /** Null at an end without one. */
   #failure: LimpetError | null | undefined;
 
-  constructor(
-    source: { read(buffer: Uint8Array): Promise<number | null> },
-    map: ErrorMap,
-    over: () => void,
-  ) {
+  constructor(source: Source) {
     this.#source = source;
-    this.#map = map;
-    this.#over = over;
   }
 
   read(isOver?: boolean): Promise<ReadableStreamReadResult<Uint8Array>> {
@@ -65,7 +67,7 @@ export class SourceReader implements ByteReader {
       waiting.resolve({ done: false, value });
     }, (error) => {
       if (this.#failure !== undefined) return;
-      this.#failure = this.#map(error);
+      this.#failure = this.#source.explain(error);
       waiting.reject(this.#failure);
     });
     return waiting.promise;
@@ -79,22 +81,12 @@ export class SourceReader implements ByteReader {
   #end(): void {
     this.#failure = null;
     this.#waiting?.resolve(END);
-    this.#over();
+    this.#source.over();
   }
 }
 
-/** The writing side: a web stream, and what does without it. */
-export interface WritableSide {
-  /** Made when it is asked for: idle connections need none, and it is large. */
-  readonly writable: WritableStream<Uint8Array>;
-  /** As `Duplex.writev`. */
-  writev(chunks: readonly Uint8Array[]): Promise<void>;
-  /** As `Duplex.end`. */
-  end(): Promise<void>;
-}
-
-/** What {@linkcode writableOf} needs; a `Deno.Conn` has all but `end`. */
-export interface Sink {
+/** What a {@linkcode SinkWriter} needs. */
+export interface Sink extends Owner {
   write(bytes: Uint8Array): Promise<number>;
   /** Ends this side. */
   end(): Promise<void> | void;
@@ -102,76 +94,81 @@ export interface Sink {
   abort(): void;
 }
 
-/** As a web stream whose writes settle when the OS has the bytes. */
-export function writableOf(sink: Sink, map: ErrorMap): WritableSide {
-  let failure: LimpetError | null = null;
-  let controller: WritableStreamDefaultController | null = null;
+/** Writes that settle when the OS has the bytes. */
+export class SinkWriter implements WritableSide {
+  readonly #sink: Sink;
+  #failure: LimpetError | null = null;
+  #controller: WritableStreamDefaultController | null = null;
+  #opened: WritableStream<Uint8Array> | null = null;
 
-  async function writeAll(bytes: Uint8Array): Promise<void> {
-    if (failure !== null) throw failure;
+  constructor(sink: Sink) {
+    this.#sink = sink;
+  }
+
+  get writable(): WritableStream<Uint8Array> {
+    return this.#opened ??= this.#open();
+  }
+
+  async writev(chunks: readonly Uint8Array[]): Promise<void> {
+    let length = 0;
+    for (const chunk of chunks) length += chunk.byteLength;
+    if (chunks.length < 2 || length > GATHER_BYTES) {
+      for (const chunk of chunks) await this.#write(chunk);
+      return;
+    }
+    const isSmall = length <= SMALL_BYTES;
+    const gathered = isSmall
+      ? new Uint8Array(length)
+      : spare.pop() ?? new Uint8Array(GATHER_BYTES);
+    let offset = 0;
+    for (const chunk of chunks) {
+      gathered.set(chunk, offset);
+      offset += chunk.byteLength;
+    }
+    await this.#write(gathered.subarray(0, length));
+    // Not after a failure: a write that was given up may still look at it.
+    if (!isSmall && spare.length < MOST_SPARE) spare.push(gathered);
+  }
+
+  async end(): Promise<void> {
+    if (this.#failure !== null) throw this.#failure;
     try {
-      let rest = bytes;
-      while (rest.byteLength > 0) {
-        const written = await sink.write(rest);
-        if (written === rest.byteLength) return;
-        rest = rest.subarray(written);
-      }
+      await this.#sink.end();
     } catch (error) {
-      failure = map(error);
-      controller?.error(failure);
-      throw failure;
+      throw this.#sink.explain(error);
     }
   }
 
-  async function end(): Promise<void> {
-    if (failure !== null) throw failure;
+  async #write(bytes: Uint8Array): Promise<void> {
+    if (this.#failure !== null) throw this.#failure;
     try {
-      await sink.end();
+      await writeAll(this.#sink, bytes);
     } catch (error) {
-      throw map(error);
+      this.#failure = this.#sink.explain(error);
+      this.#controller?.error(this.#failure);
+      throw this.#failure;
     }
   }
 
-  const open = (): WritableStream<Uint8Array> =>
-    new WritableStream<Uint8Array>({
-      start(started): void {
-        controller = started;
-        if (failure !== null) return started.error(failure);
+  #open(): WritableStream<Uint8Array> {
+    return new WritableStream<Uint8Array>({
+      start: (controller): void => {
+        this.#controller = controller;
+        if (this.#failure !== null) return controller.error(this.#failure);
         // Not the method `abort`, which waits for a write that may never end.
-        started.signal.addEventListener("abort", () => {
-          failure ??= map(null);
-          sink.abort();
+        controller.signal.addEventListener("abort", () => {
+          this.#failure ??= this.#sink.explain(null);
+          this.#sink.abort();
         });
       },
-      write: writeAll,
-      close: end,
+      write: (bytes) => this.#write(bytes),
+      close: () => this.end(),
     });
+  }
+}
 
-  let opened: WritableStream<Uint8Array> | undefined;
-  return {
-    get writable() {
-      return opened ??= open();
-    },
-    end,
-    async writev(chunks): Promise<void> {
-      let length = 0;
-      for (const chunk of chunks) length += chunk.byteLength;
-      if (chunks.length < 2 || length > GATHER_BYTES) {
-        for (const chunk of chunks) await writeAll(chunk);
-        return;
-      }
-      const isSmall = length <= SMALL_BYTES;
-      const gathered = isSmall
-        ? new Uint8Array(length)
-        : spare.pop() ?? new Uint8Array(GATHER_BYTES);
-      let offset = 0;
-      for (const chunk of chunks) {
-        gathered.set(chunk, offset);
-        offset += chunk.byteLength;
-      }
-      await writeAll(gathered.subarray(0, length));
-      // Not after a failure: a write that was given up may still look at it.
-      if (!isSmall && spare.length < MOST_SPARE) spare.push(gathered);
-    },
-  };
+async function writeAll(sink: Sink, bytes: Uint8Array): Promise<void> {
+  for (let rest = bytes; rest.byteLength > 0;) {
+    rest = rest.subarray(await sink.write(rest));
+  }
 }

@@ -10,7 +10,7 @@ import type { LimpetError } from "../../core/errors.ts";
 import type { Duplex, SocketTarget } from "../../core/ports.ts";
 import { formatTarget } from "../../core/target.ts";
 import { osError } from "./errors.ts";
-import { SocketDuplex } from "./streams.ts";
+import { socketDuplex } from "./streams.ts";
 
 /**
  * What every socket of ours is like: no waiting for more to send (Nagle), both
@@ -31,7 +31,7 @@ export const SOCKET_OPTIONS = {
  * only the protocol above can tell whether all has arrived, and it does.
  */
 export function duplexOf(socket: Socket): Duplex {
-  return new SocketDuplex({
+  return socketDuplex({
     socket,
     peer: peerOf(socket),
     map: lost,

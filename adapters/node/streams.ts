@@ -7,10 +7,14 @@
  */
 
 import type { Readable, Writable } from "node:stream";
-import { streamOfReader } from "../../core/adapter/reader_stream.ts";
+import {
+  LazyDuplex,
+  type WritableSide,
+} from "../../core/adapter/lazy_duplex.ts";
+import type { WatchedReader } from "../../core/adapter/reader_stream.ts";
 import { type Deferred, deferred } from "../../core/deferred.ts";
 import type { LimpetError } from "../../core/errors.ts";
-import type { ByteReader, Duplex, TlsInfo } from "../../core/ports.ts";
+import type { Duplex, TlsInfo } from "../../core/ports.ts";
 
 /** Turns the error of a Node stream into ours; null: it closed too early. */
 export type ErrorMap = (error: unknown) => LimpetError;
@@ -176,7 +180,7 @@ export function readableOf<Stream extends Readable>(
 const END = { done: true, value: undefined } as const;
 
 /** The same without a web stream, for one who reads one chunk after the other. */
-class SocketReader<Stream extends Readable> implements ByteReader, Taker {
+class SocketReader<Stream extends Readable> implements WatchedReader, Taker {
   readonly #source: Source<Stream>;
   readonly #cancel: () => void;
   readonly #ready: Uint8Array[] = [];
@@ -184,7 +188,7 @@ class SocketReader<Stream extends Readable> implements ByteReader, Taker {
   /** Null at a clean end. */
   #failure: LimpetError | null | undefined;
   /** Told if it ends, or with why it fails, while nobody reads and nothing waits. */
-  onOver: ((failure: LimpetError | null) => void) | null = null;
+  #told: ((failure: LimpetError | null) => void) | null = null;
 
   constructor(
     stream: Stream | Promise<Stream>,
@@ -218,6 +222,10 @@ class SocketReader<Stream extends Readable> implements ByteReader, Taker {
     return Promise.resolve();
   }
 
+  watch(told: (failure: LimpetError | null) => void): void {
+    this.#told = told;
+  }
+
   take(value: Uint8Array): boolean {
     const waiting = this.#waiting;
     this.#waiting = null;
@@ -239,7 +247,7 @@ class SocketReader<Stream extends Readable> implements ByteReader, Taker {
   }
 
   #tellOver(): void {
-    if (this.#ready.length === 0) this.onOver?.(this.#failure ?? null);
+    if (this.#ready.length === 0) this.#told?.(this.#failure ?? null);
   }
 }
 
@@ -247,7 +255,7 @@ class SocketReader<Stream extends Readable> implements ByteReader, Taker {
  * The writing side of a Node stream, or of one that is still to come: a web stream
  * whose writes settle when the OS has the bytes, and what does without it.
  */
-export class NodeWriter {
+export class NodeWriter implements WritableSide {
   readonly #map: ErrorMap;
   readonly #abort: () => void;
   /** Until there is one. */
@@ -375,64 +383,12 @@ export interface SocketSides<Stream> {
   readonly reading?: Reading<Stream>;
 }
 
-/**
- * A socket as a {@linkcode Duplex}. Of web streams it has those that are asked
- * for: they are most of what a connection that does nothing would hold.
- */
-export class SocketDuplex<Stream extends Readable & Writable>
-  implements Duplex {
-  declare readonly readable: ReadableStream<Uint8Array>;
-  declare readonly writable: WritableStream<Uint8Array>;
-  readonly peer: string;
-  readonly tls: TlsInfo | undefined;
-  readonly #reader: SocketReader<Stream>;
-  readonly #writer: NodeWriter;
-  #readable: ReadableStream<Uint8Array> | null = null;
-
-  constructor(
-    { socket, peer, tls, map, cancel, abort, reading = {} }: SocketSides<
-      Stream
-    >,
-  ) {
-    // Its own, for copies of it: `{ ...duplex, readable }`. What passes the
-    // streams by is not.
-    Object.defineProperties(this, SocketDuplex.#streams);
-    this.peer = peer;
-    this.tls = tls;
-    this.#reader = new SocketReader(socket, map, cancel, reading);
-    this.#writer = new NodeWriter(socket, map, abort);
-  }
-
-  static readonly #streams:
-    & PropertyDescriptorMap
-    & ThisType<SocketDuplex<Readable & Writable>> = {
-      readable: {
-        enumerable: true,
-        get() {
-          return this.#readable ??= streamOfReader(this.#reader, (told) => {
-            this.#reader.onOver = told;
-          });
-        },
-      },
-      writable: {
-        enumerable: true,
-        get() {
-          return this.#writer.writable;
-        },
-      },
-    };
-
-  getReader(): ByteReader {
-    return this.#reader;
-  }
-
-  writev(chunks: readonly Uint8Array[]): Promise<void> {
-    return this.#writer.writev(chunks);
-  }
-
-  end(): Promise<void> {
-    return this.#writer.end();
-  }
+/** A socket as a {@linkcode Duplex}. */
+export function socketDuplex<Stream extends Readable & Writable>(
+  { socket, peer, tls, map, cancel, abort, reading = {} }: SocketSides<Stream>,
+): Duplex {
+  const reader = new SocketReader(socket, map, cancel, reading);
+  return new LazyDuplex(peer, reader, new NodeWriter(socket, map, abort), tls);
 }
 
 /** Node's `Buffer` has a `slice` that shares memory; core expects a copy. */

@@ -12,7 +12,7 @@ import type { Duplex, TlsInfo } from "../../core/ports.ts";
 import type { TlsError } from "../../core/tls/failure.ts";
 import { peerOf } from "../node/connection.ts";
 import { osError } from "../node/errors.ts";
-import { SocketDuplex } from "../node/streams.ts";
+import { socketDuplex } from "../node/streams.ts";
 import { Records } from "./records.ts";
 import type { TlsRuntime } from "./runtime.ts";
 
@@ -56,7 +56,7 @@ export function tlsDuplex(
     const known = osError(error);
     return explain(known) ?? lostError(known);
   };
-  return new SocketDuplex({
+  return socketDuplex({
     socket: secure,
     peer: peerOf(raw),
     tls: info,

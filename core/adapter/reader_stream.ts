@@ -7,13 +7,15 @@
 import type { LimpetError } from "../errors.ts";
 import type { ByteReader } from "../ports.ts";
 
-/**
- * Reads only while somebody is waiting. `watch` gives what is to be told of an
- * end, null, or a failure that comes while nobody is.
- */
+/** A reader that may hear of its end while nobody reads. */
+export interface WatchedReader extends ByteReader {
+  /** Who is to be told of an end (null) or a failure that comes then. */
+  watch?(told: (failure: LimpetError | null) => void): void;
+}
+
+/** Reads only while somebody is waiting. */
 export function streamOfReader(
-  reader: ByteReader,
-  watch?: (told: (failure: LimpetError | null) => void) => void,
+  reader: WatchedReader,
 ): ReadableStream<Uint8Array> {
   let isPulling = false;
   let over: LimpetError | null | undefined;
@@ -25,7 +27,7 @@ export function streamOfReader(
   };
   return new ReadableStream<Uint8Array>({
     start(controller): void {
-      watch?.((failure) => {
+      reader.watch?.((failure) => {
         over = failure;
         settle(controller);
       });
