@@ -182,6 +182,21 @@ test("a reader that has become idle waits with little memory", () => {
   expect(memory.next().byteLength).toBe(4_096);
 });
 
+test("one that nobody gives anything back does too, when little has come for a while", () => {
+  const memory = new ReadBuffer(1_024);
+  const read = (length = Infinity) => {
+    const room = memory.next();
+    memory.take(room.subarray(0, Math.min(length, room.byteLength)));
+    return room.byteLength;
+  };
+  const sizes = [1_024, 4_096, 16_384, 65_536];
+  expect(sizes.map(() => read())).toEqual(sizes);
+  for (let i = 0; i < 3; i++) expect(read(10)).toBe(65_536);
+  expect(read(20_000)).toBe(65_536);
+  for (let i = 0; i < 4; i++) expect(read(10)).toBe(65_536);
+  expect(sizes.map(() => read())).toEqual(sizes);
+});
+
 test("a chunk is over when nobody keeps any frame of it", async () => {
   const told: (boolean | undefined)[] = [];
   const over = deferred<void>();

@@ -6,7 +6,7 @@
  */
 
 import type { WritableSide } from "../../core/adapter/lazy_duplex.ts";
-import { ReadBuffer } from "../../core/adapter/read_buffer.ts";
+import { IDLE_BYTES, ReadBuffer } from "../../core/adapter/read_buffer.ts";
 import { type Deferred, deferred } from "../../core/deferred.ts";
 import type { LimpetError } from "../../core/errors.ts";
 import type { ByteReader } from "../../core/ports.ts";
@@ -40,7 +40,7 @@ export interface Source extends Owner {
 /** Reads only while somebody is waiting. */
 export class SourceReader implements ByteReader {
   readonly #source: Source;
-  readonly #memory = new ReadBuffer();
+  readonly #memory = new ReadBuffer(IDLE_BYTES);
   #waiting: Deferred<ReadableStreamReadResult<Uint8Array>> | null = null;
   #last: Uint8Array<ArrayBuffer> | null = null;
   /** Null at an end without one. */

@@ -7,6 +7,9 @@
 /** A command that prints a line should not cost more than that takes. */
 const FIRST_BYTES = 4 * 1024;
 
+/** A read of a connection that does nothing has its memory all the same. */
+export const IDLE_BYTES = 1024;
+
 /** What one read asks for at most. */
 const MOST_BYTES = 64 * 1024;
 
@@ -31,14 +34,25 @@ export function recycle({ buffer }: Uint8Array): void {
   ) spare.push(buffer);
 }
 
+/** After so many small reads in a row there will be no large one soon. */
+const FEW_READS = 4;
+
 /**
- * Memory that grows with what comes in. A chunk that fills little of it is
- * copied into memory of its own and the rest is used again; a large one is
+ * Memory that grows with what comes in, and shrinks. A chunk that fills little of
+ * it is copied into memory of its own and the rest is used again; a large one is
  * given out as it is and never touched again, unless it is given back.
  */
 export class ReadBuffer {
-  #size = FIRST_BYTES;
+  readonly #first: number;
+  #size: number;
   #spare: ArrayBuffer | null = null;
+  #smallReads = 0;
+
+  /** `first`: the bytes that it begins with, and has again when little comes. */
+  constructor(first: number = FIRST_BYTES) {
+    this.#first = first;
+    this.#size = first;
+  }
 
   /** Where to read into. */
   next(): Uint8Array<ArrayBuffer> {
@@ -61,9 +75,12 @@ export class ReadBuffer {
   /** What a read has put at the beginning of `filled.buffer`. */
   take(filled: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     const { buffer, byteLength } = filled;
+    const isSmall = byteLength < FIRST_BYTES;
+    this.#smallReads = isSmall ? this.#smallReads + 1 : 0;
     if (byteLength < Math.min(buffer.byteLength, MOST_BYTES) / 4) {
       const isLarge = buffer.byteLength > MOST_BYTES;
-      if (isLarge && byteLength < FIRST_BYTES) this.#shrink(buffer);
+      const shrinks = this.#smallReads >= FEW_READS && this.#size > this.#first;
+      if (shrinks || isLarge && isSmall) this.#shrink(filled);
       else this.#spare = buffer;
       return filled.slice();
     }
@@ -74,9 +91,10 @@ export class ReadBuffer {
   }
 
   /** A connection that has become idle waits with a small one. */
-  #shrink(buffer: ArrayBuffer): void {
-    this.#size = FIRST_BYTES;
-    if (large.length < MOST_LARGE) large.push(buffer);
+  #shrink(filled: Uint8Array<ArrayBuffer>): void {
+    this.#size = this.#first;
+    if (filled.buffer.byteLength <= MOST_BYTES) recycle(filled);
+    else if (large.length < MOST_LARGE) large.push(filled.buffer);
   }
 
   #more(): ArrayBuffer {
