@@ -13,6 +13,7 @@ import { ResumableLink } from "./link/resumable_link.ts";
 import type { Dialler } from "./ports.ts";
 import type { Connecting, LastingLink, Resumption } from "./resumption.ts";
 import { within } from "./session/deadline.ts";
+import { type Position, readPosition } from "./session/hello.ts";
 import {
   clientHandshake,
   type ResumeOffer,
@@ -235,7 +236,7 @@ class Resuming extends ResumableLink implements LastingLink {
     given.addEventListener("abort", abort);
     const begunAt = carrier.heardAt;
     let roundTripMs: number;
-    let received: number | null = null;
+    let position: Position | null = null;
     try {
       const { proof, verify } = await clientHandshake(
         carrier,
@@ -245,11 +246,15 @@ class Resuming extends ResumableLink implements LastingLink {
         {
           hello: {
             features: this.#features,
-            resume: { session: this.#session, received: this.received },
+            resume: {
+              session: this.#session,
+              received: this.received,
+              begun: this.begun,
+            },
           },
           granted: (proof) => {
             if (!proof.has("resumed")) return;
-            received = proof.object("resumed").integer("received");
+            position = readPosition(proof.object("resumed"));
           },
         },
       );
@@ -267,17 +272,17 @@ class Resuming extends ResumableLink implements LastingLink {
       given.removeEventListener("abort", abort);
     }
     if (!alone()) return abort();
-    this.#goOn(carrier, received, roundTripMs);
+    this.#goOn(carrier, position, roundTripMs);
   }
 
   #goOn(
     carrier: PlainLink,
-    received: number | null,
+    position: Position | null,
     roundTripMs: number,
   ): void {
     try {
-      if (received === null) throw new Error("the server has no such session");
-      this.attach(carrier, received);
+      if (position === null) throw new Error("the server has no such session");
+      this.attach(carrier, position.received, position.begun);
       this.#connecting.growth.fastestMs = roundTripMs;
     } catch (cause) {
       const { message } = cause as Error;

@@ -59,10 +59,10 @@ function linkTo(options: Partial<ResumableOptions> = {}, kept = true) {
     frame: (frame) => void (said.log += textOf(frame)),
     ended: (error) => said.ended = error,
   });
-  const reconnect = (received: number) => {
+  const reconnect = (received: number, begun?: number) => {
     const [ours, theirs] = pair();
     const peer = frameReader(theirs);
-    link.attach(carrierOn(ours), received);
+    link.attach(carrierOn(ours), received, begun);
     return peer;
   };
   return { link, said, peer: frameReader(theirs), reconnect };
@@ -265,6 +265,22 @@ describe("a connection that was lost", () => {
     expect(said.log).toBe(logOf([data("abcdefg")]));
     expect(link.received).toBe(2);
   });
+
+  test("is gone on from in the middle of a frame, each way", async () => {
+    const { said, link, peer, reconnect } = linkTo();
+    const whole = bytesOf(data("abcdef"));
+    await link.send([data("uvwxyz"), data("!")]);
+    await peer.write(whole.subarray(0, whole.byteLength - 3));
+    await peer.drop();
+    await settle();
+    expect([link.received, link.begun]).toEqual([0, 3]);
+    const second = reconnect(0, 2);
+    await second.write(data("def"));
+    await settle();
+    expect(second.log()).toBe(logOf([data("wxyz!")]));
+    expect([link.received, link.begun]).toEqual([1, 0]);
+    expect(said.log).toBe(logOf([data("abcdef")]));
+  });
 });
 
 describe("the link is over", () => {
@@ -335,6 +351,11 @@ test("a peer can go on only from what it may have received", async () => {
     const wrong = expect.objectContaining({ code: "protocol_error" });
     expect(() => link.checkReceived(received)).toThrow(wrong);
     expect(() => reconnect(received)).toThrow(wrong);
+  }
+  for (const [received, begun] of [[2, 1], [2, 2], [3, 1]]) {
+    const wrong = expect.objectContaining({ code: "protocol_error" });
+    expect(() => link.checkReceived(received, begun)).toThrow(wrong);
+    expect(() => reconnect(received, begun)).toThrow(wrong);
   }
   const second = reconnect(3);
   await settle();

@@ -168,6 +168,52 @@ async function play(cuts: readonly Cut[]) {
   return { connections, handshake };
 }
 
+test.each(["received", "sent"] as const)(
+  "what is %s comes through, however short the connections are",
+  async (direction) => {
+    using _inline = inlineCrypto();
+    const large = new Prng(SEED).bytes(60_000);
+    const isInput = direction === "sent";
+    const server = new Server({
+      token: TOKEN,
+      spawner: fakeSpawner({
+        reads: isInput ? large.byteLength : 0,
+        stdout: isInput ? SAID : large,
+        exit: { code: 7, signal: null },
+      }),
+      platform: PLATFORM,
+      environment: () => ({}),
+    });
+    let connections = 0;
+    const dial = (): Promise<Duplex> => {
+      const [client, serverEnd] = pair();
+      server.accept(serverEnd);
+      // The first has its time. Others: the handshake, and far less than a frame.
+      const bytes = ++connections === 1 ? 30_000 : 3_000;
+      return Promise.resolve(
+        connections > 100 ? client : cutAfter(client, bytes, direction),
+      );
+    };
+    const session = await connect(dial, {
+      token: TOKEN,
+      resume: resumable({ random: () => 0 }),
+    });
+    const child = session.spawn("tell", { stdin: "piped" });
+    const writer = child.stdin.getWriter();
+    writer.write(isInput ? large : new Uint8Array(0)).catch(() => {});
+    writer.close().catch(() => {});
+    const got = await digest(
+      child.stdout as unknown as AsyncIterable<Uint8Array>,
+    );
+    expect(got).toEqual(await digest([isInput ? SAID : large]));
+    expect(await child.status).toMatchObject({ code: 7 });
+    expect(connections).toBeGreaterThan(10);
+    expect(connections).toBeLessThan(60);
+    await session.close();
+    await server.close(0);
+  },
+);
+
 const DIRECTIONS: readonly Direction[] = ["received", "sent"];
 
 test(

@@ -42,12 +42,12 @@ function linkTo() {
     link,
     frames,
     peer: () => peer,
-    /** Another connection, over which the peer has so many frames. */
-    reconnect(received: number) {
+    /** Another connection, over which the peer has so many frames, and bytes. */
+    reconnect(received: number, begun?: number) {
       link.lost(lost);
       const [ours, theirs] = pair();
       peer = theirs;
-      link.attach(carrierOn(ours), received);
+      link.attach(carrierOn(ours), received, begun);
     },
   };
 }
@@ -101,17 +101,38 @@ test.each(cases)("$name: what has come is known, and comes once", async ({
   }
 });
 
+test.each(cases)("$name: what has come of a frame need not come again", async ({
+  hex,
+  acknowledges,
+  cuts,
+}) => {
+  const bytes = fromHex(hex);
+  const whole = decode([bytes]).filter(isNumbered);
+  for (const { bytes: count, received, begun, rest } of cuts) {
+    const { link, frames, peer, reconnect } = linkTo();
+    await link.send(Array(acknowledges).fill(ping));
+    await write(peer(), bytes.subarray(0, count));
+    expect([link.received, link.begun]).toEqual([received, begun]);
+    reconnect(acknowledges, 0);
+    await write(peer(), fromHex(rest));
+    expect([link.received, link.begun]).toEqual([whole.length, 0]);
+    expect(comparable(frames)).toEqual(comparable(whole));
+  }
+});
+
 test.each(cases)("$name: what has not come is sent again", async ({
   hex,
   cuts,
 }) => {
   const frames = decode([fromHex(hex)]).filter(isNumbered);
-  for (const { received, again } of cuts) {
+  for (const { received, again, begun, rest } of cuts) {
     const { link, peer, reconnect } = linkTo();
     const first = arrived(peer());
     await link.send(frames);
     expect(toHex(await first)).toBe(cuts[0].again);
     reconnect(received);
     expect(toHex(await arrived(peer()))).toBe(again);
+    reconnect(received, begun);
+    expect(toHex(await arrived(peer()))).toBe(rest);
   }
 });

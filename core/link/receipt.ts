@@ -34,6 +34,11 @@ export class Receipt {
     return this.#received;
   }
 
+  /** Of the next one, how many bytes of its payload were delivered. */
+  get begun(): number {
+    return this.#delivered;
+  }
+
   /** Whether the peer has not heard of all of them. */
   get isOwed(): boolean {
     return this.#unacknowledged > 0;
@@ -50,10 +55,13 @@ export class Receipt {
     return this.#received;
   }
 
-  /** A new connection: it begins with the first frame that is not whole here. */
-  rewind(): number {
-    this.#at = 0;
-    return this.acknowledge();
+  /**
+   * A new connection: it begins with the first frame that is not whole here, or,
+   * if the peer was told where that is and says that it can, in the middle of it.
+   */
+  rewind(goesOnInside: boolean): void {
+    this.#at = goesOnInside ? this.#delivered : 0;
+    this.acknowledge();
   }
 
   /**

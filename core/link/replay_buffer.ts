@@ -5,7 +5,7 @@
  */
 
 import { LimpetError } from "../errors.ts";
-import { type Frame, KEPT_FRAME_BYTES } from "../frame/frame.ts";
+import { type Frame, FrameType, KEPT_FRAME_BYTES } from "../frame/frame.ts";
 import type { Holder } from "../memory.ts";
 import { ByteRing } from "./byte_ring.ts";
 
@@ -92,6 +92,22 @@ export class ReplayBuffer {
       "protocol_error",
       `Peer says that it has received ${count} frames, after ` +
         `${this.#acknowledged}, and was sent ${sent}`,
+    );
+  }
+
+  /**
+   * The same of a peer that has the first `begun` bytes of the next one's payload
+   * besides. Only of DATA can that be.
+   */
+  checkBegun(count: number, begun: number, sent: number): void {
+    this.check(count, sent);
+    const frame = count < sent ? this.at(count) : undefined;
+    const most = frame?.type === FrameType.DATA ? frame.payload.byteLength : 1;
+    if (begun < most || begun === 0) return;
+    throw new LimpetError(
+      "protocol_error",
+      `Peer says that it has received ${begun} bytes of a frame of which it ` +
+        "cannot have so many",
     );
   }
 

@@ -54,6 +54,8 @@ export class ResumableLink implements Link {
   /** The number of the next frame for this connection, and what it has taken. */
   #next = 0;
   #taken = 0;
+  /** Of the next frame, what the peer has of it already, in bytes. */
+  #begun = 0;
   /** The most that any connection was given. */
   #most = 0;
   #sending: Carrier | null = null;
@@ -90,12 +92,17 @@ export class ResumableLink implements Link {
     return this.#receipt.received;
   }
 
+  /** Of the next one, how many bytes of its payload were handed on. */
+  get begun(): number {
+    return this.#receipt.begun;
+  }
+
   /**
-   * Throws `protocol_error` if the peer cannot have received so many frames, or
-   * has lost some that it had.
+   * Throws `protocol_error` if the peer cannot have received so many frames, and
+   * so much of the next one, or has lost some that it had.
    */
-  checkReceived(received: number): void {
-    this.#replay.check(received, this.#most);
+  checkReceived(received: number, begun: number = 0): void {
+    this.#replay.checkBegun(received, begun, this.#most);
   }
 
   /** The peer does, or does not, keep the session. To be called before `start`. */
@@ -125,14 +132,18 @@ export class ResumableLink implements Link {
 
   /**
    * Goes on over another connection, whose handshake is done, from what the peer
-   * has received. Throws `protocol_error` if it cannot have received that.
+   * has received: whole frames, and bytes of the next one; undefined if it goes
+   * on with whole frames alone. Throws `protocol_error` if it cannot have received
+   * that.
    */
-  attach(carrier: Carrier, received: number): void {
+  attach(carrier: Carrier, received: number, begun?: number): void {
+    this.checkReceived(received, begun);
     this.#replay.acknowledge(received, this.#most);
     this.#drop(endedEarly(this.#peer));
     this.#next = received;
     this.#taken = received;
-    this.#receipt.rewind();
+    this.#begun = begun ?? 0;
+    this.#receipt.rewind(begun !== undefined);
     this.#carrier = carrier;
     this.#peer = carrier.peer;
     this.#wake();
@@ -239,8 +250,12 @@ export class ResumableLink implements Link {
     const batch = this.#unnumbered.splice(0);
     let bytes = 0;
     while (bytes < BATCH_BYTES) {
-      const frame = this.#replay.at(this.#next);
+      let frame = this.#replay.at(this.#next);
       if (frame === undefined) break;
+      if (this.#begun > 0) {
+        frame = { ...frame, payload: frame.payload.subarray(this.#begun) };
+        this.#begun = 0;
+      }
       batch.push(frame);
       bytes += frame.payload.byteLength;
       this.#next++;

@@ -18,7 +18,7 @@ import {
   serverHandshake,
   turnAway,
 } from "../session/handshake.ts";
-import type { ResumeRequest } from "../session/hello.ts";
+import type { Position, ResumeRequest } from "../session/hello.ts";
 import { Carrier } from "./carrier.ts";
 import type { ServerEventBody } from "./event.ts";
 import type { Host } from "./host.ts";
@@ -171,26 +171,23 @@ export class Connection {
     const carrier = this.#carrier;
     await this.#passGate();
     const session = this.#sessions.find(wish.session, client);
-    let from: number | undefined;
+    let resumed: Position | undefined;
     try {
-      from = await session?.claim(carrier, wish.received);
+      resumed = await session?.claim(carrier, wish);
     } finally {
       // Not before: the connection that it had has left its place by now.
       admission.proveAgain(this.#visit, identity.name);
     }
-    if (session === null || from === undefined) {
+    if (session === null || resumed === undefined) {
       // Whatever the reason, in the same words.
       const message = "Session is not known here, or not any more";
       const proved = client.welcome({}, closeFrame("closed", message));
       await within(proved.then(() => carrier.close()), this.#deadline);
       throw new LimpetError("connection_lost", message);
     }
-    await within(
-      client.welcome({ resumed: { received: from } }),
-      this.#deadline,
-    );
+    await within(client.welcome({ resumed }), this.#deadline);
     this.#away?.signal.throwIfAborted();
-    session.resume(carrier, wish.received, roundTripMs, this.#id);
+    session.resume(carrier, wish, roundTripMs, this.#id);
     return session;
   }
 

@@ -20,7 +20,11 @@ import { Memory, Share } from "../memory.ts";
 import { acceptor } from "../session/accept.ts";
 import { within } from "../session/deadline.ts";
 import { HeldGrowth } from "../session/held_growth.ts";
-import { type PeerLimits, sessionFrame } from "../session/hello.ts";
+import {
+  type PeerLimits,
+  type Position,
+  sessionFrame,
+} from "../session/hello.ts";
 import { IdleTimer } from "../session/idle.ts";
 import { Mux } from "../session/mux.ts";
 import type { Carrier } from "./carrier.ts";
@@ -159,13 +163,16 @@ export class Session {
 
   /**
    * The client is back: the connection that it had before, if it was still
-   * there, is its no longer. Resolves to how many frames have come from it. Throws
-   * `protocol_error`, and changes nothing, for a client that cannot have received
-   * so many.
+   * there, is its no longer. Resolves to what has come from it; in whole frames if
+   * it wants no more. Throws `protocol_error`, and changes nothing, for a client
+   * that cannot have received what it says.
    */
-  async claim(carrier: Carrier, received: number): Promise<number> {
+  async claim(
+    carrier: Carrier,
+    { received, begun }: Position,
+  ): Promise<Position> {
     const link = this.#link as ResumableLink;
-    link.checkReceived(received);
+    link.checkReceived(received, begun);
     const reason = new LimpetError(
       "connection_lost",
       `Connection to ${link.peer} was lost: ${carrier.peer} took its place`,
@@ -177,7 +184,10 @@ export class Session {
     // Its place is free then.
     await before.gone;
     this.#checkClaim(carrier);
-    return link.received;
+    return {
+      received: link.received,
+      begun: begun === undefined ? undefined : link.begun,
+    };
   }
 
   /**
@@ -186,14 +196,14 @@ export class Session {
    */
   resume(
     carrier: Carrier,
-    received: number,
+    { received, begun }: Position,
     roundTripMs: number,
     connection: number,
   ): void {
     this.#checkClaim(carrier);
     clearTimeout(this.#grace);
     const awayMs = Math.round(performance.now() - this.#lostAt);
-    (this.#link as ResumableLink).attach(carrier, received);
+    (this.#link as ResumableLink).attach(carrier, received, begun);
     this.#growth.fastestMs = roundTripMs;
     this.report({ type: "resumed", connection, awayMs });
   }

@@ -40,12 +40,21 @@ export function sessionFrame(type: number, fields: object): Frame {
   return { type, stream: 0, channel: 0, payload: encodeControl(fields) };
 }
 
+/** From where a peer wants a session to go on. */
+export interface Position {
+  /** How many whole frames have come to it. */
+  readonly received: number;
+  /**
+   * How many bytes of the next one's payload have; undefined from who goes on
+   * with whole frames alone.
+   */
+  readonly begun?: number;
+}
+
 /** Which session a client goes on with, from HELLO. */
-export interface ResumeRequest {
+export interface ResumeRequest extends Position {
   /** What the server's PROOF called it. */
   readonly session: string;
-  /** How many frames have come to the client. */
-  readonly received: number;
 }
 
 /** What only one side's HELLO has. */
@@ -103,7 +112,15 @@ export function readResume(hello: Fields): ResumeRequest | null {
   const resume = hello.object("resume");
   return {
     session: resume.text("session", MAX_KEY_TEXT),
-    received: resume.integer("received"),
+    ...readPosition(resume),
+  };
+}
+
+/** Of HELLO's `resume` and PROOF's `resumed`. */
+export function readPosition(fields: Fields): Position {
+  return {
+    received: fields.integer("received"),
+    begun: fields.has("begun") ? fields.integer("begun") : undefined,
   };
 }
 

@@ -177,8 +177,10 @@ function comingBack(side: Role, tls: TlsName, rng: Prng): Item[] {
     ])
     : "$RECEIVED";
   const own = helloBody(side, tls, rng, rng.oneIn(8) ? [] : ["resume"]);
+  // What has come of the next one, which is often enough none of it.
+  const begun = rng.pick([undefined, undefined, 0, 0, 0, 1, 1_000, -1, "x"]);
   const body = side === "client" && !rng.oneIn(8)
-    ? { ...own, resume: { session, received } }
+    ? { ...own, resume: { session, received, begun } }
     : own;
   items.push({ do: "hello", body });
   items.push({
@@ -190,7 +192,9 @@ function comingBack(side: Role, tls: TlsName, rng: Prng): Item[] {
     bound: !rng.oneIn(16),
     flip: rng.oneIn(16) ? rng.below(60 * 8) : null,
     fields: side === "server" && !rng.oneIn(8)
-      ? { resumed: rng.oneIn(12) ? rng.pick([null, {}, 1]) : { received } }
+      ? {
+        resumed: rng.oneIn(12) ? rng.pick([null, {}, 1]) : { received, begun },
+      }
       : undefined,
   });
   if (!rng.oneIn(5)) items.push({ do: "replay" });

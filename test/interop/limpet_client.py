@@ -76,7 +76,8 @@ REASON = {"code": str, "message": str}
 FIELDS = {  # what the server's messages must hold; "?" marks what may be missing
     HELLO: {"version": int, "nonce": str, "features": list, "software": str,
             "limits": {"frame": int, "control": int, "window": int}},
-    PROOF: {"proof": str, "session?": {"id": str, "graceMs": int}, "resumed?": {"received": int}},
+    PROOF: {"proof": str, "session?": {"id": str, "graceMs": int},
+            "resumed?": {"received": int, "begun?": int}},
     CLOSE: REASON,
     GOAWAY: {**REASON, "drainMs?": int},
     STARTED: {"pid": int},

@@ -31,7 +31,7 @@ EVERY_SPLIT_UP_TO = 4096  # longer ones are split near their ends and at random
 NUMBERS = {"frame": int, "control": int, "window": int}
 FROM_CLIENT = {  # what a server would check; the client itself never reads these
     limpet.HELLO: {"min": int, "max": int, "nonce": str, "features": list, "software": str,
-                   "limits": NUMBERS, "resume?": {"session": str, "received": int}},
+                   "limits": NUMBERS, "resume?": {"session": str, "received": int, "begun?": int}},
     limpet.PROOF: {"proof": str},
     limpet.CLOSE: limpet.REASON,
     limpet.OPEN: {"kind": str},

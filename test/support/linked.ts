@@ -21,6 +21,8 @@ import { toHex } from "./frames.ts";
 export interface Cut {
   readonly from: "a" | "b";
   readonly bytes: number;
+  /** Whether the other end has read all of them before it notices. */
+  readonly read?: boolean;
 }
 
 /** One end, and what came out of it. */
@@ -50,18 +52,23 @@ export function carrierOn(duplex: Duplex): PlainLink {
 
 /**
  * Ends that find each other again: `a` as soon as it, or `b`, notices. So the
- * other one often still believes in the connection that was lost.
+ * other one often still believes in the connection that was lost. `inWholeFrames`
+ * as with a peer that knows of nothing less.
  */
 export function linked(
   cuts: readonly Cut[],
   options: Partial<ResumableOptions> = {},
+  inWholeFrames = false,
 ): Linked {
   let connections = 0;
   const connect = (): [PlainLink, PlainLink] => {
     const cut = cuts[connections++];
     let [ours, theirs] = pair();
-    if (cut?.from === "a") ours = cutAfter(ours, cut.bytes, "sent");
-    if (cut?.from === "b") theirs = cutAfter(theirs, cut.bytes, "sent");
+    if (cut?.read) {
+      if (cut.from === "a") theirs = cutAfter(theirs, cut.bytes, "received");
+      else ours = cutAfter(ours, cut.bytes, "received");
+    } else if (cut?.from === "a") ours = cutAfter(ours, cut.bytes, "sent");
+    else if (cut) theirs = cutAfter(theirs, cut.bytes, "sent");
     return [carrierOn(ours), carrierOn(theirs)];
   };
   let again = false;
@@ -71,15 +78,17 @@ export function linked(
     if (again || connections > cuts.length) return;
     again = true;
     queueMicrotask(() => {
-      again = false;
       const [ours, theirs] = connect();
       // As in a handshake: the client's connection is gone, and the server gives
       // up the one it may still have before it says what it has received.
       a.link.lost(error);
       b.link.lost(error);
-      const received = b.link.received;
-      b.link.attach(theirs, a.link.received);
-      a.link.attach(ours, received);
+      again = false;
+      const { received } = b.link;
+      const begun = inWholeFrames ? undefined : b.link.begun;
+      const own = inWholeFrames ? undefined : a.link.begun;
+      b.link.attach(theirs, a.link.received, own);
+      a.link.attach(ours, received, begun);
     });
   };
   const make = (carrier: PlainLink, self: () => End): End => {

@@ -49,6 +49,8 @@ export interface ResumeCase {
     readonly bytes: number;
     readonly received: number;
     readonly again: string;
+    readonly begun: number;
+    readonly rest: string;
     readonly then: { readonly bytes: number; readonly received: number };
   }[];
 }

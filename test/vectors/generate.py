@@ -189,6 +189,11 @@ def frames_file():
               resume={"session": kept["id"], "received": 7}), **before)
     one("PROOF of a server that resumes", SERVER, "PROOF",
         {**proof, "platform": platform, "resumed": {"received": 5}}, **before)
+    one("HELLO of a client that resumes inside a frame", CLIENT, "HELLO",
+        hello(CLIENT, nonce(CLIENT), features=["resume"],
+              resume={"session": kept["id"], "received": 7, "begun": 0}), **before)
+    one("PROOF of a server that resumes inside a frame", SERVER, "PROOF",
+        {**proof, "platform": platform, "resumed": {"received": 5, "begun": 65535}}, **before)
     one("CLOSE with a code of a later version", SERVER, "CLOSE",
         {"code": "unheard_of", "message": "…"})
     one("CLOSE whose message holds control characters", SERVER, "CLOSE",
@@ -431,9 +436,9 @@ def frames_file():
     types("HELLO", CLIENT, hello(CLIENT, nonce(CLIENT)),
           {"min": number, "max": number, **shared}, **before)
     types("HELLO", CLIENT, hello(CLIENT, nonce(CLIENT), features=["resume"],
-                                 resume={"session": kept["id"], "received": 0}),
+                                 resume={"session": kept["id"], "received": 0, "begun": 0}),
           {"resume": [None, [], kept["id"]], "resume.session": [1, None, "A" * 65],
-           "resume.received": number}, **before)
+           "resume.received": number, "resume.begun": number}, **before)
     types("HELLO", SERVER, hello(SERVER, nonce(SERVER)), {"version": number, **shared}, **before)
     wrong_proof = [1, None, "", b64(bytes(31)), b64(bytes(33)), b64(bytes(32)) + "=", "!" * 43]
     types("PROOF", CLIENT, proof, {"proof": wrong_proof}, **before)
@@ -1040,6 +1045,24 @@ def whole_frames(frames, count):
     return numbered
 
 
+def begun_bytes(frames, count):
+    """Of a DATA frame that ends beyond so many bytes: what of its payload lies before."""
+    for each in frames:
+        if count < len(each):
+            return max(0, count - 10) if each[4] == NUMBERS["DATA"] else 0
+        count -= len(each)
+    return 0
+
+
+def without(frames, begun):
+    """The frames' bytes, without so many at the beginning of the first one's payload."""
+    if begun == 0:
+        return b"".join(frames)
+    first, *rest = frames
+    return b"".join([struct.pack(">I", len(first) - 10 - begun), first[4:10],
+                     first[10 + begun:], *rest])
+
+
 def resume_file():
     def ack(count):
         return frame("ACK", struct.pack(">Q", count))
@@ -1060,9 +1083,11 @@ def resume_file():
         for count in sorted(edge for edge in edges | {size} if edge <= size):
             received = whole_frames(frames, count)
             again = b"".join(numbered[received:])
+            begun = begun_bytes(frames, count)
             half = len(again) // 2
             cuts.append({
-                "bytes": count, "received": received, "again": again.hex(),
+                "bytes": count, "received": received, "again": again.hex(), "begun": begun,
+                "rest": without(numbered[received:], begun).hex(),
                 "then": {"bytes": half,
                          "received": received + whole_frames(numbered[received:], half)}})
         acked = [struct.unpack(">Q", each[10:])[0] for each in frames
