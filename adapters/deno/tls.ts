@@ -43,6 +43,7 @@ export const tls: Tls = tlsOver({
     };
   },
   canLand: false,
+  sharesContexts: false,
   canExport: false,
 });
 

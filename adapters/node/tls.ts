@@ -12,5 +12,6 @@ export const tls: Tls = tlsOver({
   flow: (secure) => secure,
   // Bun takes `onread` and has a memory of its own for it.
   canLand: process.versions.bun === undefined,
+  sharesContexts: process.versions.bun === undefined,
   canExport: true,
 });

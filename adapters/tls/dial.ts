@@ -22,6 +22,7 @@ import type {
 } from "../../core/tls/options.ts";
 import { codeOf } from "../node/errors.ts";
 import { exporterOf, tlsDuplex } from "./connection.ts";
+import { contextOf, MIN_VERSION } from "./context.ts";
 import { inspectDial } from "./identity.ts";
 import { drop, openSecure } from "./open.ts";
 import type { TlsRuntime } from "./runtime.ts";
@@ -47,7 +48,8 @@ export async function dial(
   const secured: ConnectionOptions = {
     host: hostname,
     servername: isIP(hostname) === 0 ? hostname : undefined,
-    minVersion: "TLSv1.3",
+    minVersion: MIN_VERSION,
+    ...runtime.sharesContexts ? await contextOf(options) : {},
     ca: roots === undefined ? undefined : [...roots],
     cert: options.identity?.certificate,
     key: options.identity?.key,

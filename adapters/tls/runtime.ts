@@ -20,6 +20,8 @@ export interface TlsRuntime {
   flow(secure: TLSSocket, raw: Socket): Flow;
   /** Whether a socket can be told who gets what it reads, past its stream. */
   readonly canLand: boolean;
+  /** Whether connections can have a context in common, and it costs to make one. */
+  readonly sharesContexts: boolean;
   /** Whether there is keying material to be had (RFC 5705). */
   readonly canExport: boolean;
 }
