@@ -119,6 +119,8 @@ describe("a mistake is 125 and says what to do", () => {
     [["serve", "--stdio", T], "--stdio and an ADDRESS exclude", true],
     [["serve", "--max-commands=0"], "no whole number above 0", true],
     [["serve", "--handshake-timeout=1"], "--handshake-timeout 1 is", true],
+    [["serve", "--handshake-timeout=0s"], "out 0s leaves no time", true],
+    [["exec", "--connect-timeout=0s", T, "-c", "x"], "leaves no time", true],
     [["serve", "--tls"], "write tls://host:port", false],
     [["serve", "--key=x"], "--key is for an ADDRESS that begins with", true],
     [["serve", "--client-ca=x", "--stdio"], "--client-ca is for an ADD", true],

@@ -145,6 +145,13 @@ export function parseDuration(text: string, flag: string): number {
   );
 }
 
+/** The same, and more than none: how long to wait for something. */
+export function parseWait(text: string, flag: string): number {
+  const ms = parseDuration(text, flag);
+  if (ms > 0) return ms;
+  throw usageError(`${flag} ${text} leaves no time to wait`);
+}
+
 /** A whole number of at least 1. */
 export function parseCount(text: string, flag: string): number {
   const count = /^\d{1,15}$/.test(text) ? Number(text) : 0;

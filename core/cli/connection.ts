@@ -14,7 +14,12 @@ import { DEFAULT_DRAIN_MS, DEFAULT_KILL_AFTER_MS } from "../exec/request.ts";
 import { resumable } from "../resume.ts";
 import { formatTarget, isLocal, parseTarget, type Target } from "../target.ts";
 import { findToken } from "../token_file.ts";
-import { type Arguments, parseDuration, usageError } from "./args.ts";
+import {
+  type Arguments,
+  parseDuration,
+  parseWait,
+  usageError,
+} from "./args.ts";
 import { AwayNotice } from "./away.ts";
 import { loadCodec, loadEncodings } from "./codecs.ts";
 import { clientLimits, resumeTimeout } from "./limits.ts";
@@ -72,7 +77,7 @@ async function openSession(
     );
   }
   const timeout = args.value("connect-timeout") ?? "10s";
-  const patienceMs = parseDuration(timeout, "--connect-timeout");
+  const patienceMs = parseWait(timeout, "--connect-timeout");
   const noise = {
     maxBytes: MAX_NOISE_BYTES,
     show: (bytes: Uint8Array) => {

@@ -6,7 +6,12 @@
 
 import type { Limits } from "../limits.ts";
 import type { ServerLimits } from "../server_limits.ts";
-import { type Arguments, parseCount, parseDuration } from "./args.ts";
+import {
+  type Arguments,
+  parseCount,
+  parseDuration,
+  parseWait,
+} from "./args.ts";
 
 /** Those of `limpet serve`; what no flag names is left out. */
 export function serverLimits(args: Arguments): Partial<ServerLimits> {
@@ -16,7 +21,7 @@ export function serverLimits(args: Arguments): Partial<ServerLimits> {
     maxCommands: read(args, "max-commands", parseCount),
     maxCommandsPerIdentity: read(args, "max-commands-per-identity", parseCount),
     maxTotalCommands: read(args, "max-total-commands", parseCount),
-    handshakeTimeoutMs: read(args, "handshake-timeout", parseDuration),
+    handshakeTimeoutMs: read(args, "handshake-timeout", parseWait),
     graceMs: read(args, "grace", parseTimeOrNone),
     idleTimeoutMs: read(args, "idle-timeout", parseTimeOrNever),
     ...clientLimits(args),

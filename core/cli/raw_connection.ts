@@ -11,6 +11,7 @@ import {
   type Arguments,
   type Flag,
   parseDuration,
+  parseWait,
   usageError,
 } from "./args.ts";
 import { loadCodec, ownCodec } from "./codecs.ts";
@@ -83,7 +84,7 @@ export async function openRaw(
 ): Promise<RawClient> {
   const address = formatTarget(target);
   const timeout = args.value("connect-timeout") ?? "10s";
-  const timeoutMs = parseDuration(timeout, "--connect-timeout");
+  const timeoutMs = parseWait(timeout, "--connect-timeout");
   const patience = new AbortController();
   const timer = setTimeout(() => patience.abort(), timeoutMs);
   try {

@@ -44,8 +44,25 @@ export async function fingerprintOf(
   return Object.fromEntries(digests);
 }
 
+/** What `limpet exec` calls them, where that is something else. */
+const FLAGS: { readonly [K in keyof ExecRequest]?: string } = {
+  line: "-c",
+  cwd: "--workdir",
+  timeoutMs: "--timeout",
+  killAfterMs: "--kill-after",
+  drainMs: "--drain",
+  onDisconnect: "--on-disconnect",
+  jobId: "--job-id",
+};
+
+/** A field's name for people, who may be at a command line or in a program. */
+export function shownName(name: keyof ExecRequest): string {
+  const flag = FLAGS[name];
+  return flag === undefined ? name : `${name} (${flag})`;
+}
+
 /** The names of the fields in which two requests differ. */
-export function differences(one: Fingerprint, other: Fingerprint): string[] {
+export function differences(one: Fingerprint, other: Fingerprint): Name[] {
   return FINGERPRINT_FIELDS.filter((name) => one[name] !== other[name]);
 }
 

@@ -14,6 +14,7 @@ import type { Identity, Proven } from "../identity.ts";
 import type { JobFiles } from "../ports.ts";
 import type { ServerLimits } from "../server_limits.ts";
 import { JobEntry, type JobStream } from "./entry.ts";
+import { shownName } from "./fingerprint.ts";
 import { ownerOf } from "./owner.ts";
 import { JobRegistry, type RegistryLimits } from "./registry.ts";
 import { Spool, type SpoolOptions } from "./spool.ts";
@@ -95,7 +96,7 @@ export class Jobs {
         "refused",
         `Job "${entry.id}" has been started already, and what it writes goes to ` +
           "the connection that it was started over: with keep or detach for " +
-          "onDisconnect it could be attached to",
+          `${shownName("onDisconnect")} it could be attached to`,
       );
     }
     entry.job = job;

@@ -14,7 +14,7 @@ import type { Proven } from "../identity.ts";
 import { isTheirs, ownerOf } from "./owner.ts";
 import type { ServerLimits } from "../server_limits.ts";
 import { JobEntry } from "./entry.ts";
-import { differences, fingerprintOf } from "./fingerprint.ts";
+import { differences, fingerprintOf, shownName } from "./fingerprint.ts";
 import { OldestFirst } from "./oldest_first.ts";
 
 /** The limits that a registry keeps. */
@@ -72,13 +72,13 @@ export class JobRegistry {
   async checkSame(entry: JobEntry, request: ExecRequest): Promise<void> {
     const before = await entry.fingerprint;
     const differing = before === null
-      ? ["jobId"]
+      ? ["jobId" as const]
       : differences(before, await fingerprintOf(request));
     if (differing.length === 0) return;
     throw new LimpetError(
       "refused",
       `Job "${entry.id}" was started with another request: they differ in ` +
-        differing.join(", "),
+        differing.map(shownName).join(", "),
     );
   }
 
