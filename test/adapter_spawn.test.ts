@@ -1,7 +1,10 @@
 import {
   chmodSync,
+  closeSync,
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   realpathSync,
   rmSync,
   writeFileSync,
@@ -251,6 +254,21 @@ describe.each(STARTED_BY)("started by %s,", (by) => {
         "argv names no program",
       ],
     ];
+    test("a file that is being written to", async () => {
+      const path = join(folder, "written");
+      copyFileSync("/bin/true", path);
+      const writing = openSync(path, "r+");
+      const error = await start({ argv: [path] }).then(
+        () => null,
+        (thrown) => thrown,
+      );
+      closeSync(writing);
+      expect(error).toMatchObject({ name: "LimpetError" });
+      expect([error.code, error.message]).toEqual([
+        "not_executable",
+        `Cannot start "${path}": file is being written to (ETXTBSY)`,
+      ]);
+    });
     for (const stderr of ["piped", "stdout"] as const) {
       test.each(cases)(
         `%s (stderr ${stderr})`,

@@ -21,6 +21,7 @@ export function codeOf(error: unknown): string | undefined {
   // codes of its own.
   if (/failed to lookup address/.test(error.message)) return "ENOTFOUND";
   if (/ESRCH/.test(error.message)) return "ESRCH";
+  if (/Text file busy/.test(error.message)) return "ETXTBSY";
   if (error instanceof RangeError) return "ERR_SOCKET_BAD_PORT";
   return CODES.find(([type]) => error instanceof type)?.[1];
 }

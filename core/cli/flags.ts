@@ -392,7 +392,7 @@ export const JOB_FLAGS: {
     {
       name: "kill-after",
       value: "TIME",
-      help: "From SIGTERM to SIGKILL (default: as it was started)",
+      help: "From SIGTERM to SIGKILL (default: as started)",
     },
     ...JOB,
   ],

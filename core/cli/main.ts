@@ -11,6 +11,7 @@ import { ownWords } from "./codecs.ts";
 import { execCommand } from "./exec.ts";
 import { ExitStatus } from "./exit_status.ts";
 import { helpText, TOPICS } from "./help.ts";
+import { narrowed } from "./help/narrow.ts";
 import { labCommand } from "./lab.ts";
 import { asksForHelp, outcomeOf } from "./outcome.ts";
 import { Reporter } from "./report.ts";
@@ -67,7 +68,8 @@ async function dispatch(
   words: readonly string[],
 ): Promise<number> {
   if (name === undefined) {
-    await print(runtime, helpText(undefined)!, "stderr");
+    const text = narrowed(helpText(undefined)!, runtime.stderr.columns());
+    await print(runtime, text, "stderr");
     return ExitStatus.REFUSED;
   }
   if (name === "--version" || name === "-V" || name === "version") {
@@ -89,7 +91,9 @@ async function help(
   topic: string | undefined,
 ): Promise<number> {
   const text = helpText(topic);
-  if (text !== null) return await print(runtime, text);
+  if (text !== null) {
+    return await print(runtime, narrowed(text, runtime.stdout.columns()));
+  }
   return await unknown(runtime, topic!, TOPICS);
 }
 

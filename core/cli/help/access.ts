@@ -191,8 +191,8 @@ cwd         where commands may start, with all below. The first is the default,
             server was started, with runAs at home (or in /)
 env         variables the client may set. A * at the end covers others, but none
             that make programs load code, such as LD_PRELOAD, NODE_OPTIONS or
-            BASH_ENV: those only by their whole names. PATH and LIMPET_* never. A
-            valid TRACEPARENT always comes through
+            BASH_ENV: those only by their whole names. PATH and LIMPET_* never.
+            A valid TRACEPARENT always comes through
 stdin       false: no input
 detach      true: commands may outlive their client (limpet help job). Default:
             false

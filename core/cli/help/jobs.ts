@@ -48,16 +48,16 @@ Examples:
 
 const JOB = `Jobs: commands that outlive their client
 
-Every command has an id, which exec -d prints. With it, and -d or --on-disconnect,
-a command goes on when its client ends or loses its connection. Who proves the
-same identity can then look after it from anywhere:
+Every command has an id, which exec -d prints. With it, and -d or
+--on-disconnect, a command goes on when its client ends or loses its connection.
+Who proves the same identity can then look after it from anywhere:
 
   limpet ps [FLAGS] TARGET               what runs; -a: and what has ended
   limpet attach [FLAGS] TARGET JOB       all that it wrote, and what comes; with
                                          our signals, and with -i our stdin
   limpet logs [FLAGS] TARGET JOB         what it wrote; -f: and what comes
   limpet wait [FLAGS] TARGET JOB         until it ends; its exit status is ours
-  limpet kill [FLAGS] TARGET JOB         SIGTERM, and SIGKILL if that is not enough
+  limpet kill [FLAGS] TARGET JOB         SIGTERM, and SIGKILL if it stays
   limpet rm [FLAGS] TARGET JOB...        forget what has ended
 
 --on-disconnect says what becomes of it without a client:
@@ -70,14 +70,14 @@ same identity can then look after it from anywhere:
           makes room for more, and whoever reads later misses it
 
 --job-id ID names a command, and starts it once: asked for again with the same
-flags, it is attached to, also after it has ended. So a script that does not know
-whether it got through just tries again.
+flags, it is attached to, also after it has ended. So a script that does not
+know whether it got through just tries again.
 
 A server keeps jobs in --jobs-dir, by default in $STATE_DIRECTORY/jobs,
 $XDG_STATE_HOME/limpet/jobs or ~/.local/state/limpet/jobs, readable by its user
 alone, for a week after their end. A server that is started again finds them; of
-those that ran when it was killed it says that their outcome is unknown. A server
-on --stdio keeps none.
+those that ran when it was killed it says that their outcome is unknown. A
+server on --stdio keeps none.
 `;
 
 const JOB_EXAMPLES = `
@@ -93,14 +93,15 @@ Examples:
 
 const PS = `Usage: limpet ps [FLAGS] TARGET
 
-Lists the commands of our identity that run on the server, whoever started them and
-over whatever connection; with -a those too that have ended and are still kept.
+Lists the commands of our identity that run on the server, whoever started them
+and over whatever connection; with -a those too that have ended and are still
+kept.
 `;
 
 const ATTACH = `Usage: limpet attach [FLAGS] TARGET JOB
 
-Shows all that a job wrote, and what comes, to its end; passes our signals on to it,
-and with -i our stdin. To end our side leaves the job alone.
+Shows all that a job wrote, and what comes, to its end; passes our signals on to
+it, and with -i our stdin. To end our side leaves the job alone.
 `;
 
 const LOGS = `Usage: limpet logs [FLAGS] TARGET JOB
@@ -117,8 +118,8 @@ Waits for a job's end. Prints nothing; the exit status is the job's.
 
 const KILL = `Usage: limpet kill [FLAGS] TARGET JOB
 
-Ends a job and all it has started: SIGTERM, and SIGKILL for what is left then. With
--s that signal alone is sent, and nothing else.
+Ends a job and all it has started: SIGTERM, and SIGKILL for what is left then.
+With -s that signal alone is sent, and nothing else.
 `;
 
 const RM = `Usage: limpet rm [FLAGS] TARGET JOB...
