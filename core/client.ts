@@ -107,6 +107,7 @@ export async function connect(
     fastestMs: -link.heardAt,
     grown: 0,
     most: limits.maxWindowGrowthBytes,
+    known: 0,
   };
   const lasting = resume?.(link, { to, credential, limits, noise, growth });
   const deadline = {

@@ -284,6 +284,7 @@ class Resuming extends ResumableLink implements LastingLink {
       if (position === null) throw new Error("the server has no such session");
       this.attach(carrier, position.received, position.begun);
       this.#connecting.growth.fastestMs = roundTripMs;
+      this.#connecting.growth.known = 0;
     } catch (cause) {
       const { message } = cause as Error;
       carrier.abort(new LimpetError("closed", "No session to go on with"));

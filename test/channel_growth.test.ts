@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { FrameSink } from "../core/channel/frame_sink.ts";
 import { ReceiveStream } from "../core/channel/receive_stream.ts";
-import { Window } from "../core/channel/window.ts";
+import { GROWN, type Growth, Window } from "../core/channel/window.ts";
 import { LimpetError } from "../core/errors.ts";
 import { DEFAULT_LIMITS } from "../core/limits.ts";
 import { type Frame, FrameType } from "../core/frame/frame.ts";
@@ -36,8 +36,24 @@ interface Line {
   readonly fastestMs?: number;
 }
 
+/** Of the handshake on that line, with no stream yet. */
+function growthOf(line: Line): Growth {
+  return {
+    fastestMs: line.fastestMs ?? Infinity,
+    grown: 0,
+    most: line.growth ?? DEFAULT_LIMITS.maxWindowGrowthBytes,
+    known: 0,
+  };
+}
+
+/** What a credit lets the sender send. */
+function bytesOf(credit: number): number {
+  return credit >= GROWN ? credit - GROWN : credit;
+}
+
 /** What it came to: `rate` is that of the second half of the bytes. */
 interface Transfer {
+  readonly ms: number;
   readonly rate: number;
   readonly size: number;
   readonly most: number;
@@ -47,7 +63,7 @@ interface Transfer {
  * A stream over a line, with a clock of its own. The sender's system takes all
  * that credit allows, and queues it in front of the line.
  */
-function transfer(line: Line): Transfer {
+function transfer(line: Line, growth: Growth = growthOf(line)): Transfer {
   const { rate, delayMs, bytes, piece = 64 * KIB } = line;
   const { source = Infinity, reader = Infinity } = line;
   now = 0;
@@ -57,13 +73,9 @@ function transfer(line: Line): Transfer {
     while (i > 0 && events[i - 1].at > at) i--;
     events.splice(i, 0, { at, act });
   };
-  const growth = {
-    fastestMs: line.fastestMs ?? Infinity,
-    grown: 0,
-    most: line.growth ?? DEFAULT_LIMITS.maxWindowGrowthBytes,
-  };
   const window = new Window(256 * KIB, growth);
-  let credit = 256 * KIB;
+  // What it begins with comes together with what starts the sender.
+  let credit = 256 * KIB + bytesOf(window.begin());
   let sent = 0;
   let lineFree = 0;
   let sourceFree = 0;
@@ -71,6 +83,7 @@ function transfer(line: Line): Transfer {
   let isBusy = false;
   let taken = 0;
   let half = 0;
+  let ms = 0;
   let most = 0;
 
   const send = () => {
@@ -89,7 +102,7 @@ function transfer(line: Line): Transfer {
   const give = (more: number) => {
     if (more === 0) return;
     later(now + delayMs, () => {
-      credit += more;
+      credit += bytesOf(more);
       send();
     });
   };
@@ -106,6 +119,7 @@ function transfer(line: Line): Transfer {
     give(window.taken(length));
     taken += length;
     if (half === 0 && taken * 2 >= bytes) half = now;
+    if (taken === bytes) ms = now;
     isBusy = true;
     const done = () => {
       isBusy = false;
@@ -120,7 +134,9 @@ function transfer(line: Line): Transfer {
     event.act();
   }
   expect(taken).toBe(bytes);
-  return { rate: bytes / 2 / (now - half), size: window.size, most };
+  const { size } = window;
+  window.end(0);
+  return { ms, rate: bytes / 2 / (ms - half), size, most };
 }
 
 describe("a window grows with what a line can hold", () => {
@@ -132,9 +148,13 @@ describe("a window grows with what a line can hold", () => {
   ])("$rate bytes/ms, $delayMs ms each way: all of it is used", (line) => {
     const roundTripMs = 2 * line.delayMs;
     const fastestMs = roundTripMs + 2;
-    const { rate, size } = transfer({ ...line, bytes: 512 * MIB, fastestMs });
+    const { ms, rate, size } = transfer({
+      ...line,
+      bytes: 512 * MIB,
+      fastestMs,
+    });
     // To get there takes a round trip for each step, and one for the first byte.
-    const lostMs = now - 512 * MIB / line.rate;
+    const lostMs = ms - 512 * MIB / line.rate;
     expect(lostMs).toBeLessThan(5 * roundTripMs);
     expect(rate).toBeGreaterThan(0.97 * line.rate);
     // It is bounded by the line all the same: nothing overtakes what is on its way.
@@ -172,7 +192,7 @@ describe("a window stays as it is", () => {
   });
 
   test("but for one step, for a reader that stands still after that", () => {
-    const growth = { fastestMs: 20, grown: 0, most: 24 * MIB };
+    const growth = { fastestMs: 20, grown: 0, most: 24 * MIB, known: 0 };
     const window = new Window(256 * KIB, growth);
     const piece = 32 * KIB;
     while (window.size === 256 * KIB) {
@@ -198,6 +218,54 @@ describe("a window stays as it is", () => {
   });
 });
 
+describe("what one window has grown by, the next begins with", () => {
+  const FAR = {
+    rate: GIGABIT,
+    delayMs: 50,
+    bytes: 512 * MIB,
+    fastestMs: 102,
+  };
+
+  test("on the same connection: the line is full from the first byte on", () => {
+    const growth = growthOf(FAR);
+    transfer(FAR, growth);
+    expect(growth).toMatchObject({ grown: 0, known: 24 * MIB });
+    const { ms } = transfer(FAR, growth);
+    // The first byte's way, and no round trip in which nothing comes.
+    expect(ms - FAR.bytes / FAR.rate).toBeLessThan(1.1 * FAR.delayMs);
+  });
+
+  test("and no more, where a line needs no more", () => {
+    const slower = { ...FAR, rate: 5_000 };
+    const growth = growthOf(slower);
+    const { size } = transfer(slower, growth);
+    expect(growth.known).toBe(size - 256 * KIB);
+    expect(new Window(256 * KIB, growth).begin()).toBe(GROWN + growth.known);
+  });
+
+  test("half of what is there at most, and nothing while any has grown", () => {
+    const growth = {
+      fastestMs: 100,
+      grown: 0,
+      most: 24 * MIB,
+      known: 20 * MIB,
+    };
+    const first = new Window(256 * KIB, growth);
+    expect(first.begin()).toBe(GROWN + 12 * MIB);
+    expect(first.allowed).toBe(256 * KIB + 12 * MIB);
+    const second = new Window(256 * KIB, growth);
+    expect(second.begin()).toBe(0);
+    first.end(0);
+    expect(new Window(256 * KIB, growth).begin()).toBe(GROWN + 12 * MIB);
+  });
+
+  test("nothing that is hardly more than a window is anyway", () => {
+    const growth = { fastestMs: 100, grown: 0, most: 100, known: MIB };
+    expect(new Window(256 * KIB, growth).begin()).toBe(0);
+    expect(growth.grown).toBe(0);
+  });
+});
+
 test("a longer way is taken for one when its connection is new", () => {
   const near = { rate: GIGABIT, delayMs: 50, bytes: 128 * MIB, fastestMs: 1 };
   expect(transfer(near).size).toBe(256 * KIB);
@@ -209,6 +277,7 @@ type Step =
   | { readonly kind: "arrive"; readonly bytes: number }
   | { readonly kind: "take"; readonly bytes: number }
   | { readonly kind: "wait"; readonly ms: number }
+  | { readonly kind: "open" }
   | { readonly kind: "close" };
 
 const anyStep: fc.Arbitrary<Step & { readonly stream: number }> = fc.oneof(
@@ -224,7 +293,9 @@ const anyStep: fc.Arbitrary<Step & { readonly stream: number }> = fc.oneof(
     ms: fc.double({ min: 0, max: 500, noNaN: true }),
     stream: fc.nat(2),
   }),
-  fc.record({ kind: fc.constant("close" as const), stream: fc.nat(2) }),
+  ...(["open", "close"] as const).map((kind) =>
+    fc.record({ kind: fc.constant(kind), stream: fc.nat(2) })
+  ),
 );
 
 test("whatever comes whenever: nothing is granted twice or lost, and the bounds hold", () => {
@@ -248,7 +319,18 @@ test("whatever comes whenever: nothing is granted twice or lost, and the bounds 
         }));
         for (const step of steps) {
           const stream = streams[step.stream];
+          if (step.kind === "open" && !stream.open && stream.held === 0) {
+            const window = new Window(initial, growth);
+            Object.assign(stream, { window, open: true, taken: 0 });
+            const was = growth.grown;
+            const lent = bytesOf(window.begin());
+            if (was > 0) expect(lent).toBe(0);
+            expect(lent * 2).toBeLessThanOrEqual(growth.most);
+            expect(lent).toBeLessThanOrEqual(growth.known);
+            stream.credit = initial + lent;
+          }
           const { window } = stream;
+          if (step.kind === "open") continue;
           if (step.kind === "wait") now += step.ms;
           else if (step.kind === "close") {
             window.end(stream.held);
@@ -261,7 +343,7 @@ test("whatever comes whenever: nothing is granted twice or lost, and the bounds 
             if (stream.open) stream.held += bytes;
             const more = window.arrived(bytes, held);
             if (!stream.open || held * 4 > window.size) expect(more).toBe(0);
-            stream.credit += more;
+            stream.credit += bytesOf(more);
           } else {
             const bytes = Math.min(step.bytes, stream.held);
             stream.held -= bytes;
@@ -303,7 +385,7 @@ describe("a stream whose window has grown", () => {
 
   /** It has grown to a MiB, and all that has come is read. */
   async function grownStream() {
-    const growth = { fastestMs: Infinity, grown: 0, most: GROWN };
+    const growth = { fastestMs: Infinity, grown: 0, most: GROWN, known: 0 };
     const frames: Frame[] = [];
     const sink: FrameSink = {
       raw: (frame) => frames.push(frame),

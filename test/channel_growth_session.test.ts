@@ -396,7 +396,7 @@ async function creditOf(
     },
     sendWindow: WINDOW,
     receiveWindow: WINDOW,
-    growth: { fastestMs: Infinity, grown: 0, most: 32 * MIB },
+    growth: { fastestMs: Infinity, grown: 0, most: 32 * MIB, known: 0 },
     onEnded: () => {},
   });
   const streams = { stdin: false, stdout: true, stderr: false, merge: false };

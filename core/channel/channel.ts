@@ -7,7 +7,7 @@
 
 import { LimpetError } from "../errors.ts";
 import { decodeControl } from "../frame/control.ts";
-import { type Frame, frameName, FrameType } from "../frame/frame.ts";
+import { type Frame, FrameType, misplaced } from "../frame/frame.ts";
 import type { FrameSink } from "./frame_sink.ts";
 import { ReceiveStream } from "./receive_stream.ts";
 import { SendStream } from "./send_stream.ts";
@@ -139,14 +139,10 @@ export class Channel {
   }
 
   #receiver(frame: Frame): ReceiveStream {
-    if (!this.streamsOpen) {
-      throw new LimpetError(
-        "protocol_error",
-        `Peer sent ${frameName(frame.type)} on channel ${frame.channel} ` +
-          "before its answer to OPEN",
-      );
-    }
-    return this.#receiving.get(frame.stream) ?? misplaced(frame);
+    if (!this.streamsOpen) misplaced(frame, "before its answer to OPEN");
+    const receiver = this.#receiving.get(frame.stream) ?? misplaced(frame);
+    if (receiver.endedByPeer) misplaced(frame, "after its end");
+    return receiver;
   }
 
   #sender(frame: Frame): SendStream {
@@ -158,24 +154,11 @@ export class Channel {
 export function checkLength(frame: Frame, bytes: number): void {
   const { byteLength } = frame.payload;
   if (byteLength === bytes) return;
-  throw new LimpetError(
-    "protocol_error",
-    `Peer sent a ${frameName(frame.type)} frame of ${byteLength} instead of ` +
-      `${bytes} bytes`,
-  );
+  misplaced(frame, `of ${byteLength} instead of ${bytes} bytes`);
 }
 
 function credit(frame: Frame): number {
   checkLength(frame, 4);
   const { payload } = frame;
   return new DataView(payload.buffer, payload.byteOffset).getUint32(0);
-}
-
-/** Throws `protocol_error`: there is nothing there that it could be for. */
-export function misplaced({ type, channel, stream }: Frame): never {
-  throw new LimpetError(
-    "protocol_error",
-    `Peer sent ${frameName(type)} on channel ${channel}, stream ${stream}, ` +
-      "where it has no place",
-  );
 }

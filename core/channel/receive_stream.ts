@@ -6,10 +6,10 @@
 
 import { EMPTY } from "../bytes.ts";
 import { LimpetError } from "../errors.ts";
-import { FrameType } from "../frame/frame.ts";
+import { FrameType, STDERR } from "../frame/frame.ts";
 import { ByteQueue } from "./byte_queue.ts";
 import type { FrameSink } from "./frame_sink.ts";
-import { GROWN, type Growth, Window } from "./window.ts";
+import { type Growth, Window } from "./window.ts";
 
 /**
  * Holds at most one window of bytes. Credit is granted when the user takes
@@ -32,7 +32,7 @@ export class ReceiveStream {
   #total = 0;
   #stopped = false;
   /** END or ABORT has come: whatever else comes is a mistake. */
-  #endedByPeer = false;
+  endedByPeer = false;
   /** The sender stopped waiting for what the command had left behind. */
   heldOpen = false;
   /** Set when nothing more will come: null for a clean end. */
@@ -79,18 +79,16 @@ export class ReceiveStream {
    * allowed.
    */
   data(payload: Uint8Array): true | void {
-    this.#checkOpen("DATA");
     const { byteLength } = payload;
     const { allowed } = this.#window;
     if (byteLength > allowed) {
       throw new LimpetError(
         "limit_exceeded",
-        `Peer sent ${byteLength} bytes on stream ${this.#stream} of ` +
-          `channel ${this.#channel}, ${allowed} were allowed`,
+        `Peer sent ${byteLength} bytes on channel ${this.#channel}, ` +
+          `stream ${this.#stream}, where ${allowed} were allowed`,
       );
     }
-    const grown = this.#window.arrived(byteLength, this.queue.byteLength);
-    this.#grant(grown && grown + GROWN);
+    this.#grant(this.#window.arrived(byteLength, this.queue.byteLength));
     this.#total += byteLength;
     if (this.#stopped || this.finished || byteLength === 0) return;
     if (this.#wanted) {
@@ -104,8 +102,7 @@ export class ReceiveStream {
 
   /** END has come. If bytes are missing, what came is no whole stream. */
   end(bytes: number, heldOpen: boolean): void {
-    this.#checkOpen("END");
-    this.#endedByPeer = true;
+    this.endedByPeer = true;
     if (this.finished) return;
     this.heldOpen = heldOpen;
     const missing = bytes === this.#total ? null : new LimpetError(
@@ -118,8 +115,7 @@ export class ReceiveStream {
 
   /** ABORT has come. */
   abort(error: LimpetError): void {
-    this.#checkOpen("ABORT");
-    this.#endedByPeer = true;
+    this.endedByPeer = true;
     this.fail(error);
     this.onAborted?.();
   }
@@ -142,7 +138,13 @@ export class ReceiveStream {
     const piece = this.queue.shift();
     if (piece !== undefined) this.#give(piece);
     else if (this.finished) this.#settle();
-    else this.#wanted = true;
+    else {
+      this.#wanted = true;
+      // Of a command's two outputs the first one is what fills a line.
+      if (!this.#total && this.#stream < STDERR) {
+        this.#grant(this.#window.begin());
+      }
+    }
   }
 
   #give(piece: Uint8Array): void {
@@ -181,15 +183,5 @@ export class ReceiveStream {
     if (this.#stopped || byteLength) return;
     if (this.#outcome) this.#controller.error(this.#outcome);
     else this.#controller.close();
-  }
-
-  /** Throws if the sender has ended it already. */
-  #checkOpen(name: string): void {
-    if (!this.#endedByPeer) return;
-    throw new LimpetError(
-      "protocol_error",
-      `Peer sent ${name} on stream ${this.#stream} of channel ` +
-        `${this.#channel} after its end`,
-    );
   }
 }

@@ -29,6 +29,8 @@ export interface Growth {
   /** Bytes that they have grown by, all together, and may at most. */
   grown: number;
   readonly most: number;
+  /** Bytes that one of them has grown by on the present connection. */
+  known: number;
 }
 
 /**
@@ -37,7 +39,7 @@ export interface Growth {
  * some credit: little else is there to be read, and it comes no later than one
  * round trip after that credit was given. The fastest such time is taken for the
  * round trip, so bytes that queue on a slow line make no window larger, and
- * nothing that a peer says does.
+ * nothing that a peer says does. What one has found out, the next begins with.
  */
 export class Window {
   /** Bytes that a reader may have to hold; for others to read. */
@@ -74,12 +76,29 @@ export class Window {
     const more = Math.min(size * 3, growth.most - growth.grown);
     if (
       held * 4 > size || ms - TURN_MS > fastest * SLACK ||
-      size > ms * MOST_BYTES_PER_MS || more * 4 < size
+      size > ms * MOST_BYTES_PER_MS
     ) return 0;
+    return this.#grow(more);
+  }
+
+  /**
+   * Its reader waits for the first byte. Returns the credit to give at once: what
+   * one before it has grown by on this connection. While any has grown there is
+   * none, and half stays free, so that who waits for little leaves that to others.
+   */
+  begin(): number {
+    const { grown, known, most } = this.#growth;
+    return grown ? 0 : this.#grow(Math.min(known, most >> 1));
+  }
+
+  #grow(more: number): number {
+    if (more * 4 < this.size) return 0;
+    const growth = this.#growth;
     growth.grown += more;
     this.size += more;
     this.allowed += more;
-    return more;
+    growth.known = this.size - this.#initial;
+    return more + GROWN;
   }
 
   /** The reader has taken so many bytes. Returns the credit to give for them, or 0. */

@@ -14,6 +14,7 @@ import {
   type Frame,
   frameName,
   FrameType,
+  misplaced,
   STDERR,
   STDIN,
   STDOUT,
@@ -35,7 +36,6 @@ const REFUSALS = [
   "spawn_failed",
   "unsupported",
   "shutting_down",
-  "refused",
   "no_such_job",
 ] as const satisfies readonly ErrorCode[];
 
@@ -182,7 +182,7 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
     const fields = decodeControl(frame.payload, frameName(frame.type));
     switch (frame.type) {
       case FrameType.STARTED:
-        if (this.#started) throw twice("STARTED");
+        if (this.#started) misplaced(frame, "out of its order");
         this.#started = true;
         if (fields.has("jobId")) {
           const id = printable(fields.text("jobId", 64));
@@ -193,11 +193,13 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
         this.#channel.streamsOpen = true;
         return this.#pid.resolve(fields.integer("pid"));
       case FrameType.REFUSED: {
-        if (this.#started) throw twice("REFUSED");
+        if (this.#started) misplaced(frame, "out of its order");
         return this.#fail(refusal(fields));
       }
       case FrameType.EXIT: {
-        if (!this.#started || this.#exited) throw twice("EXIT");
+        if (!this.#started || this.#exited) {
+          misplaced(frame, "out of its order");
+        }
         const status = readExit(fields);
         this.#exited = true;
         this.#settled = true;
@@ -208,10 +210,7 @@ export class RemoteCommand implements ChannelHandler, AsyncDisposable {
         return this.#settle();
       }
       default:
-        throw new LimpetError(
-          "protocol_error",
-          `Peer sent ${frameName(frame.type)}, which only a client sends`,
-        );
+        misplaced(frame, "which only a client sends");
     }
   }
 
@@ -295,12 +294,5 @@ function notPiped(name: string): never {
   throw new LimpetError(
     "invalid_argument",
     `The command's ${name} is not piped: ask for it at its start`,
-  );
-}
-
-function twice(name: string): LimpetError {
-  return new LimpetError(
-    "protocol_error",
-    `Peer sent ${name} out of its order`,
   );
 }

@@ -12,8 +12,8 @@ import { asLimpetError, type ErrorCode, LimpetError } from "../errors.ts";
 import { brief, decodeControl } from "../frame/control.ts";
 import {
   type Frame,
-  frameName,
   FrameType,
+  misplaced,
   STDERR,
   STDIN,
   STDOUT,
@@ -170,10 +170,7 @@ export class Job implements ChannelHandler {
   /** `by` is the session and channel that it comes over, if not its own. */
   message(frame: Frame, by: Teller = this.#self()): void {
     if (frame.type !== FrameType.SIGNAL) {
-      throw new LimpetError(
-        "protocol_error",
-        `Peer sent ${frameName(frame.type)}, which only a server sends`,
-      );
+      misplaced(frame, "which only a server sends");
     }
     const fields = decodeControl(frame.payload, "SIGNAL");
     const signal = fields.text("signal", 20);

@@ -6,6 +6,7 @@
  */
 
 import { concat } from "../bytes.ts";
+import { LimpetError } from "../errors.ts";
 
 /** Bytes of a frame's header. */
 export const HEADER_BYTES = 10;
@@ -64,6 +65,18 @@ export interface Frame {
 export function frameName(type: number): string {
   const named = Object.entries(FrameType).find(([, each]) => each === type);
   return named?.[0] ?? `type ${type}`;
+}
+
+/** Throws `protocol_error`; by default there is nothing there that it could be for. */
+export function misplaced(
+  { type, channel, stream }: Frame,
+  why = "where it has no place",
+): never {
+  throw new LimpetError(
+    "protocol_error",
+    `Peer sent ${frameName(type)} on channel ${channel}, stream ${stream}, ` +
+      why,
+  );
 }
 
 /** Writes a header into `target` at `offset`. */

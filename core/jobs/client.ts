@@ -18,7 +18,7 @@ import { checkTimer } from "../exec/request.ts";
 import { checkSignal, type Signal } from "../exec/signals.ts";
 import { decodeControl, type Fields } from "../frame/control.ts";
 import { objectsIn, textsIn } from "../frame/lists.ts";
-import { frameName, FrameType } from "../frame/frame.ts";
+import { frameName, FrameType, misplaced } from "../frame/frame.ts";
 import { printable } from "../printable.ts";
 import { JobCommand } from "./command.ts";
 
@@ -238,12 +238,7 @@ function ask(
       const fields = decodeControl(frame.payload, frameName(frame.type));
       if (frame.type === FrameType.REFUSED) answer.reject(refusal(fields));
       else if (frame.type === FrameType.RESULT) answer.resolve(fields);
-      else {
-        throw new LimpetError(
-          "protocol_error",
-          `Peer sent ${frameName(frame.type)} in answer to a question`,
-        );
-      }
+      else misplaced(frame, "in answer to a question");
       channel.end();
     },
     lost: (error) => answer.reject(error),

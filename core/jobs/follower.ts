@@ -16,8 +16,8 @@ import { READ_AHEAD_BYTES } from "../exec/output_pump.ts";
 import { brief } from "../frame/control.ts";
 import {
   type Frame,
-  frameName,
   FrameType,
+  misplaced,
   STDERR,
   STDIN,
   STDOUT,
@@ -129,10 +129,7 @@ export class Follower implements ChannelHandler {
       return this.#end(FrameType.DETACH, {});
     }
     if (frame.type !== FrameType.SIGNAL) {
-      throw new LimpetError(
-        "protocol_error",
-        `Peer sent ${frameName(frame.type)}, which only a server sends`,
-      );
+      misplaced(frame, "which only a server sends");
     }
     if (this.#entry !== null) return this.#pass(this.#entry, frame);
     if (this.#early.length >= MAX_EARLY) {

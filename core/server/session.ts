@@ -205,6 +205,7 @@ export class Session {
     const awayMs = Math.round(performance.now() - this.#lostAt);
     (this.#link as ResumableLink).attach(carrier, received, begun);
     this.#growth.fastestMs = roundTripMs;
+    this.#growth.known = 0;
     this.report({ type: "resumed", connection, awayMs });
   }
 

@@ -19,6 +19,7 @@ import {
   type Frame,
   frameName,
   FrameType,
+  misplaced,
 } from "../frame/frame.ts";
 import {
   CLIENT_PREFACE,
@@ -287,11 +288,7 @@ async function expectFrame(
     throw new LimpetError(code, message, { cause });
   }
   if (isSessionFrame(frame, type)) return frame;
-  throw new LimpetError(
-    "protocol_error",
-    `Peer sent ${frameName(frame.type)} on channel ${frame.channel} where ` +
-      `${frameName(type)} was due`,
-  );
+  misplaced(frame, `where ${frameName(type)} was due`);
 }
 
 /** Whether it is a frame of this type in its right place. */

@@ -10,6 +10,7 @@ import type { Share } from "../memory.ts";
 /** See the module's description. */
 export class HeldGrowth implements Growth {
   fastestMs: number;
+  known = 0;
   readonly #most: number;
   readonly #share: Share;
   #grown = 0;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Channel, checkLength, misplaced } from "../channel/channel.ts";
+import { Channel, checkLength } from "../channel/channel.ts";
 import type { Growth } from "../channel/window.ts";
 import { deferred } from "../deferred.ts";
 import { EMPTY } from "../bytes.ts";
@@ -12,8 +12,8 @@ import { LimpetError } from "../errors.ts";
 import {
   FIRST_OPTIONAL_TYPE,
   type Frame,
-  frameName,
   FrameType,
+  misplaced,
 } from "../frame/frame.ts";
 import type { Limits } from "../limits.ts";
 import { endedEarly, type Link, type LinkReceiver } from "../link/link.ts";
@@ -246,13 +246,7 @@ export class Mux implements LinkReceiver {
     const channel = this.#channels.get(frame.channel);
     const known = frame.channel % 2 === 1 && frame.channel <= this.#lastChannel;
     if (channel !== undefined || known) return channel;
-    throw new LimpetError(
-      "protocol_error",
-      `Peer sent ${
-        frameName(frame.type)
-      } for channel ${frame.channel}, which ` +
-        "was never opened",
-    );
+    misplaced(frame, "which was never opened");
   }
 }
 

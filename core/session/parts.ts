@@ -7,7 +7,7 @@
 import { EMPTY } from "../bytes.ts";
 import { LimpetError } from "../errors.ts";
 import type { Holder } from "../memory.ts";
-import { type Frame, frameName, FrameType } from "../frame/frame.ts";
+import { type Frame, FrameType, misplaced } from "../frame/frame.ts";
 
 /** What of a channel is no JSON, and never comes in parts. */
 const WHOLE: readonly number[] = [
@@ -52,14 +52,13 @@ export class PartAssembler {
       !comesInParts(frame.type) || frame.channel !== first.channel ||
       frame.stream !== first.stream
     ) {
-      throw new LimpetError(
-        "protocol_error",
-        `Peer sent ${frameName(frame.type)} on channel ${frame.channel} ` +
-          `between the parts of a message on channel ${first.channel}`,
+      misplaced(
+        frame,
+        `between the parts of a message on channel ${first.channel}`,
       );
     }
     if (frame.type === FrameType.PART && frame.payload.byteLength === 0) {
-      throw new LimpetError("protocol_error", "Peer sent an empty PART frame");
+      misplaced(frame, "with nothing in it");
     }
     this.#first = first;
     this.#append(frame.payload);

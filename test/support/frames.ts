@@ -9,7 +9,7 @@ import { Decoder } from "../../core/frame/decoder.ts";
 import { encodeFrames, type Frame, FrameType } from "../../core/frame/frame.ts";
 
 /** For streams whose windows stay as they are. */
-export const NO_GROWTH = { fastestMs: Infinity, grown: 0, most: 0 };
+export const NO_GROWTH = { fastestMs: Infinity, grown: 0, most: 0, known: 0 };
 
 /** All chunks in one piece of memory. */
 export function join(chunks: readonly Uint8Array[]): Uint8Array {
