@@ -287,12 +287,12 @@ export class Session implements AsyncDisposable {
    * Ends the session. Commands that still run end with it, here with the code
    * `closed`, there by SIGTERM and SIGKILL. Never rejects.
    */
-  async close(): Promise<void> {
-    await this.#mux.close("closed");
+  close(): Promise<void> {
+    return this.#mux.close("closed");
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   #request(command: string, options: SpawnOptions): ExecRequest {

@@ -1,11 +1,13 @@
 import { expect, test } from "vitest";
+import { Channel } from "../core/channel/channel.ts";
 import type { FrameSink } from "../core/channel/frame_sink.ts";
 import { ReceiveStream } from "../core/channel/receive_stream.ts";
 import { SendStream } from "../core/channel/send_stream.ts";
 import { LimpetError } from "../core/errors.ts";
 import { decodeControl, encodeControl } from "../core/frame/control.ts";
-import { type Frame, FrameType } from "../core/frame/frame.ts";
+import { type Frame, frameName, FrameType } from "../core/frame/frame.ts";
 import { join, NO_GROWTH } from "./support/frames.ts";
+import { jsonFrame } from "./support/raw_peer.ts";
 
 const LOST = new LimpetError("connection_lost", "Lost");
 const byte = (value: number) => Uint8Array.of(value);
@@ -96,14 +98,35 @@ test("a loss after END changes nothing", async () => {
 });
 
 test("whatever comes after END or ABORT is a protocol error", () => {
-  for (const finish of ["end", "abort"] as const) {
-    const { stream } = receiving();
-    if (finish === "end") stream.end(0, false);
-    else stream.abort(LOST);
-    const wrong = expect.objectContaining({ code: "protocol_error" });
-    expect(() => stream.data(byte(1))).toThrow(wrong);
-    expect(() => stream.end(0, false)).toThrow(wrong);
-    expect(() => stream.abort(LOST)).toThrow(wrong);
+  const end = jsonFrame(FrameType.END, { bytes: 0 }, 1, 1);
+  const abort = jsonFrame(FrameType.ABORT, { code: "x", message: "y" }, 1, 1);
+  const data = {
+    type: FrameType.DATA,
+    stream: 1,
+    channel: 1,
+    payload: byte(1),
+  };
+  for (const last of [end, abort]) {
+    const channel = new Channel({
+      id: 1,
+      sink: sinkInto([]),
+      sendWindow: 0,
+      receiveWindow: 1_000,
+      growth: NO_GROWTH,
+      onEnded: () => {},
+    });
+    channel.addReceiveStream(1).readable.getReader().closed.catch(() => {});
+    channel.receive(last);
+    for (const late of [data, end, abort]) {
+      expect(() => channel.receive(late)).toThrow(
+        expect.objectContaining({
+          code: "protocol_error",
+          message:
+            `Peer sent ${frameName(late.type)} on channel 1, stream 1, ` +
+            "after its end",
+        }),
+      );
+    }
   }
 });
 

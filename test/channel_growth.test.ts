@@ -153,9 +153,10 @@ describe("a window grows with what a line can hold", () => {
       bytes: 512 * MIB,
       fastestMs,
     });
-    // To get there takes a round trip for each step, and one for the first byte.
+    // To get there takes a round trip for each step but the first one, and half of
+    // one is the first byte's way.
     const lostMs = ms - 512 * MIB / line.rate;
-    expect(lostMs).toBeLessThan(5 * roundTripMs);
+    expect(lostMs).toBeLessThan(3.5 * roundTripMs);
     expect(rate).toBeGreaterThan(0.97 * line.rate);
     // It is bounded by the line all the same: nothing overtakes what is on its way.
     // Half a window takes at most 1.5 round trips and 1 ms before the last step.
@@ -214,7 +215,9 @@ describe("a window stays as it is", () => {
 
   test("where there is hardly any way", () => {
     const near = { rate: 1_000_000, delayMs: 0.1, bytes: 256 * MIB };
-    expect(transfer(near).size).toBe(256 * KIB);
+    expect(transfer({ ...near, fastestMs: 0.4 }).size).toBe(256 * KIB);
+    // As the handshake of two busy programs has it.
+    expect(transfer({ ...near, fastestMs: 4 }).size).toBe(256 * KIB);
   });
 });
 
@@ -232,7 +235,7 @@ describe("what one window has grown by, the next begins with", () => {
     expect(growth).toMatchObject({ grown: 0, known: 24 * MIB });
     const { ms } = transfer(FAR, growth);
     // The first byte's way, and no round trip in which nothing comes.
-    expect(ms - FAR.bytes / FAR.rate).toBeLessThan(1.1 * FAR.delayMs);
+    expect(ms - FAR.bytes / FAR.rate).toBeLessThan(1.2 * FAR.delayMs);
   });
 
   test("and no more, where a line needs no more", () => {
@@ -259,10 +262,11 @@ describe("what one window has grown by, the next begins with", () => {
     expect(new Window(256 * KIB, growth).begin()).toBe(GROWN + 12 * MIB);
   });
 
-  test("nothing that is hardly more than a window is anyway", () => {
-    const growth = { fastestMs: 100, grown: 0, most: 100, known: MIB };
-    expect(new Window(256 * KIB, growth).begin()).toBe(0);
-    expect(growth.grown).toBe(0);
+  test("nothing where there is nothing left", () => {
+    const growth = { fastestMs: 100, grown: 0, most: 1, known: MIB };
+    const window = new Window(256 * KIB, growth);
+    expect(window.begin()).toBe(0);
+    expect([window.size, growth.grown]).toEqual([256 * KIB, 0]);
   });
 });
 

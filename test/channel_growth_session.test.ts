@@ -354,6 +354,59 @@ test.each([
   },
 );
 
+/** What comes to a client that takes one piece of an output, and no more. */
+async function firstOfOutput({ session, line, works }: Far): Promise<number> {
+  const worker = new Worker(0);
+  works(worker);
+  const before = line.down;
+  const child = session.spawn("worker");
+  const reader = child.stdout.getReader();
+  await during(reader.read());
+  await pass(20 * line.delayMs, 10);
+  const came = line.down - before;
+  await during(reader.cancel());
+  worker.end();
+  await during(child.status);
+  return came;
+}
+
+/** What comes to a server whose process takes none of its input. */
+async function firstOfInput({ session, line, works }: Far): Promise<number> {
+  const worker = new Worker(0);
+  works(worker);
+  const before = line.up;
+  const child = session.spawn("worker", { stdin: "piped", stdout: "null" });
+  const writer = child.stdin.getWriter();
+  const feeding = writer.write(new Uint8Array(8 * MIB)).catch(() => {});
+  await during(child.pid);
+  await pass(20 * line.delayMs, 10);
+  const came = line.up - before;
+  worker.end();
+  await during(child.status);
+  worker.goOn();
+  await during(feeding);
+  return came;
+}
+
+test.each([
+  ["an output's, at the client", heldOfOutput, firstOfOutput],
+  ["a stdin's, at the server", heldOfInput, firstOfInput],
+])(
+  "%s window begins with half of what one has grown by on this connection",
+  async (_, held, first) => {
+    const far = await farApart(50);
+    expectNotGrown(await first(far));
+    await held(far);
+    const came = await first(far);
+    expect(came).toBeGreaterThanOrEqual(2.5 * WINDOW);
+    expect(came).toBeLessThanOrEqual(2.5 * WINDOW + 256 * KIB);
+    far.line.cut();
+    await until(() => far.resumed() > 0);
+    expectNotGrown(await first(far));
+    await far.close();
+  },
+);
+
 test("of a job that is kept nothing goes for a window that has grown", async () => {
   const far = await farApart(50);
   const { session } = far;

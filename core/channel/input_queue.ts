@@ -7,7 +7,7 @@
 import { ByteQueue } from "./byte_queue.ts";
 
 /** As much is given out at once, and lies in one piece of memory, at most. */
-const BLOCK_BYTES = 128 * 1024;
+const BLOCK_BYTES = 131_072;
 
 /** As many of the largest blocks are kept for other queues: 4 MiB at most. */
 const MOST_SPARE = 32;

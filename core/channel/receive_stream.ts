@@ -84,8 +84,8 @@ export class ReceiveStream {
     if (byteLength > allowed) {
       throw new LimpetError(
         "limit_exceeded",
-        `Peer sent ${byteLength} bytes on channel ${this.#channel}, ` +
-          `stream ${this.#stream}, where ${allowed} were allowed`,
+        `Peer sent DATA on channel ${this.#channel}, stream ${this.#stream}, ` +
+          `of ${byteLength} instead of at most ${allowed} bytes`,
       );
     }
     this.#grant(this.#window.arrived(byteLength, this.queue.byteLength));

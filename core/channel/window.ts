@@ -39,7 +39,9 @@ export interface Growth {
  * some credit: little else is there to be read, and it comes no later than one
  * round trip after that credit was given. The fastest such time is taken for the
  * round trip, so bytes that queue on a slow line make no window larger, and
- * nothing that a peer says does. What one has found out, the next begins with.
+ * nothing that a peer says does. The first step need not wait for that byte: all
+ * of a window that has come within a small part of a round trip shows the same.
+ * What one has found out, the next begins with.
  */
 export class Window {
   /** Bytes that a reader may have to hold; for others to read. */
@@ -50,13 +52,27 @@ export class Window {
   readonly #initial: number;
   /** Taken by the reader, and not yet given back as credit. */
   #taken = 0;
+  /** So much of it is given back together. */
+  #step: number;
   /** Bytes to come for which the sender needs no credit of `#since` or later. */
-  #ahead = Infinity;
+  #ahead = 0;
+  /** Less than 0: there was no credit, and that was when the first byte came. */
   #since = 0;
 
   constructor(size: number, growth: Growth) {
     this.size = this.allowed = this.#initial = size;
     this.#growth = growth;
+    this.#step = size / 2;
+  }
+
+  /**
+   * Its reader waits for the first byte. Returns the credit to give at once: what
+   * one before it has grown by on this connection. While any has grown there is
+   * none, and half stays free, so that who waits for little leaves that to others.
+   */
+  begin(): number {
+    const { grown, known, most } = this.#growth;
+    return grown ? 0 : this.#grow(Math.min(known, most >> 1));
   }
 
   /**
@@ -70,43 +86,42 @@ export class Window {
     this.allowed -= bytes;
     this.#ahead -= bytes;
     if (this.#ahead >= 0) return 0;
+    const since = this.#since;
+    let ms = performance.now() - Math.abs(since);
+    if (!since) {
+      this.#since = -ms;
+      this.#ahead = size - bytes - 1;
+      return 0;
+    }
     this.#ahead = Infinity;
-    const ms = performance.now() - this.#since;
-    const fastest = growth.fastestMs = Math.min(growth.fastestMs, ms);
-    const more = Math.min(size * 3, growth.most - growth.grown);
+    let fastest = growth.fastestMs;
+    // What has come within a quarter has left the line empty for the rest of it.
+    if (since < 0) ms = (ms + TURN_MS) * 4 < fastest ? fastest : Infinity;
+    fastest = growth.fastestMs = Math.min(fastest, ms);
     if (
       held * 4 > size || ms - TURN_MS > fastest * SLACK ||
       size > ms * MOST_BYTES_PER_MS
     ) return 0;
-    return this.#grow(more);
-  }
-
-  /**
-   * Its reader waits for the first byte. Returns the credit to give at once: what
-   * one before it has grown by on this connection. While any has grown there is
-   * none, and half stays free, so that who waits for little leaves that to others.
-   */
-  begin(): number {
-    const { grown, known, most } = this.#growth;
-    return grown ? 0 : this.#grow(Math.min(known, most >> 1));
+    // The next credit shows whether it is to grow further.
+    this.#step = 0;
+    return this.#grow(Math.min(size * 3, growth.most - growth.grown));
   }
 
   #grow(more: number): number {
-    if (more * 4 < this.size) return 0;
     const growth = this.#growth;
     growth.grown += more;
     this.size += more;
     this.allowed += more;
-    growth.known = this.size - this.#initial;
-    return more + GROWN;
+    growth.known = Math.max(growth.known, this.size - this.#initial);
+    return more && more + GROWN;
   }
 
   /** The reader has taken so many bytes. Returns the credit to give for them, or 0. */
   taken(bytes: number): number {
     const credit = this.#taken += bytes;
-    // In steps that are small for a window that has grown: the next credit shows
-    // whether it is to grow further, half of it would come a round trip later.
-    if (credit * 2 < this.#initial || credit * 16 < this.size) return 0;
+    if (credit < this.#step) return 0;
+    // Small for a window that has grown: half of it would come a round trip later.
+    this.#step = Math.max(this.#initial / 2, this.size / 16);
     if (this.#ahead === Infinity) {
       this.#ahead = this.allowed;
       this.#since = performance.now();

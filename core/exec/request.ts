@@ -161,7 +161,7 @@ export function checkTimer(value: number | undefined, key: string): void {
 function refuseUnsendable(text: string | undefined, what: string): void {
   // Half a surrogate pair has no UTF-8, so it would arrive as something else.
   if (text?.isWellFormed() === false) {
-    throw invalid(`${what} has half a surrogate pair, which is no character`);
+    throw invalid(`${what} has half a surrogate pair`);
   }
   const at = text?.indexOf("\0") ?? -1;
   if (at >= 0) {

@@ -86,7 +86,7 @@ export class Decoder {
     if (this.#headerBytes > 0) {
       throw new LimpetError(
         "connection_lost",
-        "Connection ended in the middle of a frame",
+        "Connection ended within a frame",
       );
     }
   }

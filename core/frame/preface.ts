@@ -81,11 +81,12 @@ export class PrefaceMatcher {
 
   /** What to say when the stream ends before the preface was complete. */
   ended(): LimpetError {
+    const when = this.#matched || this.#skipped
+      ? "within its preface"
+      : "without a word";
     return new LimpetError(
       "protocol_error",
-      this.#matched + this.#skipped === 0
-        ? "Peer closed the connection without a word"
-        : "Peer closed the connection within its preface",
+      `Peer closed the connection ${when}`,
     );
   }
 

@@ -257,7 +257,7 @@ export function readClose(payload: Uint8Array, peer: string): LimpetError {
     return new LimpetError(
       "unauthenticated",
       `${peer} did not accept our proof: it knows no such token or key, or ` +
-        "does not let it in from here, or not any more",
+        "does not let it in from here or any more",
     );
   }
   return new LimpetError(

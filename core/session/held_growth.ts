@@ -23,7 +23,7 @@ export class HeldGrowth implements Growth {
   }
 
   get most(): number {
-    return Math.min(this.#most, this.#grown + this.#share.left);
+    return Math.min(this.#most, this.#grown + Math.floor(this.#share.left));
   }
 
   get grown(): number {

@@ -124,8 +124,8 @@ export class Mux implements LinkReceiver {
     if (this.#channels.size >= this.#options.limits.maxChannels) {
       throw new LimpetError(
         "limit_exceeded",
-        "Session has as many commands open as its limit maxChannels allows: " +
-          this.#channels.size,
+        `Session has ${this.#channels.size} commands open, which is its limit ` +
+          "maxChannels",
       );
     }
     return this.#addChannel(this.#lastChannel + 2);

@@ -16,18 +16,12 @@ const BYTE = new Uint8Array([120]);
 
 /** @type {Record<string, Work>} */
 export const WORKLOADS = {
-  /** One large output. */
-  async bulkOut(session, { bytes, port }, dial) {
+  /** One large output, or a second one. */
+  async bulkOut(session, { bytes, port, again }, dial) {
     const on = port === undefined ? session : await dial({ port });
-    const argv = ["head", "-c", String(bytes), "/dev/zero"];
+    if (again) await largeOutput(on, bytes / 2);
     const started = performance.now();
-    if (on.bulkOut !== undefined) {
-      expect("exit code", await on.bulkOut(argv), 0);
-    } else {
-      const command = await on.command(argv);
-      expect("bytes", await command.drain(), bytes);
-      await command.exit;
-    }
+    await largeOutput(on, bytes);
     const ms = performance.now() - started;
     if (port !== undefined) await on.close();
     return { ms };
@@ -184,6 +178,20 @@ function expect(what, found, due) {
 /** @param {number} ms */
 function sleep(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/**
+ * @param {Connection} on
+ * @param {number} bytes
+ */
+async function largeOutput(on, bytes) {
+  const argv = ["head", "-c", String(bytes), "/dev/zero"];
+  if (on.bulkOut !== undefined) {
+    return expect("exit code", await on.bulkOut(argv), 0);
+  }
+  const command = await on.command(argv);
+  expect("bytes", await command.drain(), bytes);
+  await command.exit;
 }
 
 async function ownRss() {
