@@ -10,7 +10,7 @@ import { textOf } from "./bytes.ts";
 import { statOf } from "./proc.ts";
 
 /** One that starts commands from now on. */
-export interface HelperInUse {
+export interface HelperInUse extends AsyncDisposable {
   readonly spawner: Spawner;
   /** Its process id. */
   readonly pid: number;
@@ -23,7 +23,9 @@ export async function helperInUse(): Promise<HelperInUse> {
   const { spawner, close } = spawnHelper();
   for (;;) {
     const pid = await parentOf(spawner);
-    if (pid !== process.pid) return { spawner, pid, close };
+    if (pid !== process.pid) {
+      return { spawner, pid, close, [Symbol.asyncDispose]: close };
+    }
   }
 }
 
