@@ -290,8 +290,9 @@ function peakBytes(pid: number): number {
   return 1_024 * Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
 }
 
-const FLOOD_BYTES = 128 * MIB;
-const MAX_GROWTH_BYTES = 80 * MIB;
+// What a runtime takes by itself, until its collector has been round, is 60 to 105.
+const FLOOD_BYTES = 256 * MIB;
+const MAX_GROWTH_BYTES = 128 * MIB;
 
 /** Frames that need not be kept, and those that must not be. */
 const FLOODS: [string, Frame][] = [
