@@ -88,7 +88,8 @@ export function serverFor(turn: number): Runtime {
 
 /**
  * One server for all tests of the enclosing block. After each of them, nothing
- * that it started for them may be left.
+ * that it started for them may be left. What one that has failed has left is
+ * killed: the others would each wait for it.
  */
 export function useServer(
   runtime: Runtime,
@@ -99,7 +100,8 @@ export function useServer(
   beforeAll(async () => {
     server = await startServer(runtime, args, env);
   });
-  afterEach(async () => {
+  afterEach(async ({ task }) => {
+    if (task.result?.state === "fail") killChildrenOf(server.pid);
     await eventually(
       () => childrenOf(server.pid).length === 0,
       () => `children of the server are left: ${childrenOf(server.pid)}`,
@@ -109,6 +111,17 @@ export function useServer(
     await server?.stop();
   });
   return () => server;
+}
+
+/** With their groups, whose leaders they are. */
+function killChildrenOf(pid: number): void {
+  for (const child of childrenOf(pid)) {
+    try {
+      process.kill(-parseInt(child), "SIGKILL");
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
 }
 
 /** Where a server is: on a free port of the loopback interface by default. */
