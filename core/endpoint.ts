@@ -16,7 +16,7 @@ import { findOrMakeToken } from "./token_file.ts";
 /** How to serve at an address. */
 export interface ServeAtOptions
   extends
-    Partial<Pick<ServeOptions, "environment" | "platform">>,
+    Partial<Pick<ServeOptions, "spawner" | "environment" | "platform">>,
     Pick<
       ServeOptions,
       | "token"

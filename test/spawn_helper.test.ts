@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { expect, test, vi } from "vitest";
+import { connect, serve } from "../adapters/node/mod.ts";
 import { spawnHelper } from "../adapters/node/spawn_helper.ts";
 import { jobs } from "../core/jobs/client.ts";
 import type { Command, ProcessHandle } from "../core/ports.ts";
@@ -314,6 +315,18 @@ test("a helper ends with a server that is killed", async () => {
   process.kill(server.pid, "SIGKILL");
   await untilGone([helper, server.pid]);
   await session.close();
+});
+
+test("serve() by address takes one, as the README says", async () => {
+  await using helper = spawnHelper();
+  const { spawner } = helper;
+  const token = "a token of the test alone";
+  await using served = await serve("tcp://127.0.0.1:0", { token, spawner });
+  await using session = await connect(served.address, { token });
+  const parent = async () => Number(await session.$`echo $PPID`.text());
+  let pid = process.pid;
+  while (pid === process.pid) pid = await parent();
+  expect(isAlive(pid)).toBe(true);
 });
 
 test("a working directory that was removed keeps no command from starting", async () => {

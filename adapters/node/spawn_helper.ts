@@ -80,6 +80,14 @@ interface Asked {
  *
  * Commands see no difference but their parent's process id. User, umask, limits
  * and priority are those this process had when the helper started.
+ *
+ * @example
+ * ```ts
+ * await using helper = spawnHelper();
+ * await using server = await serve("tcp://127.0.0.1:8090", {
+ *   spawner: helper.spawner,
+ * });
+ * ```
  */
 export function spawnHelper(
   { onLost = () => {} }: SpawnHelperOptions = {},
