@@ -50,6 +50,15 @@ test("a private file is its owner's alone, and so are its new folders", async ()
   });
 });
 
+test("a file of any length is read whole, wherever a character ends", async () => {
+  const path = join(folder, "long");
+  const text = "a€".repeat(20_000) + "€";
+  writeFileSync(path, text);
+  expect((await read(path))?.text).toBe(text);
+  writeFileSync(path, "");
+  expect((await read(path))?.text).toBe("");
+});
+
 test("what files cannot be used for is said in the same words everywhere", async () => {
   const file = join(folder, "file");
   writeFileSync(file, "");

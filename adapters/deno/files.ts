@@ -35,11 +35,22 @@ async function read(path: string): Promise<FileContents | null> {
     using file = await Deno.open(path);
     // Of the open file, so that they and the text belong together.
     const access = accessOf(await file.stat());
-    return { ...access, text: await new Response(file.readable).text() };
+    return { ...access, text: await textOf(file) };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }
+}
+
+/** Not by a `Response`: Deno takes 3 ms to load what that is made of. */
+async function textOf(file: Deno.FsFile): Promise<string> {
+  const block = new Uint8Array(8_192);
+  const decoder = new TextDecoder();
+  let text = "";
+  for (let count; (count = await file.read(block)) !== null;) {
+    text += decoder.decode(block.subarray(0, count), { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 async function createPrivate(path: string, text: string): Promise<boolean> {
