@@ -213,6 +213,17 @@ describe("a window stays as it is", () => {
     expect(window.size).toBe(MIB);
   });
 
+  test("for a reader that has taken nothing, however few pieces it comes in", () => {
+    for (const first of [1, 8 * KIB, 32 * KIB, 60 * KIB]) {
+      const growth = { fastestMs: 100, grown: 0, most: 24 * MIB, known: 0 };
+      const window = new Window(64 * KIB, growth);
+      now += 5;
+      expect(window.arrived(first, 0)).toBe(0);
+      expect(window.arrived(64 * KIB - first, first)).toBe(0);
+      expect(window.allowed).toBe(0);
+    }
+  });
+
   test("where there is hardly any way", () => {
     const near = { rate: 1_000_000, delayMs: 0.1, bytes: 256 * MIB };
     expect(transfer({ ...near, fastestMs: 0.4 }).size).toBe(256 * KIB);

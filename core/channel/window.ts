@@ -99,7 +99,7 @@ export class Window {
     if (since < 0) ms = (ms + TURN_MS) * 4 < fastest ? fastest : Infinity;
     fastest = growth.fastestMs = Math.min(fastest, ms);
     if (
-      held * 4 > size || ms - TURN_MS > fastest * SLACK ||
+      held * 4 > size - bytes || ms - TURN_MS > fastest * SLACK ||
       size > ms * MOST_BYTES_PER_MS
     ) return 0;
     // The next credit shows whether it is to grow further.
