@@ -5,6 +5,7 @@ import { parseAddress } from "../core/target.ts";
 import { adapter } from "./support/adapter.ts";
 import { concat, seqBytes } from "./support/bytes.ts";
 import { selfSigned, TRUST_ALL } from "./support/certificates.ts";
+import { THIS_RUNTIME } from "./support/runtimes.ts";
 import { useLeakCheck } from "./support/leak_check.ts";
 
 useLeakCheck(async () => {
@@ -120,4 +121,27 @@ test("an end that comes with the handshake is one", async () => {
     expect(new TextDecoder().decode(await readToEnd(duplex))).toBe("bye");
     await duplex.writable.close();
   }
+});
+
+test("what a reader is over with is gone at once on Deno, and nothing else is", async () => {
+  const said = seqBytes(3_000_000);
+  await using serving = await saying((socket) => socket.end(said));
+  const duplex = await serving.dial();
+  const reader = duplex.getReader!();
+  let at = 0;
+  let last: Uint8Array | undefined;
+  let gone = 0;
+  for (let isOver = false;; isOver = !isOver) {
+    const { done, value } = await reader.read(isOver);
+    if (last?.byteLength === 0) {
+      expect(isOver).toBe(true);
+      gone++;
+    }
+    if (done) break;
+    expect(value).toEqual(said.subarray(at, at += value.byteLength));
+    last = value;
+  }
+  expect(at).toBe(said.byteLength);
+  expect(gone > 0).toBe(THIS_RUNTIME === "deno");
+  await duplex.end!();
 });

@@ -30,6 +30,7 @@ export const tls: Tls = tlsOver({
     // `secure.pause()` alone stops nothing: everything would go on to be read
     // and kept. What does is not public, and there is no other way.
     const handle = (raw as Socket & { _handle?: Partial<Handle> })._handle;
+    if (handle !== undefined) freeAfterReading(handle);
     return {
       isPaused: () => secure.isPaused(),
       pause: () => {
@@ -44,16 +45,49 @@ export const tls: Tls = tlsOver({
   },
   canLand: false,
   sharesContexts: false,
+  release: ({ buffer }) => free(buffer),
   canExport: false,
 });
 
+/** To free less takes longer than it saves. */
+const LARGE_BYTES = 16 * 1024;
+
+/**
+ * Gone at once, and not with the next collection: those come with every 50 MiB
+ * that is read, and each looks at all that there is.
+ */
+function free(memory: unknown): void {
+  if (memory instanceof ArrayBuffer && memory.byteLength > LARGE_BYTES) {
+    (memory as NewerBuffer).transfer(0);
+  }
+}
+
+/**
+ * Frees what comes from the network, new memory for each read, when TLS has taken
+ * its copy. Does nothing where Deno does not take one any more, in this way.
+ */
+function freeAfterReading(handle: Partial<Handle>): void {
+  const { onread } = handle;
+  if (onread === undefined || !String(onread).includes(".receive(")) return;
+  handle.onread = (memory) => {
+    onread.call(handle, memory);
+    free(memory);
+  };
+}
+
 /** What the types of our oldest Node do not have yet. */
+interface NewerBuffer extends ArrayBuffer {
+  transfer(length: number): ArrayBuffer;
+}
+
+/** The same. */
 interface NewerTls {
   getCACertificates(which: "default"): string[];
 }
 
 /** What is under a socket of `node:net`. */
 interface Handle {
+  onread(memory: unknown): void;
   readStart(): void;
   readStop(): void;
 }

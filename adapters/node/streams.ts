@@ -38,6 +38,8 @@ export interface Reading<Source> {
    * its own. Default: it comes from the stream, and as it is.
    */
   readonly gathering?: Gathering;
+  /** Gets what core is over with. Default: that is for the garbage collector. */
+  readonly release?: (bytes: Uint8Array) => void;
 }
 
 /** Pieces on their way to being fewer. */
@@ -183,7 +185,10 @@ const END = { done: true, value: undefined } as const;
 class SocketReader<Stream extends Readable> implements WatchedReader, Taker {
   readonly #source: Source<Stream>;
   readonly #cancel: () => void;
+  readonly #release: ((bytes: Uint8Array) => void) | undefined;
   readonly #ready: Uint8Array[] = [];
+  /** What was given out last, if it is to be released. */
+  #last: Uint8Array | null = null;
   #waiting: Deferred<ReadableStreamReadResult<Uint8Array>> | null = null;
   /** Null at a clean end. */
   #failure: LimpetError | null | undefined;
@@ -197,12 +202,15 @@ class SocketReader<Stream extends Readable> implements WatchedReader, Taker {
     reading: Reading<Stream>,
   ) {
     this.#cancel = cancel;
+    this.#release = reading.release;
     this.#source = new Source(stream, map, reading, this);
   }
 
-  read(): Promise<ReadableStreamReadResult<Uint8Array>> {
+  read(isOver?: boolean): Promise<ReadableStreamReadResult<Uint8Array>> {
+    if (isOver && this.#last !== null) this.#release?.(this.#last);
+    this.#last = null;
     const value = this.#ready.shift();
-    if (value !== undefined) return Promise.resolve({ done: false, value });
+    if (value !== undefined) return Promise.resolve(this.#given(value));
     if (this.#failure) return Promise.reject(this.#failure);
     if (this.#failure === null) return Promise.resolve(END);
     this.#waiting = deferred();
@@ -230,7 +238,7 @@ class SocketReader<Stream extends Readable> implements WatchedReader, Taker {
     const waiting = this.#waiting;
     this.#waiting = null;
     if (waiting === null) this.#ready.push(value);
-    else waiting.resolve({ done: false, value });
+    else waiting.resolve(this.#given(value));
     return waiting !== null;
   }
 
@@ -244,6 +252,11 @@ class SocketReader<Stream extends Readable> implements WatchedReader, Taker {
     this.#failure = error;
     if (this.#waiting) this.#waiting.reject(error);
     else this.#tellOver();
+  }
+
+  #given(value: Uint8Array): ReadableStreamReadResult<Uint8Array> {
+    if (this.#release) this.#last = value;
+    return { done: false, value };
   }
 
   #tellOver(): void {

@@ -72,6 +72,7 @@ export function tlsDuplex(
       flowOf: (socket) => runtime.flow(socket, raw),
       unanswered,
       gathering: records,
+      release: runtime.release,
     },
   });
 }

@@ -22,6 +22,8 @@ export interface TlsRuntime {
   readonly canLand: boolean;
   /** Whether connections can have a context in common, and it costs to make one. */
   readonly sharesContexts: boolean;
+  /** What to do with what was read, once core is over with it. */
+  readonly release?: (bytes: Uint8Array) => void;
   /** Whether there is keying material to be had (RFC 5705). */
   readonly canExport: boolean;
 }
