@@ -18,7 +18,7 @@ useLeakCheck(warmUp);
 
 interface Said {
   readonly session?: { id: string; graceMs: number };
-  readonly resumed?: { received: number };
+  readonly resumed?: { received: number; begun?: number };
 }
 
 /** Two identities on one server. */
@@ -42,7 +42,7 @@ const json = (frame: Frame) =>
 /** A client by hand up to its PROOF, whatever comes of that. */
 async function prove(
   on: Served,
-  resume?: { session: string; received: number },
+  resume?: { session: string; received: number; begun?: number },
   token = TOKEN,
 ): Promise<RawPeer> {
   const peer = new RawPeer(await on.dial());
@@ -150,6 +150,37 @@ describe("a session is not given to", () => {
     await peer.write(ping);
     expect((await next(peer))?.type).toBe(PONG);
     await leave(peer);
+  });
+
+  test.each([
+    ["more than the server has sent", 4, 1],
+    ["a STARTED", 0, 1],
+    ["all of a DATA frame", null, 5],
+    ["more than all of it", null, Number.MAX_SAFE_INTEGER],
+  ])("who says it has begun %s", async (_, received, begun) => {
+    await using on = await served();
+    const { peer, said } = await enter(on);
+    const session = said.session!.id;
+    const open = { kind: "exec", argv: ["echo", "four"], stderr: false };
+    await peer.write(jsonFrame(OPEN, open, 1));
+    const types = [];
+    for (let i = 0; i < 4; i++) types.push((await next(peer))?.type);
+    // The end of a command may be told before what it wrote.
+    const data = types.indexOf(DATA);
+    const wrong = { session, received: received ?? data, begun };
+    const liar = await prove(on, wrong);
+    expect(await liar.closeCode()).toBe("protocol_error");
+    expect(on.types()).not.toContain("suspended");
+    // It is the other one's still, and goes on from the middle of that frame.
+    await peer.write(ping);
+    expect((await next(peer))?.type).toBe(PONG);
+    await peer.drop();
+    await suspended(on);
+    const again = await enter(on, { session, received: data, begun: 2 });
+    expect(again.said.resumed).toEqual({ received: 2, begun: 0 });
+    const rest = await again.peer.expect(DATA);
+    expect(new TextDecoder().decode(rest.payload)).toBe("ur\n");
+    await leave(again.peer);
   });
 
   test("who has forgotten what it had received", async () => {
