@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { describe, expect, test } from "vitest";
 import { decodeControl } from "../core/frame/control.ts";
 import { type Frame, FrameType } from "../core/frame/frame.ts";
+import { printable } from "../core/printable.ts";
 import {
   jobServer,
   jobSession,
@@ -57,6 +58,7 @@ describe("requests that nobody should send", () => {
     [{ ...jobs, op: "format" }, "invalid_argument"],
     [{ ...jobs, op: "signal" }, "invalid_argument"],
     [{ ...jobs, op: "signal", signal: "SIGNOPE" }, "invalid_argument"],
+    [{ ...jobs, op: "signal", signal: "\u0000\u001b" }, "invalid_argument"],
     [
       { ...jobs, op: "signal", signal: "SIGTERM", killAfterMs: -1 },
       "invalid_argument",
@@ -79,7 +81,12 @@ describe("requests that nobody should send", () => {
     await session.close();
     const peer = new RawPeer(await served.dial());
     await peer.authenticate({}, jsonFrame(FrameType.OPEN, body, 1));
-    expect(answerOf((await peer.next())!)).toBe(answer);
+    const answered = (await peer.next())!;
+    expect(answerOf(answered)).toBe(answer);
+    // A client may show it in a terminal.
+    const said = new TextDecoder().decode(answered.payload);
+    const { message = "" } = JSON.parse(said);
+    expect(message).toBe(printable(message));
     // And the session goes on.
     const list = { kind: "jobs", op: "list" };
     await peer.write(jsonFrame(FrameType.OPEN, list, 3));
