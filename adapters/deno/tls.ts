@@ -45,7 +45,10 @@ export const tls: Tls = tlsOver({
   },
   canLand: false,
   sharesContexts: false,
-  release: ({ buffer }) => free(buffer),
+  // Of a part of some memory the rest may be with another reader.
+  release: ({ buffer, byteLength }) => {
+    if (byteLength === buffer.byteLength) free(buffer);
+  },
   canExport: false,
 });
 
