@@ -98,6 +98,8 @@ describe(`a client in Python, a server on ${THIS_RUNTIME}`, () => {
     await using proxy = await proxyTo(Number(new URL(server().address).port));
     const bytes = 3_000_000;
     const input = Uint8Array.from({ length: bytes }, (_, i) => i * i >> 8);
+    // Without it a fast machine is done before there is anything to lose.
+    const wasCut = join(folder, "cut");
     const running = start([
       "python3",
       CLIENT,
@@ -107,13 +109,14 @@ describe(`a client in Python, a server on ${THIS_RUNTIME}`, () => {
       "--resume",
       `127.0.0.1:${proxy.port}`,
       "-c",
-      "cat; echo end >&2",
+      `cat; until test -e ${wasCut}; do sleep 0.02; done; echo end >&2`,
     ], { input });
     await eventually(
       () => proxy.bytes > bytes,
       () => `${proxy.bytes} bytes went through`,
     );
     proxy.cut("reset");
+    writeFileSync(wasCut, "");
     const { code, bytes: out, stderr } = await running.outcome;
     expect(code).toBe(0);
     expect(await digest([out])).toEqual(await digest([input]));
