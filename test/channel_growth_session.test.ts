@@ -176,7 +176,11 @@ class Worker {
 }
 
 /** A client and its server, and a line between them that can be cut. */
-async function farApart(delayMs: number, bytesPerMs = Infinity) {
+async function farApart(
+  delayMs: number,
+  bytesPerMs = Infinity,
+  maxSpoolBytes = SPOOL,
+) {
   const line = { delayMs, bytesPerMs, up: 0, down: 0, cut: () => {} };
   let worker = new Worker(0);
   const server = new Server({
@@ -184,7 +188,7 @@ async function farApart(delayMs: number, bytesPerMs = Infinity) {
     spawner: (command) => worker.spawner(command),
     platform: PLATFORM,
     environment: () => ({}),
-    limits: { ...LIMITS, maxSpoolBytes: SPOOL },
+    limits: { ...LIMITS, maxSpoolBytes },
     jobs: { files: memoryFiles(), path: "/jobs" },
   });
   const accepted: Promise<void>[] = [];
@@ -407,33 +411,39 @@ test.each([
   },
 );
 
-test("of a job that is kept nothing goes for a window that has grown", async () => {
-  const far = await farApart(50);
-  const { session } = far;
-  const worker = new Worker(0);
-  far.works(worker);
-  const child = session.spawn("worker", {
-    onDisconnect: "keep",
-    jobId: "kept",
-  });
-  const reader = child.stdout.getReader();
-  let bytes = 0;
-  const readTo = async (end: number, from: typeof reader) => {
-    while (bytes < end) bytes += (await from.read()).value!.byteLength;
-  };
-  await during(readTo(4 * MIB, reader));
-  // What came and was not read fills the window, and the command its spool.
-  await pass(1_000, 10);
-  child.detach();
-  const again = session.attach("kept", { stdoutOffset: bytes });
-  const rest = again.stdout.getReader();
-  await during(readTo(8 * MIB, rest));
-  worker.end();
-  expect((await during(rest.read())).done).toBe(true);
-  expect(await during(again.status)).toMatchObject({ code: 0 });
-  expect([bytes, again.dropped]).toEqual([8 * MIB, 0]);
-  await far.close();
-});
+test.each([
+  ["as large as", SPOOL],
+  ["half of", SPOOL / 2],
+])(
+  "of a job that is kept, in a spool %s a window that has grown, nothing goes that was not read",
+  async (_, maxSpoolBytes) => {
+    const far = await farApart(50, Infinity, maxSpoolBytes);
+    const { session } = far;
+    const worker = new Worker(0);
+    far.works(worker);
+    const child = session.spawn("worker", {
+      onDisconnect: "keep",
+      jobId: "kept",
+    });
+    const reader = child.stdout.getReader();
+    let bytes = 0;
+    const readTo = async (end: number, from: typeof reader) => {
+      while (bytes < end) bytes += (await from.read()).value!.byteLength;
+    };
+    await during(readTo(4 * MIB, reader));
+    // What came and was not read fills the window, and the command its spool.
+    await pass(1_000, 10);
+    child.detach();
+    const again = session.attach("kept", { stdoutOffset: bytes });
+    const rest = again.stdout.getReader();
+    await during(readTo(8 * MIB, rest));
+    worker.end();
+    expect((await during(rest.read())).done).toBe(true);
+    expect(await during(again.status)).toMatchObject({ code: 0 });
+    expect([bytes, again.dropped]).toEqual([8 * MIB, 0]);
+    await far.close();
+  },
+);
 
 /** What a client has read of an output from far away, and what it has said of it. */
 async function creditOf(

@@ -9,8 +9,9 @@ import { GROWN } from "./window.ts";
 
 /** See the module's description. */
 export class CountedStream extends HeldStream {
-  /** What the reader may have to hold, in bytes. */
-  window: number;
+  /** What the reader may have to hold, in bytes, now and at first. */
+  #window: number;
+  readonly #initial: number;
   #taken = 0;
   /** Told whenever the reader has taken more, of all it has taken, in bytes. */
   onTaken: ((taken: number) => void) | null = null;
@@ -18,13 +19,21 @@ export class CountedStream extends HeldStream {
   constructor(...made: ConstructorParameters<typeof HeldStream>) {
     super(...made);
     const [, , , credit] = made;
-    this.window = credit;
+    this.#window = this.#initial = credit;
+  }
+
+  /**
+   * After so many bytes at most the reader says what it has taken: PROTOCOL.md,
+   * "Windows".
+   */
+  get step(): number {
+    return Math.max(this.#initial / 2, this.#window / 16);
   }
 
   override addCredit(credit: number): void {
     super.addCredit(credit);
     if (credit >= GROWN) {
-      this.window += credit - GROWN;
+      this.#window += credit - GROWN;
       return;
     }
     this.#taken += credit;

@@ -193,10 +193,10 @@ export class Follower implements ChannelHandler {
     let at = offset;
     /** What the spool had no more: nobody takes that. */
     let skipped = 0;
-    // What a client has for sure taken need not be kept for it. It says so after
-    // half a window: where the spool would be full before that, it is believed to
+    // What a client has for sure taken need not be kept for it. It says so from
+    // time to time: where the spool would be full before that, it is believed to
     // have taken what was sent.
-    const isTold = () => output.window <= spool.maxWindow;
+    const isTold = () => output.step <= spool.maxStep;
     output.onTaken = (bytes) => {
       if (isTold()) spool.taken(offset + skipped + bytes);
     };

@@ -122,14 +122,14 @@ export class Spool {
   }
 
   /**
-   * How large the window of a reader may be that is to say what it has taken: it
-   * says so after half a window, and before that the spool must not be full. One
-   * that has no more room than it has taken can be less than its bound.
+   * After how many bytes at most a reader is to say what it has taken: the spool
+   * must not be full before that, and has room for as many again. One that has no
+   * more room than it has taken can be less than its bound.
    */
-  get maxWindow(): number {
-    if (this.#problem === null) return this.#options.maxBytes;
+  get maxStep(): number {
+    if (this.#problem === null) return this.#options.maxBytes / 2;
     // The first file goes first, and only once all of it was taken.
-    return this.heldBytes - (this.#segments[0]?.bytes ?? 0);
+    return (this.heldBytes - (this.#segments[0]?.bytes ?? 0)) / 2;
   }
 
   /** Bytes that the command wrote, dropped ones included. */
