@@ -5,6 +5,7 @@
  */
 
 import { LimpetError } from "../errors.ts";
+import { printable } from "../printable.ts";
 
 /** POSIX's and the common ones besides; a platform may lack some of them. */
 export const SIGNALS = [
@@ -47,6 +48,8 @@ export function checkSignal(name: string): asserts name is Signal {
   if ((SIGNALS as readonly string[]).includes(name)) return;
   throw new LimpetError(
     "invalid_argument",
-    `"${name}" is not a signal: use a name such as SIGTERM or SIGINT`,
+    `"${
+      printable(name)
+    }" is not a signal: use a name such as SIGTERM or SIGINT`,
   );
 }

@@ -294,7 +294,7 @@ function jobIdOf(fields: Fields): string {
 }
 
 function readSignal(fields: Fields): string {
-  const signal = printable(fields.text("signal", 20));
+  const signal = fields.text("signal", 20);
   checkSignal(signal);
   return signal;
 }
