@@ -19,6 +19,14 @@ export function useLeakCheck(warm: () => unknown = () => {}): LeakCheck {
     await warm();
     noLeaks = checkLeaks();
   });
-  afterEach(() => noLeaks());
+  afterEach(async () => {
+    try {
+      await noLeaks();
+    } catch (error) {
+      // What is left is told once, and not waited for after every other test.
+      noLeaks = checkLeaks();
+      throw error;
+    }
+  });
   return () => noLeaks();
 }
