@@ -138,6 +138,7 @@ describe(`shell on ${THIS_RUNTIME}`, () => {
     ["cd /usr; false\npwd", "/usr\n", "limpet: exit code 1\n", 0],
     ["cd /usr; exit 5\npwd", "/usr\n", "limpet: exit code 5\n", 0],
     ["(cd /usr)\ncd /; (cd /usr); pwd", "/\n", "", 0],
+    ["exit 3; #\n\n # no status\n#", "", "limpet: exit code 3\n", 3],
   ])("%j", async (input, stdout, stderr, code) => {
     // The other tests start the program; what a line comes to is core's affair.
     const outcome = await inProcess(["shell", server().address], env(), input);

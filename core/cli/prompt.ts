@@ -129,8 +129,7 @@ async function runLines(
     // terminal has seen it, and only leaves.
     const soFar = runtime.stdin.isTerminal ? 0 : latest;
     if (line === null) return soFar;
-    const words = line.trim().split(/\s+/);
-    if (words[0] === "") continue;
+    if (isNothing(line, session)) continue;
     const leaving = exitOf(line, soFar);
     if (leaving !== null) return leaving;
     const prompted = new PromptedLine(place, { ...flags, cwd });
@@ -170,6 +169,12 @@ async function runLines(
     busy.running = false;
     await report.flush();
   }
+}
+
+/** Empty or a comment, neither of which has a status. */
+function isNothing(line: string, { platform }: Session): boolean {
+  const [first] = line.trim();
+  return first === undefined || (first === "#" && platform.os !== "windows");
 }
 
 function goingBack(cwd: string | undefined): string {
