@@ -204,7 +204,7 @@ export const MEASURES = [
   { ...far(64, true), id: "far-64-again" },
   {
     id: "stopped",
-    title: "memory while nobody reads an output for 5 s, the larger end",
+    title: "memory while nobody reads an output for 10 s, the larger end",
     unit: "MiB",
     figure: async (side) => {
       const server = side.serverBytes;
@@ -214,7 +214,7 @@ export const MEASURES = [
         const here = side.clientBytes - client;
         growth = Math.max(growth, here, side.serverBytes - server);
       }, 500);
-      await side.ask("stopped", { ms: 5_000, count: 5 });
+      await side.ask("stopped", { ms: 10_000, count: 5 });
       clearInterval(look);
       return growth / MiB;
     },
@@ -224,6 +224,24 @@ export const MEASURES = [
     target: { plain: 3.25, tls: 3.25 },
     takes: hasSessions,
     slow: true,
+  },
+  {
+    id: "beside-stopped",
+    title: "`true` beside an output that nobody reads, against without",
+    unit: "",
+    figure: async (side, { count }) => {
+      const { without, beside } = await side.ask("stopped", {
+        ms: 1_000,
+        count: count / 2,
+      });
+      return median(beside) / median(without);
+    },
+    turns: 2,
+    base: "itself",
+    better: "lower",
+    // As fast as without, but for what the machine's own time differs by.
+    target: { plain: 1.1, tls: 1.1 },
+    takes: hasSessions,
   },
   {
     id: "idle",

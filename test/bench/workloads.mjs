@@ -43,9 +43,7 @@ export const WORKLOADS = {
 
   /** `true`, one after the other. */
   async commands(session, { count }) {
-    const times = [];
-    for (let i = 0; i < count; i++) times.push(await timeOfTrue(session));
-    return { times };
+    return { times: await timesOfTrue(session, count) };
   },
 
   /** `true`, so many at a time. */
@@ -130,15 +128,17 @@ export const WORKLOADS = {
     return { times };
   },
 
-  /** A command whose output nobody reads, and others beside it. */
+  /**
+   * `true`, one after the other, before and while another command has an output
+   * that nobody reads, and has not for so long.
+   */
   async stopped(session, { ms, count }) {
+    const without = await timesOfTrue(session, count);
     const command = await session.command(["cat", "/dev/zero"]);
     await sleep(ms);
-    const times = [];
-    for (let i = 0; i < count; i++) times.push(await timeOfTrue(session));
-    const rss = await ownRss();
+    const beside = await timesOfTrue(session, count);
     command.kill();
-    return { times, rss };
+    return { without, beside };
   },
 
   /** Connections that do nothing, until `release`. */
@@ -155,6 +155,16 @@ export const WORKLOADS = {
 
 /** @type {Connection[]} */
 const held = [];
+
+/**
+ * @param {Connection} session
+ * @param {number} count
+ */
+async function timesOfTrue(session, count) {
+  const times = [];
+  for (let i = 0; i < count; i++) times.push(await timeOfTrue(session));
+  return times;
+}
 
 /** @param {Connection} session */
 async function timeOfTrue(session) {
@@ -192,9 +202,4 @@ async function largeOutput(on, bytes) {
   const command = await on.command(argv);
   expect("bytes", await command.drain(), bytes);
   await command.exit;
-}
-
-async function ownRss() {
-  const { memoryUsage } = await import("node:process");
-  return memoryUsage().rss;
 }
