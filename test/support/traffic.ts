@@ -20,26 +20,19 @@ class Direction {
   #furthest = 0;
   /** Bytes that passed again. */
   again = 0;
-  /** The number of the next frame, and how much of it has passed. */
-  #next = 0;
-  #at = 0;
 
-  /** Another connection, on which that frame comes first. */
-  goOn(next: number): void {
-    if (this.#starts[next] === undefined) {
-      throw new Error(`Frame ${next} has never come`);
-    }
-    this.#next = next;
-    this.#at = this.#starts[next];
-  }
-
-  pass(bytes: number, whole: boolean): void {
-    const end = this.#at + bytes;
-    this.again += Math.min(this.#furthest, end) -
-      Math.min(this.#furthest, this.#at);
-    this.#furthest = Math.max(this.#furthest, end);
-    this.#at = end;
-    if (whole) this.#starts[++this.#next] = end;
+  /** A connection on which that frame comes first: takes what passes there. */
+  from(next: number): Passing {
+    let at = this.#starts[next];
+    if (at === undefined) throw new Error(`Frame ${next} has never come`);
+    return (bytes, whole) => {
+      const end = at + bytes;
+      this.again += Math.min(this.#furthest, end) -
+        Math.min(this.#furthest, at);
+      this.#furthest = Math.max(this.#furthest, end);
+      at = end;
+      if (whole) this.#starts[++next] = end;
+    };
   }
 
   get bytes(): number {
@@ -47,14 +40,18 @@ class Direction {
   }
 }
 
+/** So many bytes of a frame, and whether they are the last of it. */
+type Passing = (bytes: number, whole: boolean) => void;
+
+/** What passes on a connection that does not have the session. */
+const NOTHING: Passing = () => {};
+
 /** See the module's description. One session, whose id nobody has to know. */
 export class Traffic {
   readonly #client = new Direction();
   readonly #server = new Direction();
   /** Connections on which the server said that it goes on. */
   resumes = 0;
-  /** The newest has the session; what others still bring is nobody's. */
-  #newest = 0;
 
   /** Bytes that passed more than once, both ways. */
   get again(): number {
@@ -66,20 +63,26 @@ export class Traffic {
     return this.#client.bytes + this.#server.bytes;
   }
 
-  /** For the proxy: one more connection. */
+  /**
+   * For the proxy: one more connection. Each has its own place in the session: a
+   * client may dial another one, and go on with the older one after all.
+   */
   tap(): Tap {
-    const number = ++this.#newest;
-    const counts = () => number === this.#newest;
     let offered: number | null = null;
+    let ofClient = NOTHING;
+    let ofServer = NOTHING;
     const client = reader(
       (frame) => {
         if (frame.type !== FrameType.HELLO) return;
         const hello = decodeControl(frame.payload, "HELLO");
-        if (!hello.has("resume")) return this.#client.goOn(0);
-        offered = hello.object("resume").integer("received");
+        if (hello.has("resume")) {
+          offered = hello.object("resume").integer("received");
+        } else {
+          ofClient = this.#client.from(0);
+          ofServer = this.#server.from(0);
+        }
       },
-      this.#client,
-      counts,
+      (bytes, whole) => ofClient(bytes, whole),
     );
     const server = reader(
       (frame) => {
@@ -87,11 +90,11 @@ export class Traffic {
         const proof = decodeControl(frame.payload, "PROOF");
         if (offered === null || !proof.has("resumed")) return;
         this.resumes++;
-        this.#client.goOn(proof.object("resumed").integer("received"));
-        this.#server.goOn(offered);
+        const resumed = proof.object("resumed");
+        ofClient = this.#client.from(resumed.integer("received"));
+        ofServer = this.#server.from(offered);
       },
-      this.#server,
-      counts,
+      (bytes, whole) => ofServer(bytes, whole),
     );
     return { client, server };
   }
@@ -100,8 +103,7 @@ export class Traffic {
 /** Gives out the frames of a handshake, and counts the others. */
 function reader(
   shake: (frame: Frame) => void,
-  direction: Direction,
-  counts: () => boolean,
+  pass: Passing,
 ): (bytes: Uint8Array) => void {
   const decoder = new Decoder(Infinity);
   let preface = PREFACE_BYTES;
@@ -118,8 +120,7 @@ function reader(
       } else if (frame.type !== FrameType.ACK) {
         const header = begun ? 0 : HEADER_BYTES;
         begun = !decoder.whole;
-        if (!counts()) continue;
-        direction.pass(header + frame.payload.byteLength, decoder.whole);
+        pass(header + frame.payload.byteLength, decoder.whole);
       }
     }
   };
