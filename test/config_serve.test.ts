@@ -140,7 +140,6 @@ describe(`identities of limpet serve on ${THIS_RUNTIME}`, () => {
         "ended with it",
       ]);
     },
-    90_000,
   );
 
   test("who comes from elsewhere, and who came last", async () => {
@@ -181,7 +180,7 @@ describe(`identities of limpet serve on ${THIS_RUNTIME}`, () => {
       { env: { LIMPET_CONFIG: own } },
     );
     expect({ code, said }, stderr).toEqual({ code: 0, said: "hi\n" });
-  }, 90_000);
+  });
 
   test(
     "a file with mistakes changes nothing, and one without does",
@@ -241,7 +240,6 @@ describe(`identities of limpet serve on ${THIS_RUNTIME}`, () => {
       );
       expect(stderr).toContain(`Cannot serve by ${path}: it has mistakes`);
     },
-    90_000,
   );
 
   test("a record that cannot be written is a warning", async () => {
@@ -312,7 +310,6 @@ test(
     expect(both.stderr).toContain("exclude each other");
     await stop(running);
   },
-  90_000,
 );
 
 test("two who say who may connect, and a file that is not there", async () => {

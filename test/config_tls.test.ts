@@ -205,5 +205,4 @@ test(
     expect(running.stderr()).toContain("stopping: ending 1 command ");
     await before.close();
   },
-  60_000,
 );

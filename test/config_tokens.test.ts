@@ -330,7 +330,7 @@ describe("many at once", () => {
     }
     expect((await names())?.sort()).toEqual(wanted.sort());
     expect(readdirSync(own)).toEqual(["server.json"]);
-  }, 90_000);
+  });
 
   test("twenty at once in one program, and most of them revoked again", async () => {
     const { own, path, names } = place("one");

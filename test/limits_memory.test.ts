@@ -301,7 +301,6 @@ test(
       { numRuns: 25 },
     );
   },
-  60_000,
 );
 
 describe("messages of a session, of what all have", () => {

@@ -81,7 +81,7 @@ test("nor do two, at any place of the second", async () => {
   }
   // The others lie behind what the first has left to send.
   expect(twice).toBeGreaterThan(tried / 2);
-}, 120_000);
+});
 
 test("nor does a dozen in a row, anywhere", async () => {
   const cuts = fc.array(fc.constantFrom(...EVERYWHERE, ...READ), {
@@ -94,7 +94,7 @@ test("nor does a dozen in a row, anywhere", async () => {
     }),
     { numRuns: 200 },
   );
-}, 120_000);
+});
 
 test.each(["a", "b"] as const)(
   "a frame from %s that no connection lasts for comes in pieces",

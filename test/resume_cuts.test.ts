@@ -104,7 +104,6 @@ test(
     expect(session.over).toBe(false);
     await session.close();
   },
-  120_000,
 );
 
 interface Cut {
@@ -234,7 +233,6 @@ test(
     // The last ones are behind the end of a resume.
     expect(cut).toBeGreaterThan(tried - 440 / 3);
   },
-  120_000,
 );
 
 test("and so is the resume of a resume", async () => {
@@ -254,4 +252,4 @@ test("and so is the resume of a resume", async () => {
       }
     }
   }
-}, 120_000);
+});

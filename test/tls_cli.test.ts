@@ -133,5 +133,4 @@ test(
     server.kill("SIGTERM");
     expect((await server.outcome).code).toBe(0);
   },
-  120_000,
 );
