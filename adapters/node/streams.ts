@@ -6,6 +6,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import type { Readable, Writable } from "node:stream";
 import {
   LazyDuplex,
@@ -305,6 +306,8 @@ export class NodeWriter implements WritableSide {
       return this.#attached!.then(() => this.writev(chunks));
     }
     return this.#once((done) => {
+      const gathered = gather(chunks);
+      if (gathered !== null) return this.#writeLast(sink, gathered, done);
       // Uncorking hands everything to one writev(2).
       sink.cork();
       const last = chunks.length - 1;
@@ -402,6 +405,23 @@ export function socketDuplex<Stream extends Readable & Writable>(
 ): Duplex {
   const reader = new SocketReader(socket, map, cancel, reading);
   return new LazyDuplex(peer, reader, new NodeWriter(socket, map, abort), tls);
+}
+
+/** A batch up to this size is copied: a list of pieces takes Node longer. */
+const GATHER_BYTES = 4 * 1024;
+
+/** A small batch in one piece; null for a large one, or what is one already. */
+function gather(chunks: readonly Uint8Array[]): Uint8Array | null {
+  let length = 0;
+  for (const chunk of chunks) length += chunk.byteLength;
+  if (chunks.length < 2 || length > GATHER_BYTES) return null;
+  const gathered = Buffer.allocUnsafe(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    gathered.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return gathered;
 }
 
 /** Node's `Buffer` has a `slice` that shares memory; core expects a copy. */

@@ -51,11 +51,19 @@ export class HeldStream extends SendStream {
     const frame = super.nextFrame(maxPayload);
     if (frame?.type !== FrameType.DATA) return frame;
     const [chunk] = this.#chunks;
-    const { byteLength } = frame.payload;
+    const { type, stream, channel, payload } = frame;
+    const { byteLength } = payload;
     chunk.left -= byteLength;
     if (chunk.left === 0) this.#chunks.shift();
     if (chunk.recycle === undefined) return frame;
-    return { ...frame, recycle: () => giveBack(chunk, byteLength) };
+    // By name: a copy of an object with more in it takes several times as long.
+    return {
+      type,
+      stream,
+      channel,
+      payload,
+      recycle: () => giveBack(chunk, byteLength),
+    };
   }
 }
 
