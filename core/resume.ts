@@ -130,7 +130,8 @@ class Resuming extends ResumableLink implements LastingLink {
     super(first, {
       maxReplayBytes: options.maxReplayBytes ?? DEFAULT_REPLAY_BYTES,
       onLost: (error) => this.#lost(error),
-      onOver: () => stop.abort(),
+      // A reason of its own would be made with a stack, for nobody.
+      onOver: () => stop.abort(null),
     });
     this.#connecting = connecting;
     this.#dial = to;
