@@ -143,11 +143,21 @@ export interface ExitStatus {
   readonly signal: string | null;
 }
 
+/** A stream that may write several chunks at once. */
+export interface GatheringStream extends WritableStream<Uint8Array> {
+  /**
+   * Writes chunks one behind the other, in one call of the system where there is
+   * one, while the stream itself is idle. Settles and rejects as a write does. Not
+   * where `returnsStdin`. Without it each chunk is a write of its own.
+   */
+  writev?(chunks: readonly Uint8Array[]): Promise<void>;
+}
+
 /** A running process, the leader of a process group of its own. */
 export interface ProcessHandle {
   readonly pid: number;
   /** Null unless it was asked for as `piped`. Closing it is the process's EOF. */
-  readonly stdin: WritableStream<Uint8Array> | null;
+  readonly stdin: GatheringStream | null;
   /**
    * Whether a chunk is core's again when `stdin` has written it, for other bytes:
    * nobody behind it keeps a view. Otherwise chunks are for the garbage collector.

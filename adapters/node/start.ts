@@ -138,10 +138,13 @@ export function handleOf(
     lostError(error === null ? null : osError(error));
   const inputError = (error: unknown) =>
     writeError("the process's stdin", error === null ? null : osError(error));
+  const input = stdin &&
+    new NodeWriter(stdin, inputError, () => stdin.destroy());
   return {
     pid,
-    stdin: stdin &&
-      new NodeWriter(stdin, inputError, () => stdin.destroy()).writable,
+    stdin: input && Object.assign(input.writable, {
+      writev: (chunks: readonly Uint8Array[]) => input.writev(chunks),
+    }),
     stdout: stdout && readableOf(stdout, outputError, () => stdout.destroy()),
     stderr: stderr && readableOf(stderr, outputError, () => stderr.destroy()),
     recycle,

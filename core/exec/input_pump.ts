@@ -4,17 +4,26 @@
  * @module
  */
 
+import type { GatheringStream } from "../ports.ts";
+
+/** What is less than that is written together with what waits behind it. */
+const GATHERED_BYTES = 65_536;
+
 /**
  * Writes what comes until its end, which is the process's end of file. If the
  * process closes its stdin, the sender is told to stop. If what comes is cut
  * off, the process's stdin stays open until `ended`, so that nobody can take the
  * cut for the end. `onWritten` is told of the bytes that the process was given.
+ * Frames and reads of a socket end at different places, so half of the pieces may
+ * be a few bytes: those need no write of their own. `waiting` tells how many bytes
+ * can be read at once.
  */
 export async function pumpInput(
   from: ReadableStream<Uint8Array>,
-  to: WritableStream<Uint8Array>,
+  to: GatheringStream,
   ended: Promise<unknown>,
   onWritten: (bytes: number) => void = () => {},
+  waiting: () => number = () => 0,
 ): Promise<void> {
   const reader = from.getReader();
   const writer = to.getWriter();
@@ -31,9 +40,17 @@ export async function pumpInput(
     }
     try {
       if (chunk.done) return await writer.close();
-      const { byteLength } = chunk.value;
-      await writer.write(chunk.value);
-      onWritten(byteLength);
+      const pieces = [chunk.value];
+      let bytes = chunk.value.byteLength;
+      while (bytes < GATHERED_BYTES && to.writev && waiting() > 0) {
+        const { value } = await reader.read();
+        if (value === undefined) break;
+        pieces.push(value);
+        bytes += value.byteLength;
+      }
+      if (pieces.length > 1) await to.writev!(pieces);
+      else await writer.write(chunk.value);
+      onWritten(bytes);
     } catch {
       reader.cancel().catch(() => {});
       return;

@@ -262,16 +262,18 @@ export class Job implements ChannelHandler {
     this.#beforeStart.clear();
     this.#startTimers(authorized, tree);
     if (handle.stdin !== null && this.#stdin !== null) {
-      const { queue } = this.#stdin;
+      const input = this.#stdin;
+      const { queue } = input;
       // `pumpInput` takes a chunk when it has written the one before.
       if (queue !== undefined && handle.returnsStdin) {
-        this.#stdin.queue = new InputQueue(queue);
+        input.queue = new InputQueue(queue);
       }
       pumpInput(
-        this.#stdin.readable,
+        input.readable,
         handle.stdin,
         this.#done.promise,
         (bytes) => this.#stdinBytes += bytes,
+        () => input.queue?.byteLength ?? 0,
       );
     }
     const { maxOutputBytes } = authorized;
