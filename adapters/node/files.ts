@@ -4,7 +4,7 @@
  * @module
  */
 
-import { constants, stat as statOf } from "node:fs";
+import { constants } from "node:fs";
 import {
   link,
   mkdir,
@@ -102,23 +102,16 @@ async function syncFolder(path: string): Promise<void> {
   await folder?.close();
 }
 
-/**
- * By the callback: a server asks before it lets anybody in, and where there is no
- * file Node's promise takes twice as long, for the stack of its error.
- */
-function status(path: string): Promise<FileStatus | null> {
-  return new Promise((resolve, reject) => {
-    statOf(path, { bigint: true }, (error, found) => {
-      if (error !== null) {
-        if (codeOf(error) === "ENOENT") resolve(null);
-        else reject(error);
-        return;
-      }
-      const { ino, size, mtimeNs, ctimeNs } = found;
-      const version = [ino, size, mtimeNs, ctimeNs].join(" ");
-      resolve({ ...accessOf(found), version, isFolder: found.isDirectory() });
-    });
-  });
+async function status(path: string): Promise<FileStatus | null> {
+  try {
+    const found = await stat(path, { bigint: true });
+    const version = [found.ino, found.size, found.mtimeNs, found.ctimeNs]
+      .join(" ");
+    return { ...accessOf(found), version, isFolder: found.isDirectory() };
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return null;
+    throw error;
+  }
 }
 
 function accessOf(
