@@ -53,7 +53,15 @@ export function locate(program: Program): string {
 }
 
 function search({ env, cwd, title }: Program, file: string): string {
-  const { kind, path } = searchProgram(file, env, cwd ?? ownCwd(), lookAtFile);
+  const from = cwd ?? ownCwd();
+  if (++searches === 2) {
+    import("node:fs").then(({ existsSync }) => isThere = existsSync);
+  }
+  const glance = searchProgram(file, env, from, glanceAtFile);
+  // Why it is none is for the whole look to tell.
+  const { kind, path } = glance.kind === "executable"
+    ? glance
+    : searchProgram(file, env, from, lookAtFile);
   if (kind === "executable" || kind === "unknown") return path ?? file;
   const error = cwdError(cwd, title, null) ??
     searchError(title, file, kind, null);
@@ -117,6 +125,23 @@ function toldBy(error: OsError | null): DirectoryKind {
   if (message.includes("No such cwd")) return "missing";
   if (message.includes("cwd is not a directory")) return "not a directory";
   return "unknown";
+}
+
+/**
+ * Most folders of PATH do not have the program, and to throw that takes Deno ten
+ * times as long as to look. Loaded with the second search: who starts one program
+ * does not wait for it.
+ */
+let isThere: ((path: string) => boolean) | undefined;
+let searches = 0;
+
+function glanceAtFile(path: string): FileKind {
+  try {
+    if (isThere?.(path) === false) return "missing";
+  } catch {
+    // We may not look.
+  }
+  return lookAtFile(path);
 }
 
 function lookAtFile(path: string): FileKind {
