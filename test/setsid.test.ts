@@ -89,7 +89,10 @@ describe(
         sh,
         "-c",
         "env; pwd; umask; cat /proc/self/limits; ls /proc/$$/fd; echo $PPID $0 $*;" +
-        "grep -E '^(Sig[PBIC]|Shd|Cap|Uid|Gid|Groups|NoNew|Seccomp:)' /proc/$$/status;" +
+        // By the shell itself: it blocks signals until a grep of its has begun.
+        "while read -r said; do case $said in " +
+        'Sig[PBIC]*|Shd*|Cap*|Uid*|Gid*|Groups*|NoNew*|Seccomp:*) echo "$said";; ' +
+        "esac; done </proc/$$/status;" +
         "cat /proc/$$/oom_score_adj; nice; tr '\\0' ' ' </proc/$$/cmdline;" +
         "read -r pid _ _ _ group session _ </proc/$$/stat;" +
         "test $pid = $group && test $pid = $session && echo leads",
