@@ -63,6 +63,8 @@ class Pipe {
     let rest = bytes;
     while (rest.byteLength > 0) {
       await this.#until(() => this.#bytes < this.#capacity);
+      // Dropped between the condition and this line: nothing comes after that.
+      if (this.#failure !== null) throw this.#failure;
       if (this.#ended) throw new TypeError("Write after the end");
       // A copy, as in any kernel: the writer's buffer is its own again.
       const piece = rest.slice(0, this.#capacity - this.#bytes);
