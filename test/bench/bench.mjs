@@ -68,14 +68,12 @@ await makeKeys(folder);
 
 /** @type {{ name: string, reason: string }[]} */
 const missing = [];
-/** @type {Side[]} */
-const sides = [];
+/** @type {import("./peers.mjs").Peer[]} */
+const peers = [];
 for (const peer of chosen(PEERS, "name", flags.peers)) {
   const reason = await peer.lacks?.() ?? null;
-  if (reason === null) {
-    sides.push(await Side.start(peer, { folder, runtimes }));
-    progress(`${peer.name} is ready`);
-  } else {
+  if (reason === null) peers.push(peer);
+  else {
     missing.push({ name: peer.name, reason });
     progress(`${peer.name} is not measured: ${reason}`);
   }
@@ -91,6 +89,14 @@ const curves = {};
 /** @type {Record<string, Record<string, string[]>>} */
 const failures = {};
 for (let round = 1; round <= rounds; round++) {
+  // Processes of its own for each: one and the same program may be a tenth faster
+  // or slower for as long as it runs.
+  /** @type {Side[]} */
+  const sides = [];
+  for (const peer of peers) {
+    sides.push(await Side.start(peer, { folder, runtimes }));
+  }
+  progress(`round ${round} of ${rounds}: all are ready`);
   for (const measure of measures) {
     progress(`round ${round} of ${rounds}: ${measure.title} (load ${load()})`);
     const order = shuffled(
@@ -102,7 +108,7 @@ for (let round = 1; round <= rounds; round++) {
     const of = figures[measure.id] ??= {};
     for (const side of order) {
       await attempt(measure, side, async () => {
-        if (round === 1) await measure.warmUp?.(side, size);
+        await measure.warmUp?.(side, size);
       });
       (of[side.peer.name] ??= []).push([]);
     }
@@ -114,8 +120,8 @@ for (let round = 1; round <= rounds; round++) {
       }
     }
   }
+  await Promise.all(sides.map((side) => side.end()));
 }
-await Promise.all(sides.map((side) => side.end()));
 /** @type {import("./micro.mjs").MicroRow[] | undefined} */
 let micro;
 if (flags.only === undefined && flags.peers === undefined) {
@@ -141,11 +147,7 @@ const result = {
   size,
   seconds,
   missing,
-  measures: summarise(measures, sides.map(({ peer }) => peer), {
-    figures,
-    curves,
-    failures,
-  }),
+  measures: summarise(measures, peers, { figures, curves, failures }),
   ...(micro && { micro }),
 };
 if (flags.json !== undefined) {
