@@ -23,6 +23,9 @@ import { serving, TOKEN, warmUp } from "./support/serving.ts";
 const folder = temporaryFolder();
 useLeakCheck(warmUp);
 
+/** A connection that stalls is noticed by nothing else. */
+const SOON: Partial<Limits> = { keepaliveMs: 300, keepaliveCount: 2 };
+
 /** A server behind a proxy, and a session that resumes. */
 async function resuming(
   limits: Partial<ServerLimits> = {},
@@ -35,7 +38,7 @@ async function resuming(
   const events: ResumeEvent[] = [];
   const session = await connect(proxy.dial, {
     token: TOKEN,
-    limits: { keepaliveMs: 300, keepaliveCount: 2, ...own },
+    limits: own,
     resume: resumable({ ...options, onEvent: (event) => events.push(event) }),
   });
   const of = <T extends ServerEvent["type"]>(type: T) =>
@@ -78,10 +81,14 @@ const outcome = (promise: Promise<unknown>): Promise<LimpetError> =>
   }, (error) => error);
 
 describe("a command goes on", () => {
-  test.each<Break>(["reset", "close", "stall"])(
+  test.each<[Break, Partial<Limits>]>([
+    ["reset", {}],
+    ["close", {}],
+    ["stall", SOON],
+  ])(
     "when its connection is lost by %s",
-    async (how) => {
-      await using all = await resuming();
+    async (how, limits) => {
+      await using all = await resuming({}, {}, {}, limits);
       const { session, proxy, events, of } = all;
       const child = session.spawn("cat", { stdin: "piped" });
       const writer = child.stdin.getWriter();
@@ -96,15 +103,25 @@ describe("a command goes on", () => {
       await echo("after");
       await writer.close();
       expect(await child.status).toMatchObject({ code: 0 });
-      expect(events.map(({ type }) => type))
-        .toEqual(["disconnected", "resumed"]);
-      expect(events[1]).toMatchObject({ attempt: 1 });
-      expect(of("suspended")).toMatchObject([
-        { session: 1, code: "connection_lost", graceMs: 60_000 },
+      // Who has to be heard of every 300 ms may be lost again on a busy machine.
+      const once = how === "stall" ? 2 : events.length;
+      expect(events.slice(0, once)).toMatchObject([
+        { type: "disconnected" },
+        { type: "resumed", attempt: 1 },
       ]);
-      expect(of("resumed")).toMatchObject([
-        { session: 1, connection: 2, identity: "default" },
-      ]);
+      const [suspended, ...more] = of("suspended");
+      expect(suspended).toMatchObject({
+        session: 1,
+        code: "connection_lost",
+        graceMs: 60_000,
+      });
+      const [resumed, ...again] = of("resumed");
+      expect(resumed).toMatchObject({
+        session: 1,
+        connection: 2,
+        identity: "default",
+      });
+      if (how !== "stall") expect([more, again]).toEqual([[], []]);
       expect(of("authenticated")).toHaveLength(1);
     },
   );
@@ -397,10 +414,8 @@ describe("the session is over", () => {
 });
 
 test("a session without a connection counts among the sessions, and its client has its place", async () => {
-  await using all = await resuming({
-    maxSessions: 1,
-    maxConnectionsPerIdentity: 1,
-  });
+  const bounds = { maxSessions: 1, maxConnectionsPerIdentity: 1 };
+  await using all = await resuming(bounds, {}, {}, SOON);
   const { proxy, session, served } = all;
   proxy.refusing = true;
   proxy.cut("reset");
