@@ -54,6 +54,34 @@ const isLimpet = (/** @type {Peer} */ peer) => peer.kind === "limpet";
 
 /** @type {Measure[]} */
 export const MEASURES = [
+  // First, for a program that has had large outputs takes a third longer to fork.
+  {
+    id: "true",
+    title: "`true` on an open session",
+    unit: "ms",
+    warmUp: (side, { count }) => side.ask("commands", { count: count * 5 }),
+    figure: async (side, { count }) =>
+      median((await side.ask("commands", { count: count / 4 })).times),
+    turns: 6,
+    base: "spawn",
+    better: "lower",
+    target: { plain: 1.25, tls: 1.25 },
+  },
+  {
+    id: "true-8",
+    title: "`true`, eight at a time, per command",
+    unit: "ms",
+    warmUp: (side, { count }) =>
+      side.ask("manyCommands", { count: count * 2, atOnce: 8 }),
+    figure: async (side, { count }) => {
+      const commands = { count, atOnce: 8 };
+      return (await side.ask("manyCommands", commands)).ms / count;
+    },
+    turns: 6,
+    base: "spawn",
+    better: "higher",
+    target: { plain: 1, tls: 1 },
+  },
   {
     id: "bulk-out",
     title: "large output",
@@ -89,33 +117,6 @@ export const MEASURES = [
     better: "lower",
     target: { plain: 1.25, tls: 1.25 },
     takes: isRemote,
-  },
-  {
-    id: "true",
-    title: "`true` on an open session",
-    unit: "ms",
-    warmUp: (side, { count }) => side.ask("commands", { count: count / 2 }),
-    figure: async (side, { count }) =>
-      median((await side.ask("commands", { count: count / 4 })).times),
-    turns: 6,
-    base: "spawn",
-    better: "lower",
-    target: { plain: 1.25, tls: 1.25 },
-  },
-  {
-    id: "true-8",
-    title: "`true`, eight at a time, per command",
-    unit: "ms",
-    warmUp: (side, { count }) =>
-      side.ask("manyCommands", { count: count * 2, atOnce: 8 }),
-    figure: async (side, { count }) => {
-      const commands = { count, atOnce: 8 };
-      return (await side.ask("manyCommands", commands)).ms / count;
-    },
-    turns: 6,
-    base: "spawn",
-    better: "higher",
-    target: { plain: 1, tls: 1 },
   },
   {
     id: "echo",
