@@ -18,8 +18,11 @@ import { SourceReader } from "./streams.ts";
 
 /** What the command line in core runs on. */
 export function cliRuntime(): CliRuntime {
+  // This program does not change it, and each command that is started asks for it.
+  let environment: Record<string, string> | null = null;
   return {
     ...machine,
+    environment: () => environment ??= machine.environment(),
     name: runtimeName,
     args: Deno.args,
     stdin: standardInput(),

@@ -27,8 +27,10 @@ export type RegistryLimits = Pick<
 export class JobRegistry {
   readonly #limits: RegistryLimits;
   readonly #discard: (entry: JobEntry) => void;
-  /** By the name of their identity, and then by key and id. */
-  readonly #jobs = new Map<string, Map<string, JobEntry>>();
+  /** By the name of their identity. */
+  readonly #jobs = new Map<string, Owned>();
+  /** Those that count: nobody looks through thousands of them for each command. */
+  readonly #counting = new Set<JobEntry>();
   readonly #kept: OldestFirst;
 
   /** `discard` is told of every job that is forgotten. */
@@ -63,9 +65,10 @@ export class JobRegistry {
   /** Adds one that is there already; `ended` is still to be told of it. */
   add(entry: JobEntry): void {
     const { name } = entry.owner;
-    const own = this.#jobs.get(name) ?? new Map<string, JobEntry>();
-    own.set(placeOf(entry), entry);
+    const own = this.#jobs.get(name) ?? new Owned();
+    own.add(entry);
     this.#jobs.set(name, own);
+    this.#count(entry);
   }
 
   /** Rejects with `refused` unless the job was started by the same request. */
@@ -91,8 +94,8 @@ export class JobRegistry {
 
   /** All of a client's, in the order in which they were asked for. */
   of(client: Proven): JobEntry[] {
-    return this.#named(client.identity.name)
-      .filter(({ owner }) => isTheirs(owner, client));
+    const own = this.#jobs.get(client.identity.name)?.entries ?? [];
+    return [...own].filter(({ owner }) => isTheirs(owner, client));
   }
 
   /** All of everybody's that have not ended. */
@@ -102,12 +105,12 @@ export class JobRegistry {
 
   /** All of everybody's. */
   all(): JobEntry[] {
-    return [...this.#jobs.values()].flatMap((own) => [...own.values()]);
+    return [...this.#jobs.values()].flatMap(({ entries }) => [...entries]);
   }
 
   /** Whether it has not been forgotten. */
   has(entry: JobEntry): boolean {
-    return this.#jobs.get(entry.owner.name)?.get(placeOf(entry)) === entry;
+    return this.#jobs.get(entry.owner.name)?.entries.has(entry) ?? false;
   }
 
   /** It has ended, and is kept for some time. */
@@ -115,6 +118,7 @@ export class JobRegistry {
     // It may have been removed meanwhile.
     if (!this.has(entry)) return;
     this.#kept.add(entry);
+    this.#count(entry);
     const { name } = entry.owner;
     while (this.#isFull(name, 0)) {
       const oldest = this.#kept.oldest(name);
@@ -128,8 +132,9 @@ export class JobRegistry {
     if (!this.has(entry)) return;
     const { name } = entry.owner;
     const own = this.#jobs.get(name);
-    own?.delete(placeOf(entry));
-    if (own?.size === 0) this.#jobs.delete(name);
+    own?.delete(entry);
+    if (own?.entries.size === 0) this.#jobs.delete(name);
+    if (own !== undefined && this.#counting.delete(entry)) own.counting--;
     this.#kept.delete(entry);
     this.#discard(entry);
   }
@@ -160,15 +165,10 @@ export class JobRegistry {
   }
 
   #find(client: Proven, id: string): JobEntry | undefined {
-    const { name } = client.identity;
-    const own = placeOf({ id, owner: ownerOf(client) });
-    return this.#jobs.get(name)?.get(own) ??
-      this.of(client).find((entry) => entry.id === id);
-  }
-
-  /** All of the identity of that name, whatever it was proved with. */
-  #named(name: string): JobEntry[] {
-    return [...this.#jobs.get(name)?.values() ?? []];
+    const those = this.#jobs.get(client.identity.name)?.byId.get(id) ?? [];
+    const { key } = ownerOf(client);
+    return those.find(({ owner }) => owner.key === key) ??
+      those.find(({ owner }) => isTheirs(owner, client));
   }
 
   #newId(client: Proven): string {
@@ -198,17 +198,42 @@ export class JobRegistry {
   #isFull(name: string, more: number): boolean {
     const { maxJobs, maxJobsPerIdentity } = this.#limits;
     if (this.#countOf(name) + more > maxJobsPerIdentity) return true;
-    return this.all().filter(counts).length + more > maxJobs;
+    return this.#counting.size + more > maxJobs;
   }
 
   #countOf(name: string): number {
-    return this.#named(name).filter(counts).length;
+    return this.#jobs.get(name)?.counting ?? 0;
+  }
+
+  /** From now on, if it does: when it comes, or when it is over. */
+  #count(entry: JobEntry): void {
+    const own = this.#jobs.get(entry.owner.name);
+    if (own === undefined || !counts(entry)) return;
+    if (this.#counting.has(entry)) return;
+    this.#counting.add(entry);
+    own.counting++;
   }
 }
 
-/** Where it is among those of its name. */
-function placeOf({ id, owner }: Pick<JobEntry, "id" | "owner">): string {
-  return `${id} ${owner.key ?? ""}`;
+/** All of one identity, whatever it was proved with. */
+class Owned {
+  /** In the order in which they came. */
+  readonly entries = new Set<JobEntry>();
+  /** Keys have their own each: an id may be used by several. */
+  readonly byId = new Map<string, JobEntry[]>();
+  counting = 0;
+
+  add(entry: JobEntry): void {
+    this.entries.add(entry);
+    this.byId.set(entry.id, [...this.byId.get(entry.id) ?? [], entry]);
+  }
+
+  delete(entry: JobEntry): void {
+    this.entries.delete(entry);
+    const others = this.byId.get(entry.id)?.filter((each) => each !== entry);
+    if (others === undefined || others.length === 0) this.byId.delete(entry.id);
+    else this.byId.set(entry.id, others);
+  }
 }
 
 /** What nobody named and nobody asked to keep counts once it is over. */
