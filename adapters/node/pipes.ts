@@ -264,7 +264,11 @@ const openOurs: Opener<string> = (path, child) => {
 
 /** Whoever cleans up old files in /tmp may have been faster. */
 function unlink(path: string): void {
-  rmSync(path, { force: true });
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+  }
 }
 
 /** Named pipes that nobody has opened yet, in a folder of our own. */
