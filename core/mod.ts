@@ -70,6 +70,7 @@ export type {
   Duplex,
   ExitStatus,
   FolderEntry,
+  GatheringStream,
   JobFiles,
   Listener,
   LogFile,

@@ -131,6 +131,32 @@ describe.each(KINDS)("a %s connection", (kind) => {
     expect(atA).toEqual(sent);
   });
 
+  test("batches of any size come as they were written", async () => {
+    const [a, b] = await pair(kind);
+    // Small ones are copied, on each runtime up to another size.
+    const sizes = [4_096, 65_536, 262_144].flatMap((size) => [
+      [1, size - 2],
+      [1, size - 1],
+      [1, size],
+      [0, size, 0],
+      [size + 1],
+    ]);
+    const text = textOf(b.readable);
+    let sent = "";
+    for (const [i, batch] of sizes.entries()) {
+      const letter = String.fromCharCode(97 + i);
+      const chunks = batch.map((size) => new Uint8Array(size).fill(97 + i));
+      await a.writev!(chunks);
+      for (const chunk of chunks) chunk.fill(0);
+      for (const size of batch) sent += letter.repeat(size);
+    }
+    await a.writable.close();
+    expect(await text === sent).toBe(true);
+    await b.writev!([Uint8Array.of(65)]);
+    await b.writable.close();
+    expect(await textOf(a.readable)).toBe("A");
+  });
+
   test("gives out chunks that are plain and never change again", async () => {
     const [a, b] = await pair(kind);
     const writer = a.writable.getWriter();

@@ -76,12 +76,12 @@ function reserved(fields: object): number {
 
 test.each([
   [{}, 2 * OUTPUT],
-  [{ stdin: true }, 2 * OUTPUT + WINDOW + 64 * KIB],
+  [{ stdin: true }, 2 * OUTPUT + WINDOW + 128 * KIB],
   [{ stderr: false }, OUTPUT],
   [{ merge: true }, OUTPUT],
   [{ merge: true, stderr: false }, OUTPUT],
   [{ stdout: false, stderr: false }, 0],
-  [{ stdout: false, stderr: false, stdin: true }, WINDOW + 64 * KIB],
+  [{ stdout: false, stderr: false, stdin: true }, WINDOW + 128 * KIB],
 ])("a command with %o is set aside %d bytes", (fields, bytes) => {
   expect(reserved({ argv: ["x"], ...fields })).toBe(bytes);
 });
@@ -242,7 +242,7 @@ test(
         scripts,
         fc.integer({ min: 1, max: 8 }),
         async (script, roomFor) => {
-          const each = 2_048 + 64 * KIB + OUTPUT + 400;
+          const each = 2_048 + 128 * KIB + OUTPUT + 400;
           const server = serverWith({
             windowBytes: 2_048,
             maxBufferedBytes: each * 4,

@@ -182,6 +182,13 @@ test.each([
     }
   };
   const spoiltLeft = () => [...spoilt].filter((path) => existsSync(path));
+  const mend = () => {
+    for (const path of spoiltLeft()) {
+      rmSync(path);
+      execFileSync("mkfifo", [path]);
+    }
+    spoilt.clear();
+  };
   const shown = mkdtempSync(join(tmpdir(), "limpet-shown-"));
   const both: Command = {
     ...line(`>${shown}/$$; ${SLEEPER}`),
@@ -199,17 +206,15 @@ test.each([
       if (child === null) failures++;
       else await end(child);
     }
+    mend();
+    // A helper gets round to this one when it has killed those before it.
+    await output(await spawner(line("exit 0")));
+    await untilGone(readdirSync(shown).map(Number));
   } finally {
-    for (const path of spoiltLeft()) {
-      rmSync(path);
-      execFileSync("mkfifo", [path]);
-    }
+    mend();
+    await close();
+    rmSync(shown, { recursive: true });
   }
-  // A helper gets round to this one when it has killed those before it.
-  await output(await spawner(line("exit 0")));
-  await untilGone(readdirSync(shown).map(Number));
-  rmSync(shown, { recursive: true });
-  await close();
 });
 
 test("another helper is tried a minute after one that did not come up", async () => {

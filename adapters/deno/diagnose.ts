@@ -128,7 +128,7 @@ function toldBy(error: OsError | null): DirectoryKind {
 }
 
 /**
- * Most folders of PATH do not have the program, and to throw that takes Deno ten
+ * Most folders of PATH do not have the program, and to throw that takes Deno many
  * times as long as to look. Loaded with the second search: who starts one program
  * does not wait for it.
  */

@@ -17,6 +17,7 @@ import { LimpetError } from "../../core/errors.ts";
 import type {
   Command,
   ExitStatus,
+  GatheringStream,
   ProcessHandle,
   Spawner,
 } from "../../core/ports.ts";
@@ -127,6 +128,15 @@ function started(child: ChildProcess, ends: OurEnds): Promise<ProcessHandle> {
   });
 }
 
+/** On Bun what is written into a process leaves at once, whether corked or not. */
+function gathering(input: NodeWriter): GatheringStream {
+  const { writable } = input;
+  if ("bun" in process.versions) return writable;
+  return Object.assign(writable, {
+    writev: (chunks: readonly Uint8Array[]) => input.writev(chunks),
+  });
+}
+
 /** A process that runs. */
 export function handleOf(
   pid: number,
@@ -142,9 +152,7 @@ export function handleOf(
     new NodeWriter(stdin, inputError, () => stdin.destroy());
   return {
     pid,
-    stdin: input && Object.assign(input.writable, {
-      writev: (chunks: readonly Uint8Array[]) => input.writev(chunks),
-    }),
+    stdin: input && gathering(input),
     stdout: stdout && readableOf(stdout, outputError, () => stdout.destroy()),
     stderr: stderr && readableOf(stderr, outputError, () => stderr.destroy()),
     recycle,

@@ -23,7 +23,7 @@ export interface RequestFacts {
 
 /** Bytes that crossed between a command and its channel. */
 export interface CommandBytes {
-  /** Written into the command's stdin. */
+  /** Written into the command's stdin, but for a write that it cut off. */
   readonly stdin: number;
   /** Read from the command for the client, whether or not that took it all. */
   readonly stdout: number;

@@ -13,7 +13,8 @@ const GATHERED_BYTES = 65_536;
  * Writes what comes until its end, which is the process's end of file. If the
  * process closes its stdin, the sender is told to stop. If what comes is cut
  * off, the process's stdin stays open until `ended`, so that nobody can take the
- * cut for the end. `onWritten` is told of the bytes that the process was given.
+ * cut for the end. `onWritten` is told of the bytes that the process was given, not
+ * of those that were being written when it closed its stdin.
  * Frames and reads of a socket end at different places, so half of the pieces may
  * be a few bytes: those need no write of their own. `waiting` tells how many bytes
  * can be read at once.

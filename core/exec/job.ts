@@ -273,7 +273,8 @@ export class Job implements ChannelHandler {
         handle.stdin,
         this.#done.promise,
         (bytes) => this.#stdinBytes += bytes,
-        () => input.queue?.byteLength ?? 0,
+        // Of memory that is used again one piece at a time is out.
+        () => handle.returnsStdin ? 0 : input.queue?.byteLength ?? 0,
       );
     }
     const { maxOutputBytes } = authorized;

@@ -22,8 +22,8 @@ const CHUNK_BYTES = 65_536;
  * one holds: a reader that stops holds up its own stream alone.
  *
  * - the request, whose JSON becomes characters of two bytes
- * - of stdin one window, which the client may fill without asking, and the chunk
- *   that the process has not taken yet
+ * - of stdin one window, which the client may fill without asking, and what the
+ *   process has not taken yet: less than two chunks are written at once
  * - of each output what is read ahead of the client, and one chunk
  */
 export function reservationFor(
@@ -33,6 +33,6 @@ export function reservationFor(
 ): number {
   const outputs = Number(stdout) + Number(stderr && !merge);
   return 2 * requestBytes +
-    (stdin ? windowBytes + CHUNK_BYTES : 0) +
+    (stdin ? windowBytes + 2 * CHUNK_BYTES : 0) +
     outputs * (READ_AHEAD_BYTES + CHUNK_BYTES);
 }

@@ -78,9 +78,6 @@ export class ExecServer implements JobHost {
   readonly #held = new Map<object, number>();
   readonly #leftovers = new Leftovers();
   readonly #pacer = new Pacer();
-  /** The environment that was asked for last, and what commands get of it. */
-  #whole: Record<string, string> | null = null;
-  #inherited: Record<string, string> = {};
   /** Commands that have not ended. */
   #running = 0;
   #closing = false;
@@ -177,10 +174,7 @@ export class ExecServer implements JobHost {
   }
 
   environment(): Record<string, string> {
-    const whole = this.#options.environment();
-    if (whole !== this.#whole) this.#inherited = inherited(whole);
-    this.#whole = whole;
-    return this.#inherited;
+    return inherited(this.#options.environment());
   }
 
   consoleText(request: ExecRequest): Promise<ConsoleText | undefined> {

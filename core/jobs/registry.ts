@@ -29,7 +29,7 @@ export class JobRegistry {
   readonly #discard: (entry: JobEntry) => void;
   /** By the name of their identity. */
   readonly #jobs = new Map<string, Owned>();
-  /** Those that count: nobody looks through thousands of them for each command. */
+  /** Those that count: to count them would be to look through thousands. */
   readonly #counting = new Set<JobEntry>();
   readonly #kept: OldestFirst;
 
@@ -68,7 +68,7 @@ export class JobRegistry {
     const own = this.#jobs.get(name) ?? new Owned();
     own.add(entry);
     this.#jobs.set(name, own);
-    this.#count(entry);
+    this.#reckon(own, entry);
   }
 
   /** Rejects with `refused` unless the job was started by the same request. */
@@ -115,11 +115,12 @@ export class JobRegistry {
 
   /** It has ended, and is kept for some time. */
   ended(entry: JobEntry): void {
-    // It may have been removed meanwhile.
-    if (!this.has(entry)) return;
-    this.#kept.add(entry);
-    this.#count(entry);
     const { name } = entry.owner;
+    const own = this.#jobs.get(name);
+    // It may have been removed meanwhile.
+    if (own === undefined || !own.entries.has(entry)) return;
+    this.#kept.add(entry);
+    this.#reckon(own, entry);
     while (this.#isFull(name, 0)) {
       const oldest = this.#kept.oldest(name);
       if (oldest === null) return;
@@ -205,11 +206,9 @@ export class JobRegistry {
     return this.#jobs.get(name)?.counting ?? 0;
   }
 
-  /** From now on, if it does: when it comes, or when it is over. */
-  #count(entry: JobEntry): void {
-    const own = this.#jobs.get(entry.owner.name);
-    if (own === undefined || !counts(entry)) return;
-    if (this.#counting.has(entry)) return;
+  /** Counts it from now on, if it does count: when it comes, or when it is over. */
+  #reckon(own: Owned, entry: JobEntry): void {
+    if (!counts(entry) || this.#counting.has(entry)) return;
     this.#counting.add(entry);
     own.counting++;
   }

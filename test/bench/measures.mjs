@@ -35,7 +35,7 @@ const GiB = 1024 * MiB;
  * figure if there is none
  * @property {(peer: Peer) => boolean} [takes] default: all
  * @property {(side: Side, size: Size) => Promise<unknown>} [warmUp] goes before
- * the first round, uncounted: what compilers do in the first second is no part of what
+ * each round, uncounted: what compilers do in the first second is no part of what
  * a byte or a command costs
  * @property {number} [turns] a round is measured in so many parts, and all peers
  * have one of them before any has the next; default 1

@@ -138,6 +138,9 @@ export const WORKLOADS = {
     await sleep(ms);
     const beside = await timesOfTrue(session, count);
     command.kill();
+    // Who cannot tell when it has ended is not waited for.
+    const over = Promise.all([command.drain(), command.exit]).catch(() => {});
+    await Promise.race([over, sleep(1_000)]);
     return { without, beside };
   },
 
