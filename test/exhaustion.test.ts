@@ -1,8 +1,8 @@
 import { execFileSync, spawn } from "node:child_process";
 import { chmodSync, chownSync, closeSync, mkdirSync, openSync } from "node:fs";
-import { readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
-import { utimesSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import process from "node:process";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { connect, type Session } from "../core/client.ts";
@@ -439,6 +439,27 @@ describe.runIf(isRoot)(`serve on ${THIS_RUNTIME}, on a full disk`, () => {
 
 // The other two have pipes of their own that are not in any folder.
 if (THIS_RUNTIME === "node") {
+  const closed = 'mount -t tmpfs -o ro limpet /dev/shm && exec "$@"';
+  const withoutIt = ["unshare", "--mount", "sh", "-c", closed, "sh"];
+  const places: [place: string, prefix: string[]][] = [["/dev/shm", []]];
+  if (isRoot) places.push(["/tmp", withoutIt]);
+  test.each(places)("named pipes are in %s", async (place, prefix) => {
+    const server = await serveAtSocket(`at${place.replaceAll("/", "-")}`, {
+      env: { TMPDIR: "/tmp" },
+      prefix,
+    });
+    await using session = await server.connect();
+    expect(await refusal(session)).toBeNull();
+    const opened = readdirSync(`/proc/${server.pid}/fd`)
+      .map((fd) => readlinkSync(`/proc/${server.pid}/fd/${fd}`))
+      .filter((path) => path.endsWith("/alive"));
+    expect(opened).toEqual([
+      expect.stringMatching(`^${place}/limpet-pipes-\\w+/alive$`),
+    ]);
+    expect(await server.stop()).toBe(0);
+    expect(readdirSync(place)).not.toContain(basename(dirname(opened[0])));
+  });
+
   test("named pipes of a server that was killed go with the next, others' do not", async () => {
     const disk = join(folder, "pipes");
     mkdirSync(disk);

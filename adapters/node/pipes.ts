@@ -47,7 +47,15 @@ const SPAWN_DESCRIPTORS = 8;
 /** How long to do without after another failure, in ms. */
 const RETRY_MS = 10_000;
 
-/** Their folders in the system's own for temporary files. */
+/**
+ * Where nobody asked for another place than `/tmp`, they are in memory if that is
+ * to be had: on a disk, to make and remove a name may take longer than all else
+ * that a command needs.
+ */
+const IN_MEMORY = "/dev/shm";
+const USUAL_PLACE = "/tmp";
+
+/** Their folders in one of those. */
 const FOLDER_PREFIX = "limpet-pipes-";
 
 /** A named pipe in each, which is open for reading as long as its owner lives. */
@@ -352,8 +360,7 @@ class FifoPool {
   }
 
   #renew(): void {
-    sweep();
-    const folder = mkdtempSync(join(tmpdir(), FOLDER_PREFIX));
+    const folder = newFolder();
     process.once("exit", () => {
       try {
         rmSync(folder, { recursive: true, force: true });
@@ -367,15 +374,32 @@ class FifoPool {
   }
 }
 
+function newFolder(): string {
+  const place = tmpdir();
+  if (place === USUAL_PLACE) {
+    try {
+      return newFolderIn(IN_MEMORY);
+    } catch {
+      // It is not there, or not for us.
+    }
+  }
+  return newFolderIn(place);
+}
+
+function newFolderIn(place: string): string {
+  sweep(place);
+  return mkdtempSync(join(place, FOLDER_PREFIX));
+}
+
 /**
  * Removes the folders of those who could not do it themselves, for they were
  * killed. What has no reader any more, of a folder that only we may write to, is
  * nobody's; process ids would say nothing of another container's.
  */
-function sweep(): void {
-  for (const name of readdirSync(tmpdir())) {
+function sweep(place: string): void {
+  for (const name of readdirSync(place)) {
     if (!name.startsWith(FOLDER_PREFIX)) continue;
-    const folder = join(tmpdir(), name);
+    const folder = join(place, name);
     try {
       const info = lstatSync(folder);
       const ours = info.isDirectory() && info.uid === process.getuid?.() &&
