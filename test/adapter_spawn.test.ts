@@ -19,7 +19,11 @@ import { useLeakCheck } from "./support/leak_check.ts";
 import { eventually } from "./support/leaks.ts";
 import { isAlive, untilGone } from "./support/processes.ts";
 import { THIS_RUNTIME } from "./support/runtimes.ts";
-import { type HelperInUse, helperInUse } from "./support/spawn_helper.ts";
+import {
+  type HelperInUse,
+  helperInUse,
+  WRITTEN_IN,
+} from "./support/spawn_helper.ts";
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "limpet-spawn-")));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -68,13 +72,15 @@ async function run(command: Partial<Command>) {
 const ok = { code: 0, signal: null, stderr: "" };
 
 // A helper is for Node alone.
-const STARTED_BY = THIS_RUNTIME === "node" ? ["us", "a helper"] : ["us"];
+const STARTED_BY = THIS_RUNTIME === "node"
+  ? ["us", ...WRITTEN_IN] as const
+  : ["us"] as const;
 
 describe.each(STARTED_BY)("started by %s,", (by) => {
-  if (by === "a helper") {
+  if (by !== "us") {
     let helper: HelperInUse;
     beforeAll(async () => {
-      helper = await helperInUse();
+      helper = await helperInUse(by);
       spawner = helper.spawner;
     });
     afterAll(async () => {

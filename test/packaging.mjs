@@ -28,7 +28,7 @@ const ALLOWED = [
   /^adapters\/node\/limpet\.service$/,
   /^dist\/(limpet|program)\.cjs$/,
   /^dist\/(mod|iconv|jobs|certificate|node|deno|shared-[A-Z0-9]+)\.js$/,
-  /^dist\/spawn_helper_program\.mjs$/,
+  /^dist\/spawn_helper_program\.(mjs|py)$/,
   /^dist\/types\/(core|adapters)\/[\w/]+\.d\.ts$/,
 ];
 
@@ -50,6 +50,7 @@ const REQUIRED = [
   "dist/node.js",
   "dist/deno.js",
   "dist/spawn_helper_program.mjs",
+  "dist/spawn_helper_program.py",
   "dist/types/core/mod.d.ts",
 ];
 

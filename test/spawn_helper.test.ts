@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -13,9 +14,11 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { expect, test, vi } from "vitest";
 import { connect, serve } from "../adapters/node/mod.ts";
-import { spawnHelper } from "../adapters/node/spawn_helper.ts";
+import { nodeHelper, pythonHelpers } from "../adapters/node/helper_process.ts";
+import { spawnHelper, spawnHelperOf } from "../adapters/node/spawn_helper.ts";
 import { jobs } from "../core/jobs/client.ts";
-import type { Command, ProcessHandle } from "../core/ports.ts";
+import type { LimpetError } from "../core/errors.ts";
+import type { Command, ProcessHandle, Spawner } from "../core/ports.ts";
 import { adapter } from "./support/adapter.ts";
 import { textOf } from "./support/bytes.ts";
 import { DETACH, jobServer, place } from "./support/jobs.ts";
@@ -25,7 +28,7 @@ import { isAlive, SLEEPER, untilGone } from "./support/processes.ts";
 import { program, ROOT } from "./support/runtimes.ts";
 import { startServer } from "./support/servers.ts";
 import { serving, warmUp } from "./support/serving.ts";
-import { helperInUse, parentOf } from "./support/spawn_helper.ts";
+import { helperInUse, parentOf, WRITTEN_IN } from "./support/spawn_helper.ts";
 
 useLeakCheck(async () => {
   await warmUp();
@@ -61,66 +64,188 @@ test("a helper comes with the ninth command, and goes with close", async () => {
   expect(await parentOf(spawner)).toBe(process.pid);
 });
 
-test("a command's surroundings are the same with a helper", async () => {
-  await using helper = await helperInUse();
-  const seen = line(
-    "env; pwd; umask; cat /proc/self/limits /proc/self/cgroup; ls /proc/$$/fd;" +
-      // By the shell itself: it blocks signals until a grep of its has begun. Not
-      // SigQ, which is of all processes of the user.
-      "while read -r said; do case $said in " +
-      'Sig[!Q]*|Shd*|Cap*|Uid*|Gid*|Groups*|NoNew*|Seccomp:*) echo "$said";; ' +
-      "esac; done </proc/$$/status;" +
-      "cat /proc/$$/oom_score_adj; nice; " +
-      "read -r pid _ _ _ group session _ </proc/self/stat;" +
-      "echo $((pid - group)) $((pid - session)) $((pid - $$))",
-  );
-  const [ours, its] = await Promise.all([
-    adapter.spawner(seen).then(output),
-    helper.spawner(seen).then(output),
-  ]);
-  expect(its).toBe(ours);
-  expect(its).toMatch(/\nSigIgn:\t0+\n[^]*\n0 0 0\n$/);
-  // Nor does it get anything of ours itself.
-  expect(readFileSync(`/proc/${helper.pid}/environ`, "utf8")).toBe("");
-});
+test.each(WRITTEN_IN)(
+  "a command's surroundings are the same with a helper in %s",
+  async (writtenIn) => {
+    await using helper = await helperInUse(writtenIn);
+    const seen = line(
+      "env; pwd; umask; cat /proc/self/limits /proc/self/cgroup; ls /proc/$$/fd;" +
+        // By the shell itself: it blocks signals until a grep of its has begun. Not
+        // SigQ, which is of all processes of the user.
+        "while read -r said; do case $said in " +
+        'Sig[!Q]*|Shd*|Cap*|Uid*|Gid*|Groups*|NoNew*|Seccomp:*) echo "$said";; ' +
+        "esac; done </proc/$$/status;" +
+        "cat /proc/$$/oom_score_adj; nice; " +
+        "read -r pid _ _ _ group session _ </proc/self/stat;" +
+        "echo $((pid - group)) $((pid - session)) $((pid - $$))",
+    );
+    const [ours, said] = await Promise.all([
+      adapter.spawner(seen).then(output),
+      helper.spawner(seen).then(output),
+    ]);
+    // What glibc starts by `posix_spawn`, for whomever, does not see its own
+    // signals 32 and 33: sysdeps/unix/sysv/linux/spawni.c.
+    const its = writtenIn === "Python"
+      ? said.replace("SigIgn:\t0000000180000000", "SigIgn:\t0000000000000000")
+      : said;
+    expect(its).toBe(ours);
+    expect(its).toMatch(/\nSigIgn:\t0+\n[^]*\n0 0 0\n$/);
+    // Nor does it get anything of ours itself.
+    expect(readFileSync(`/proc/${helper.pid}/environ`, "utf8")).toBe("");
+  },
+);
 
-test("a helper goes on when everything is told to end", async () => {
-  await using helper = await helperInUse();
-  for (const signal of ["SIGINT", "SIGHUP", "SIGTERM"]) {
-    process.kill(helper.pid, signal);
+/** What becomes of it: output and exit, or the error. */
+async function outcome(spawner: Spawner, command: Partial<Command>) {
+  const nothing = { env, stdin: "null", stderr: "null" } as const;
+  try {
+    const child = await spawner({ ...nothing, stdout: "piped", ...command });
+    return [await textOf(child.stdout!), await child.status];
+  } catch (error) {
+    const { code, message } = error as LimpetError;
+    return [code, message];
   }
-  const child = await helper.spawner(line("echo $PPID; kill -TERM $$"));
-  expect(await output(child)).toBe(`${helper.pid}\n`);
-  // It takes those signals itself; what it starts does not inherit that.
-  expect(await child.status).toEqual({ code: null, signal: "SIGTERM" });
+}
+
+test.each(WRITTEN_IN)(
+  "a helper in %s finds and starts what we do",
+  async (writtenIn) => {
+    await using helper = await helperInUse(writtenIn);
+    const folder = mkdtempSync(join(tmpdir(), "limpet-found-"));
+    const put = (name: string, text: string, mode = 0o755) => {
+      const path = join(folder, name);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text, { mode });
+      return path;
+    };
+    const script = put("bare", 'echo "$0 of $# in $PWD: $1"');
+    put("first/said", "#!/bin/sh\necho no", 0o644);
+    put("second/said", "#!/bin/sh\necho second");
+    put("only/locked", "#!/bin/sh\necho no", 0o644);
+    put("gone", "#!/nowhere/sh\n");
+    put("file", "");
+    const at = (...folders: string[]) =>
+      folders.map((name) => name && join(folder, name)).join(":");
+    const path = (...folders: string[]) => ({ env: { PATH: at(...folders) } });
+    try {
+      for (
+        const command of [
+          // Named by no interpreter, by a path, in a folder, by PATH's empty entry.
+          { argv: [script, "a b", "c"] },
+          { argv: ["./bare", "x"], cwd: folder },
+          { argv: ["bare", "x"], cwd: folder, env: { PATH: "/nowhere:" } },
+          { argv: ["second/said"], cwd: folder },
+          { argv: ["said"], cwd: folder, env: { PATH: "/nowhere:second" } },
+          { argv: ["said"], ...path("nowhere", "file", "first", "second") },
+          { argv: ["locked"], ...path("only", "second") },
+          { argv: ["locked"], ...path("only") },
+          { argv: ["gone"], ...path("", "second"), cwd: folder },
+          { argv: ["said"], ...path("nowhere") },
+          { argv: ["sh", "-c", "echo $PATH"], env: {} },
+          { argv: ["said"], env: { PATH: "" }, cwd: join(folder, "second") },
+          { argv: ["true"], cwd: join(folder, "nowhere") },
+          { argv: ["true"], cwd: join(folder, "file") },
+          { argv: [folder] },
+          { argv: ["x".repeat(300)] },
+          { argv: ["printf", "%s", "x".repeat(100_000)] },
+          { argv: ["printf", "%s", "x".repeat(140_000)] },
+          // Halves of a pair, whole pairs, and names that are numbers.
+          { argv: ["printf", "%s", "a\ud800b\udc00\u{1f41a}"] },
+          {
+            argv: ["env"],
+            env: { ...env, "2": "b", "1": "a", "\ud800": "\udfff" },
+          },
+        ]
+      ) {
+        const [ours, its] = [
+          await outcome(adapter.spawner, command),
+          await outcome(helper.spawner, command),
+        ];
+        expect({ command, said: its }).toEqual({ command, said: ours });
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  },
+);
+
+test.each(WRITTEN_IN)(
+  "a helper in %s tells by which signal a command ended",
+  async (writtenIn) => {
+    await using helper = await helperInUse(writtenIn);
+    const names = new Set<string | null>();
+    for (let number = 1; number < 32; number++) {
+      // What ends no process, or only stops it.
+      if ([17, 18, 19, 20, 21, 22, 23, 28].includes(number)) continue;
+      const killed = line(`ulimit -c 0; kill -${number} $$`);
+      const [ours, its] = await Promise.all(
+        [adapter, helper].map(async ({ spawner }) => {
+          const child = await spawner(killed);
+          await output(child);
+          return child.status;
+        }),
+      );
+      expect(its).toEqual(ours);
+      names.add(its.signal);
+    }
+    expect(names.size).toBe(23);
+    expect(names).not.toContain(null);
+  },
+);
+
+test("a helper in Python knows a signal without a name, as Deno does", async () => {
+  await using helper = await helperInUse("Python");
+  const child = await helper.spawner(line("kill -34 $$"));
+  await output(child);
+  expect(await child.status).toEqual({ code: null, signal: "SIG34" });
 });
 
-test("a signal does not wait for commands that are to start", async () => {
-  await using helper = await helperInUse();
-  const nothing = { ...line("exit 0"), stdout: "null" } as const;
-  const first = await helper.spawner({ ...nothing, line: SLEEPER });
-  let started = 0;
-  const others = Array.from({ length: 60 }, async () => {
-    const child = await helper.spawner(nothing);
-    started++;
-    await child.status;
-  });
-  expect(first.kill("SIGKILL")).toBe(true);
-  expect(await first.status).toEqual({ code: null, signal: "SIGKILL" });
-  expect(started).toBeLessThan(60);
-  await Promise.all(others);
-});
+test.each(WRITTEN_IN)(
+  "a helper in %s goes on when everything is told to end",
+  async (writtenIn) => {
+    await using helper = await helperInUse(writtenIn);
+    for (const signal of ["SIGINT", "SIGHUP", "SIGTERM"]) {
+      process.kill(helper.pid, signal);
+    }
+    const child = await helper.spawner(line("echo $PPID; kill -TERM $$"));
+    expect(await output(child)).toBe(`${helper.pid}\n`);
+    // It takes those signals itself; what it starts does not inherit that.
+    expect(await child.status).toEqual({ code: null, signal: "SIGTERM" });
+  },
+);
 
-test("a helper that stands still keeps nothing alive that is to be killed", async () => {
-  await using helper = await helperInUse();
-  const child = await helper.spawner(sleeper);
-  process.kill(helper.pid, "SIGSTOP");
-  expect(child.kill("SIGKILL")).toBe(true);
-  await untilGone([child.pid]);
-  process.kill(helper.pid, "SIGCONT");
-  expect(await child.status).toEqual({ code: null, signal: "SIGKILL" });
-  await child.stdout!.cancel();
-});
+test.each(WRITTEN_IN)(
+  "a signal does not wait for commands that are to start",
+  async (writtenIn) => {
+    await using helper = await helperInUse(writtenIn);
+    const nothing = { ...line("exit 0"), stdout: "null" } as const;
+    const first = await helper.spawner({ ...nothing, line: SLEEPER });
+    let started = 0;
+    const others = Array.from({ length: 60 }, async () => {
+      const child = await helper.spawner(nothing);
+      started++;
+      await child.status;
+    });
+    expect(first.kill("SIGKILL")).toBe(true);
+    expect(await first.status).toEqual({ code: null, signal: "SIGKILL" });
+    expect(started).toBeLessThan(60);
+    await Promise.all(others);
+  },
+);
+
+test.each(WRITTEN_IN)(
+  "a helper in %s that stands still keeps nothing alive that is to be killed",
+  async (writtenIn) => {
+    await using helper = await helperInUse(writtenIn);
+    const child = await helper.spawner(sleeper);
+    process.kill(helper.pid, "SIGSTOP");
+    expect(child.kill("SIGKILL")).toBe(true);
+    await untilGone([child.pid]);
+    process.kill(helper.pid, "SIGCONT");
+    expect(await child.status).toEqual({ code: null, signal: "SIGKILL" });
+    await child.stdout!.cancel();
+  },
+);
 
 /** Kills one that is not wanted, and reads what it has said. */
 async function end(child: ProcessHandle): Promise<void> {
@@ -164,7 +289,9 @@ test.each([
     "this process",
     () => Promise.resolve({ ...adapter, close: async () => {} }),
   ],
-  ["a helper", helperInUse],
+  ...WRITTEN_IN.map((one) =>
+    [`a helper in ${one}`, () => helperInUse(one)] as const
+  ),
 ])("what %s has started ends if one of its pipes is none", async (_, begin) => {
   const { spawner, close } = await begin();
   // There are none before the first one.
@@ -218,17 +345,16 @@ test.each([
 });
 
 test("another helper is tried a minute after one that did not come up", async () => {
-  const { spawner, close } = spawnHelper();
-  const { execPath } = process;
+  const program = { file: "/nowhere/node", args: nodeHelper().args };
+  const { spawner, close } = spawnHelperOf([program]);
   const now = performance.now.bind(performance);
   let later = 0;
   vi.spyOn(performance, "now").mockImplementation(() => now() + later);
   try {
-    process.execPath = "/nowhere/node";
     for (let i = 0; i < 30; i++) {
       expect(await parentOf(spawner)).toBe(process.pid);
     }
-    process.execPath = execPath;
+    program.file = process.execPath;
     for (let i = 0; i < 30; i++) {
       expect(await parentOf(spawner)).toBe(process.pid);
     }
@@ -237,37 +363,74 @@ test("another helper is tried a minute after one that did not come up", async ()
     while (pid === process.pid) pid = await parentOf(spawner);
     expect(isAlive(pid)).toBe(true);
   } finally {
-    process.execPath = execPath;
     vi.restoreAllMocks();
     await close();
   }
 });
 
-test("a helper that is killed leaves nothing behind but the truth", async () => {
-  await using helper = await helperInUse();
-  const child = await helper.spawner(sleeper);
-  const reading = textOf(child.stdout!);
-  const stopped = async () => {
-    process.kill(helper.pid, "SIGSTOP");
-    return await helper.spawner(sleeper);
-  };
-  const unanswered = expect(stopped()).rejects.toMatchObject({
-    code: "connection_lost",
-    message: expect.stringContaining("whether it has started is not known"),
-  });
-  process.kill(helper.pid, "SIGKILL");
-  expect(await child.status).toEqual({ code: null, signal: null });
-  await unanswered;
-  await reading;
-  await untilGone([child.pid]);
-  expect(child.groupAlive()).toBe(false);
-  expect(child.kill("SIGTERM")).toBe(false);
-  expect(await parentOf(helper.spawner)).toBe(process.pid);
-  // And another one comes.
-  let next = process.pid;
-  while (next === process.pid) next = await parentOf(helper.spawner);
-  expect(next).not.toBe(helper.pid);
+test("a server has a helper in Python, of less memory than one in JavaScript", async () => {
+  const residentKiB = (pid: number) =>
+    Number(
+      /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1],
+    );
+  await using server = await startServer("node");
+  const session = await server.connect();
+  let pid = server.pid;
+  while (pid === server.pid) pid = Number(await session.$`echo $PPID`.text());
+  expect(readFileSync(`/proc/${pid}/cmdline`, "utf8"))
+    .toMatch(/^\/usr(\/local)?\/bin\/python3\0.*_program\.py\0$/);
+  await using other = await helperInUse("JavaScript");
+  expect(residentKiB(pid)).toBeLessThan(residentKiB(other.pid) / 2);
+  await session.close();
 });
+
+test("where Python is too old or is none, JavaScript takes its place", async () => {
+  const old = "import os; del os.posix_spawn; import sys; " +
+    "exec(open(sys.argv[1]).read())";
+  const [{ file, args }] = pythonHelpers();
+  for (
+    const program of [
+      { file: "/nowhere/python3", args },
+      { file: "/bin/false", args },
+      { file, args: ["-c", old, args.at(-1)!] },
+    ]
+  ) {
+    await using helper = spawnHelperOf([program, nodeHelper()]);
+    let pid = process.pid;
+    while (pid === process.pid) pid = await parentOf(helper.spawner);
+    expect(readFileSync(`/proc/${pid}/cmdline`, "utf8"))
+      .toContain("spawn_helper_program.mjs");
+  }
+});
+
+test.each(WRITTEN_IN)(
+  "a helper in %s that is killed leaves nothing behind but the truth",
+  async (writtenIn) => {
+    await using helper = await helperInUse(writtenIn);
+    const child = await helper.spawner(sleeper);
+    const reading = textOf(child.stdout!);
+    const stopped = async () => {
+      process.kill(helper.pid, "SIGSTOP");
+      return await helper.spawner(sleeper);
+    };
+    const unanswered = expect(stopped()).rejects.toMatchObject({
+      code: "connection_lost",
+      message: expect.stringContaining("whether it has started is not known"),
+    });
+    process.kill(helper.pid, "SIGKILL");
+    expect(await child.status).toEqual({ code: null, signal: null });
+    await unanswered;
+    await reading;
+    await untilGone([child.pid]);
+    expect(child.groupAlive()).toBe(false);
+    expect(child.kill("SIGTERM")).toBe(false);
+    expect(await parentOf(helper.spawner)).toBe(process.pid);
+    // And another one comes.
+    let next = process.pid;
+    while (next === process.pid) next = await parentOf(helper.spawner);
+    expect(next).not.toBe(helper.pid);
+  },
+);
 
 test("a server's log has it that its helper was lost, and not that it was closed", async () => {
   await using server = await startServer("node");

@@ -67,10 +67,10 @@ try {
     program("program", at("adapters/node/program.ts"), []),
   ]);
   chmodSync(join(out, "limpet.cjs"), 0o755);
-  copyFileSync(
-    at("adapters/node/spawn_helper_program.mjs"),
-    join(out, "spawn_helper_program.mjs"),
-  );
+  for (const type of ["mjs", "py"]) {
+    const name = `spawn_helper_program.${type}`;
+    copyFileSync(at(`adapters/node/${name}`), join(out, name));
+  }
   declarations();
   exchange();
 } catch (error) {

@@ -112,7 +112,7 @@ export async function build() {
   for (const directory of ["core", "adapters"]) {
     const names = readdirSync(join(root, directory), { recursive: true });
     for (const name of names.map(String).sort()) {
-      if (!/\.(ts|json)$|(build|_program)\.mjs$/.test(name)) continue;
+      if (!/\.(ts|json)$|build\.mjs$|_program\.(mjs|py)$/.test(name)) continue;
       parts.push(name, read(join(root, directory, name)) ?? "");
     }
   }

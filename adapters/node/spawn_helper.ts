@@ -8,15 +8,19 @@
  * @module
  */
 
-import { type ChildProcessByStdio, spawn } from "node:child_process";
 import type { Socket } from "node:net";
-import { join } from "node:path";
+import { constants } from "node:os";
 import process from "node:process";
-import type { Readable, Writable } from "node:stream";
 import { type Program, toProgram } from "../../core/adapter/command.ts";
 import { startError } from "../../core/adapter/os_error.ts";
 import { deferred } from "../../core/deferred.ts";
 import type { ExitStatus, ProcessHandle, Spawner } from "../../core/ports.ts";
+import {
+  type HelperProcess,
+  type HelperProgram,
+  helperPrograms,
+  startHelper,
+} from "./helper_process.ts";
 import { type ChildPipes, makeMoreSoon } from "./pipes.ts";
 import { ProcessGroup } from "./process_group.ts";
 import { handleOf, spawnerWith, type Starter } from "./start.ts";
@@ -30,9 +34,6 @@ const RETRY_MS = 60_000;
 
 /** A helper that has not passed a SIGKILL on in so long, in ms, stands still. */
 const STANDSTILL_MS = 1_000;
-
-/** What new objects live in stays small, and with it what is forked. */
-const FLAGS = ["--max-semi-space-size=1"];
 
 /** Starts commands by a helper of its own. */
 export interface SpawnHelper extends AsyncDisposable {
@@ -59,7 +60,12 @@ type Told =
   & (
     | { readonly pid: number }
     | { readonly error: { readonly code?: string; readonly message: string } }
-    | ExitStatus & { readonly isGone: boolean }
+    | {
+      readonly code: number | null;
+      /** By its number: not all have a name. */
+      readonly signal: number | null;
+      readonly isGone: boolean;
+    }
   );
 
 /** What becomes of a command that the helper was asked to start. */
@@ -73,8 +79,9 @@ interface Asked {
 
 /**
  * A spawner for a program that starts many commands and has much memory: a
- * helper, another Node of some 45 MiB (8 of them its own), starts them in its
- * place. The helper comes when eight commands have started within ten seconds;
+ * helper starts them in its place, a Python (3.8 or later) of 10 MiB where Linux
+ * has one in `/usr/bin` or `/usr/local/bin`, else another Node of some 45 MiB (8
+ * of them its own). It comes when eight commands have started within ten seconds;
  * before that, on Windows and on Bun, and wherever it cannot be started, they
  * start as `spawner` starts them. It ends with this process, however that ends.
  *
@@ -89,9 +96,16 @@ interface Asked {
  * });
  * ```
  */
-export function spawnHelper(
+export function spawnHelper(options: SpawnHelperOptions = {}): SpawnHelper {
+  return spawnHelperOf(helperPrograms(), options);
+}
+
+/** The same with one of `programs`: the first that comes up, now or later. */
+export function spawnHelperOf(
+  programs: readonly HelperProgram[],
   { onLost = () => {} }: SpawnHelperOptions = {},
 ): SpawnHelper {
+  const left = [...programs];
   let helper: Helper | null = null;
   // There are no named pipes on either.
   let isOff = process.platform === "win32" || "bun" in process.versions;
@@ -114,7 +128,7 @@ export function spawnHelper(
     const rest = () => {
       notBefore = performance.now() + RETRY_MS;
     };
-    const started = startHelper();
+    const started = startHelper(left[0]);
     if (started === null) {
       rest();
       return null;
@@ -122,8 +136,10 @@ export function spawnHelper(
     helper = new Helper(started, (wasUp) => {
       helper = null;
       // There may be no room for it, or its program is not there any more.
-      if (!wasUp) rest();
-      else if (!isOff) onLost();
+      if (wasUp) {
+        if (!isOff) onLost();
+      } else if (left.length > 1) left.shift();
+      else rest();
     });
     return null;
   };
@@ -143,28 +159,6 @@ const NO_PIPES: ChildPipes<string> = {
   ours: () => ({ stdin: null, stdout: null, stderr: null }),
   destroy: () => {},
 };
-
-/** What a helper is, with both its pipes. */
-type HelperProcess = ChildProcessByStdio<Writable, Readable, null>;
-
-/** Null if there is no room for it at the moment, or its program is not there. */
-function startHelper(): HelperProcess | null {
-  try {
-    const program = join(import.meta.dirname, "spawn_helper_program.mjs");
-    // Nothing of our environment, which has secrets. In a session of its own, it
-    // does not hear of a terminal's Ctrl-C.
-    const child = spawn(process.execPath, [...FLAGS, program], {
-      detached: true,
-      env: {},
-      stdio: ["pipe", "pipe", "ignore"],
-    });
-    child.on("error", () => {}).unref();
-    // It has none where descriptors are short, whatever its type says.
-    return child.stdin === undefined ? null : child;
-  } catch {
-    return null;
-  }
-}
 
 /** Null if somebody has removed it. */
 function workingDirectory(): string | null {
@@ -304,7 +298,7 @@ class Helper implements Starter {
     if ("pid" in told) asked?.started(told.pid);
     else if ("isGone" in told) {
       const { code, signal, isGone } = told;
-      asked?.ended({ code, signal }, isGone);
+      asked?.ended({ code, signal: nameOf(signal) }, isGone);
     } else {
       const { message, code } = told.error;
       asked?.failed(Object.assign(new Error(message), { code }));
@@ -317,7 +311,7 @@ class Helper implements Starter {
       process.kill(-pid, signal);
       return;
     }
-    this.#tell({ id, signal });
+    this.#tell({ id, signal: constants.signals[signal] });
     if (signal !== "SIGKILL" || this.#killing.has(id)) return;
     // A helper that stands still sends nothing. Nor does it collect an exit, so
     // the number is still the command's; what it has told meanwhile is read first.
@@ -347,6 +341,13 @@ class Helper implements Starter {
       else end.unref();
     }
   }
+}
+
+/** As Node and Deno name it; a real-time signal has no name with either. */
+function nameOf(signal: number | null): string | null {
+  if (signal === null) return null;
+  const names = Object.entries(constants.signals);
+  return names.find(([, number]) => number === signal)?.[0] ?? `SIG${signal}`;
 }
 
 function killGroup(pid: number): void {

@@ -1,6 +1,8 @@
 /**
- * What a helper of `spawn_helper.ts` runs: starts what it is told to, and tells
- * how it ended. A line of JSON each, and nothing else, so that it stays small.
+ * What a helper of `spawn_helper.ts` runs where there is no Python: starts what it
+ * is told to, and tells how it ended. A line of JSON each, and nothing else, so
+ * that it stays small. `spawn_helper_program.py` does the same, and is to be
+ * changed with it.
  *
  * @module
  */
@@ -8,6 +10,7 @@
 import { spawn } from "node:child_process";
 import { closeSync, constants, openSync } from "node:fs";
 import { Socket } from "node:net";
+import { constants as os } from "node:os";
 import process from "node:process";
 
 const { O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
@@ -24,7 +27,7 @@ const { O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
  *
  * @typedef {object} Signal
  * @property {number} id
- * @property {NodeJS.Signals | null} signal null: there will be none any more
+ * @property {number | null} signal null: there will be none any more
  */
 
 const output = new Socket({ fd: 1, readable: false, writable: true });
@@ -60,7 +63,7 @@ function begin({ id, file, args, cwd, env, stdio }) {
       // At once, while the number cannot be anybody else's.
       const isGone = !isThere(pid);
       if (isGone) groups.delete(id);
-      tell({ id, code, signal, isGone });
+      tell({ id, code, signal: signal && os.signals[signal], isGone });
     });
     tell({ id, pid });
   } catch (error) {

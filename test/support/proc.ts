@@ -51,11 +51,11 @@ export function helpersOf(parent: number): string[] {
 
 function isHelper(child: string): boolean {
   const line = textOf(`/proc/${parseInt(child)}/cmdline`);
-  return line?.includes(HELPER) ?? false;
+  return line !== null && HELPER.test(line);
 }
 
 /** What a helper runs, as its arguments show it. */
-const HELPER = "spawn_helper_program.mjs\0";
+const HELPER = /spawn_helper_program\.(mjs|py)\0/;
 
 function ownChildrenOf(parent: number): string[] {
   const own = listed(parent);

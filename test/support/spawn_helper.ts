@@ -17,10 +17,22 @@ export interface HelperInUse extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** What a helper's program is written in; the first one is what a server takes. */
+export const WRITTEN_IN = ["Python", "JavaScript"] as const;
+
 /** Starts commands until one of them is a helper's child. */
-export async function helperInUse(): Promise<HelperInUse> {
-  const { spawnHelper } = await import("../../adapters/node/spawn_helper.ts");
-  const { spawner, close } = spawnHelper();
+export async function helperInUse(
+  writtenIn: typeof WRITTEN_IN[number] = "Python",
+): Promise<HelperInUse> {
+  const { spawnHelperOf } = await import("../../adapters/node/spawn_helper.ts");
+  const { nodeHelper, pythonHelpers } = await import(
+    "../../adapters/node/helper_process.ts"
+  );
+  const [python] = pythonHelpers();
+  if (python === undefined) throw new Error("There is no /usr/bin/python3");
+  const { spawner, close } = spawnHelperOf([
+    writtenIn === "Python" ? python : nodeHelper(),
+  ]);
   for (;;) {
     const pid = await parentOf(spawner);
     if (pid !== process.pid) {
