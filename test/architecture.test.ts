@@ -110,7 +110,7 @@ const CORE_PACKAGES = [
 ];
 
 /** Without a counterpart: each makes one runtime's fork cheaper (CONTRIBUTING.md). */
-const NODE_ALONE = ["helper_process.ts", "spawn_helper.ts", "start.ts"];
+const NODE_ALONE = ["helper_programs.ts", "spawn_helper.ts", "start.ts"];
 const DENO_ALONE = ["setsid.ts"];
 
 /** What the top level of the repository may hold. */

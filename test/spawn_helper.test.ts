@@ -14,7 +14,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { expect, test, vi } from "vitest";
 import { connect, serve } from "../adapters/node/mod.ts";
-import { nodeHelper, pythonHelpers } from "../adapters/node/helper_process.ts";
+import { nodeHelper, pythonHelpers } from "../adapters/node/helper_programs.ts";
 import { spawnHelper, spawnHelperOf } from "../adapters/node/spawn_helper.ts";
 import { jobs } from "../core/jobs/client.ts";
 import type { LimpetError } from "../core/errors.ts";
@@ -127,36 +127,35 @@ test.each(WRITTEN_IN)(
     const at = (...folders: string[]) =>
       folders.map((name) => name && join(folder, name)).join(":");
     const path = (...folders: string[]) => ({ env: { PATH: at(...folders) } });
+    const commands: Partial<Command>[] = [
+      // Named by no interpreter, by a path, in a folder, by PATH's empty entry.
+      { argv: [script, "a b", "c"] },
+      { argv: ["./bare", "x"], cwd: folder },
+      { argv: ["bare", "x"], cwd: folder, env: { PATH: "/nowhere:" } },
+      { argv: ["second/said"], cwd: folder },
+      { argv: ["said"], cwd: folder, env: { PATH: "/nowhere:second" } },
+      { argv: ["said"], ...path("nowhere", "file", "first", "second") },
+      { argv: ["locked"], ...path("only", "second") },
+      { argv: ["locked"], ...path("only") },
+      { argv: ["gone"], ...path("", "second"), cwd: folder },
+      { argv: ["said"], ...path("nowhere") },
+      { argv: ["sh", "-c", "echo $PATH"], env: {} },
+      { argv: ["said"], env: { PATH: "" }, cwd: join(folder, "second") },
+      { argv: ["true"], cwd: join(folder, "nowhere") },
+      { argv: ["true"], cwd: join(folder, "file") },
+      { argv: [folder] },
+      { argv: ["x".repeat(300)] },
+      { argv: ["printf", "%s", "x".repeat(100_000)] },
+      { argv: ["printf", "%s", "x".repeat(140_000)] },
+      // Halves of a pair, whole pairs, and names that are numbers.
+      { argv: ["printf", "%s", "a\ud800b\udc00\u{1f41a}"] },
+      {
+        argv: ["env"],
+        env: { ...env, "2": "b", "1": "a", "\ud800": "\udfff" },
+      },
+    ];
     try {
-      for (
-        const command of [
-          // Named by no interpreter, by a path, in a folder, by PATH's empty entry.
-          { argv: [script, "a b", "c"] },
-          { argv: ["./bare", "x"], cwd: folder },
-          { argv: ["bare", "x"], cwd: folder, env: { PATH: "/nowhere:" } },
-          { argv: ["second/said"], cwd: folder },
-          { argv: ["said"], cwd: folder, env: { PATH: "/nowhere:second" } },
-          { argv: ["said"], ...path("nowhere", "file", "first", "second") },
-          { argv: ["locked"], ...path("only", "second") },
-          { argv: ["locked"], ...path("only") },
-          { argv: ["gone"], ...path("", "second"), cwd: folder },
-          { argv: ["said"], ...path("nowhere") },
-          { argv: ["sh", "-c", "echo $PATH"], env: {} },
-          { argv: ["said"], env: { PATH: "" }, cwd: join(folder, "second") },
-          { argv: ["true"], cwd: join(folder, "nowhere") },
-          { argv: ["true"], cwd: join(folder, "file") },
-          { argv: [folder] },
-          { argv: ["x".repeat(300)] },
-          { argv: ["printf", "%s", "x".repeat(100_000)] },
-          { argv: ["printf", "%s", "x".repeat(140_000)] },
-          // Halves of a pair, whole pairs, and names that are numbers.
-          { argv: ["printf", "%s", "a\ud800b\udc00\u{1f41a}"] },
-          {
-            argv: ["env"],
-            env: { ...env, "2": "b", "1": "a", "\ud800": "\udfff" },
-          },
-        ]
-      ) {
+      for (const command of commands) {
         const [ours, its] = [
           await outcome(adapter.spawner, command),
           await outcome(helper.spawner, command),
@@ -284,65 +283,62 @@ test("named pipes are made before there are none left", async () => {
   expect(lowest).toBeGreaterThan(10);
 });
 
-test.each([
-  [
-    "this process",
-    () => Promise.resolve({ ...adapter, close: async () => {} }),
-  ],
-  ...WRITTEN_IN.map((one) =>
-    [`a helper in ${one}`, () => helperInUse(one)] as const
-  ),
-])("what %s has started ends if one of its pipes is none", async (_, begin) => {
-  const { spawner, close } = await begin();
-  // There are none before the first one.
-  await output(await spawner(line("exit 0")));
-  const folder = pipesFolder();
-  const spoilt = new Set<string>();
-  /** Every other one, as of now: more are made at any time. */
-  const spoil = () => {
-    for (const name of readdirSync(folder)) {
-      const path = join(folder, name);
-      if (!/[13579]$/.test(name) || spoilt.has(path)) continue;
-      rmSync(path);
-      writeFileSync(path, "");
-      spoilt.add(path);
-    }
-  };
-  const spoiltLeft = () => [...spoilt].filter((path) => existsSync(path));
-  const mend = () => {
-    for (const path of spoiltLeft()) {
-      rmSync(path);
-      execFileSync("mkfifo", [path]);
-    }
-    spoilt.clear();
-  };
-  const shown = mkdtempSync(join(tmpdir(), "limpet-shown-"));
-  const both: Command = {
-    ...line(`>${shown}/$$; ${SLEEPER}`),
-    stdin: "piped",
-    stderr: "piped",
-  };
-  try {
-    // Each command takes three, most often in a row: one or two of them are
-    // spoilt, the first or another.
-    for (let failures = 0; failures < 20;) {
-      spoil();
-      const before = spoiltLeft().length;
-      const child = await spawner(both).catch(() => null);
-      expect(child === null).toBe(spoiltLeft().length < before);
-      if (child === null) failures++;
-      else await end(child);
-    }
-    mend();
-    // A helper gets round to this one when it has killed those before it.
+test.each(["this process", ...WRITTEN_IN] as const)(
+  "what %s has started ends if one of its pipes is none",
+  async (by) => {
+    const { spawner, close } = by === "this process"
+      ? { ...adapter, close: async () => {} }
+      : await helperInUse(by);
+    // There are none before the first one.
     await output(await spawner(line("exit 0")));
-    await untilGone(readdirSync(shown).map(Number));
-  } finally {
-    mend();
-    await close();
-    rmSync(shown, { recursive: true });
-  }
-});
+    const folder = pipesFolder();
+    const spoilt = new Set<string>();
+    /** Every other one, as of now: more are made at any time. */
+    const spoil = () => {
+      for (const name of readdirSync(folder)) {
+        const path = join(folder, name);
+        if (!/[13579]$/.test(name) || spoilt.has(path)) continue;
+        rmSync(path);
+        writeFileSync(path, "");
+        spoilt.add(path);
+      }
+    };
+    const spoiltLeft = () => [...spoilt].filter((path) => existsSync(path));
+    const mend = () => {
+      for (const path of spoiltLeft()) {
+        rmSync(path);
+        execFileSync("mkfifo", [path]);
+      }
+      spoilt.clear();
+    };
+    const shown = mkdtempSync(join(tmpdir(), "limpet-shown-"));
+    const both: Command = {
+      ...line(`>${shown}/$$; ${SLEEPER}`),
+      stdin: "piped",
+      stderr: "piped",
+    };
+    try {
+      // Each command takes three, most often in a row: one or two of them are
+      // spoilt, the first or another.
+      for (let failures = 0; failures < 20;) {
+        spoil();
+        const before = spoiltLeft().length;
+        const child = await spawner(both).catch(() => null);
+        expect(child === null).toBe(spoiltLeft().length < before);
+        if (child === null) failures++;
+        else await end(child);
+      }
+      mend();
+      // A helper gets round to this one when it has killed those before it.
+      await output(await spawner(line("exit 0")));
+      await untilGone(readdirSync(shown).map(Number));
+    } finally {
+      mend();
+      await close();
+      rmSync(shown, { recursive: true });
+    }
+  },
+);
 
 test("another helper is tried a minute after one that did not come up", async () => {
   const program = { file: "/nowhere/node", args: nodeHelper().args };

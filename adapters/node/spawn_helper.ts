@@ -8,19 +8,16 @@
  * @module
  */
 
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import { constants } from "node:os";
 import process from "node:process";
+import type { Readable, Writable } from "node:stream";
 import { type Program, toProgram } from "../../core/adapter/command.ts";
 import { startError } from "../../core/adapter/os_error.ts";
 import { deferred } from "../../core/deferred.ts";
 import type { ExitStatus, ProcessHandle, Spawner } from "../../core/ports.ts";
-import {
-  type HelperProcess,
-  type HelperProgram,
-  helperPrograms,
-  startHelper,
-} from "./helper_process.ts";
+import { type HelperProgram, helperPrograms } from "./helper_programs.ts";
 import { type ChildPipes, makeMoreSoon } from "./pipes.ts";
 import { ProcessGroup } from "./process_group.ts";
 import { handleOf, spawnerWith, type Starter } from "./start.ts";
@@ -159,6 +156,27 @@ const NO_PIPES: ChildPipes<string> = {
   ours: () => ({ stdin: null, stdout: null, stderr: null }),
   destroy: () => {},
 };
+
+/** What a helper is, with both its pipes. */
+type HelperProcess = ChildProcessByStdio<Writable, Readable, null>;
+
+/** Null if there is no room for it at the moment, or its program is not there. */
+function startHelper({ file, args }: HelperProgram): HelperProcess | null {
+  try {
+    // Nothing of our environment, which has secrets. In a session of its own, it
+    // does not hear of a terminal's Ctrl-C.
+    const child = spawn(file, args, {
+      detached: true,
+      env: {},
+      stdio: ["pipe", "pipe", "ignore"],
+    });
+    child.on("error", () => {}).unref();
+    // It has none where descriptors are short, whatever its type says.
+    return child.stdin === undefined ? null : child;
+  } catch {
+    return null;
+  }
+}
 
 /** Null if somebody has removed it. */
 function workingDirectory(): string | null {

@@ -26,7 +26,7 @@ export async function helperInUse(
 ): Promise<HelperInUse> {
   const { spawnHelperOf } = await import("../../adapters/node/spawn_helper.ts");
   const { nodeHelper, pythonHelpers } = await import(
-    "../../adapters/node/helper_process.ts"
+    "../../adapters/node/helper_programs.ts"
   );
   const [python] = pythonHelpers();
   if (python === undefined) throw new Error("There is no /usr/bin/python3");
