@@ -380,15 +380,26 @@ test("a server has a helper in Python, of less memory than one in JavaScript", a
   await session.close();
 });
 
-test("where Python is too old or is none, JavaScript takes its place", async () => {
-  const old = "import os; del os.posix_spawn; import sys; " +
-    "exec(open(sys.argv[1]).read())";
+test("where Python cannot do it, JavaScript takes its place", async () => {
   const [{ file, args }] = pythonHelpers();
+  const after = (change: string) => ({
+    file,
+    args: [
+      "-c",
+      `import os, sys\n${change}\nexec(open(sys.argv[1]).read())`,
+      args.at(-1)!,
+    ],
+  });
+  const failing = (error: string) =>
+    after(`def fail(*_, **__): raise ${error}\nos.posix_spawn = fail`);
   for (
     const program of [
       { file: "/nowhere/python3", args },
       { file: "/bin/false", args },
-      { file, args: ["-c", old, args.at(-1)!] },
+      after("del os.posix_spawn"),
+      failing("NotImplementedError"),
+      // By a filter of system calls.
+      failing("PermissionError(1, 'no')"),
     ]
   ) {
     await using helper = spawnHelperOf([program, nodeHelper()]);

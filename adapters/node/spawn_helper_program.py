@@ -189,14 +189,15 @@ def pass_on(number, by):
 
 
 def check():
-    """Leaves at once where a group of its own cannot be had."""
+    """Leaves at once where this way to start is not to be had, or not allowed."""
     try:
         os.posix_spawn("/", ["/"], {}, setsid=True)
     except (AttributeError, NotImplementedError):
         sys.exit(1)
-    except OSError:
-        # It is a folder.
-        pass
+    except OSError as error:
+        # What a folder is answered with.
+        if error.errno != errno.EACCES:
+            sys.exit(1)
 
 
 def main():
