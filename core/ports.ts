@@ -153,6 +153,12 @@ export interface GatheringStream extends WritableStream<Uint8Array> {
   writev?(chunks: readonly Uint8Array[]): Promise<void>;
 }
 
+/** What reads a process's output; null for what is not piped. */
+export interface OutputReaders {
+  readonly stdout: ByteReader | null;
+  readonly stderr: ByteReader | null;
+}
+
 /** A running process, the leader of a process group of its own. */
 export interface ProcessHandle {
   readonly pid: number;
@@ -169,6 +175,12 @@ export interface ProcessHandle {
    */
   readonly stdout: ReadableStream<Uint8Array> | null;
   readonly stderr: ReadableStream<Uint8Array> | null;
+  /**
+   * What reads `stdout` and `stderr` in place of those streams, which are made when
+   * somebody asks for them: to make both takes longer than most commands' output.
+   * An object made from this one, with other streams, must not have it.
+   */
+  readonly readers?: OutputReaders;
   /**
    * Takes the memory of a chunk of `stdout` or `stderr` back, for another one:
    * core calls it, at most once for a chunk, when nobody looks at that any more.

@@ -141,6 +141,15 @@ describe.each(STARTED_BY)("started by %s,", (by) => {
       }
     });
 
+    test("can be copied with other streams, which nothing passes by", async () => {
+      const child = await start({ line: "echo hi", stderr: "null" });
+      const copy = { ...child };
+      expect(copy).not.toHaveProperty("readers");
+      expect(copy.stdout).toBe(child.stdout);
+      expect(await textOf(copy.stdout!)).toBe("hi\n");
+      expect(await copy.status).toEqual({ code: 0, signal: null });
+    });
+
     test("has no streams but those asked for", async () => {
       const child = await start({
         argv: ["cat"],

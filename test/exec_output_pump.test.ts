@@ -50,14 +50,14 @@ function pipe(...delays: number[]): ReadableStream<Uint8Array> {
 
 test("what is in the pipe at the end comes a few turns later, and counts", async () => {
   const { send, frames } = sending();
-  new OutputPump(pipe(4), send).commandEnded(0);
+  new OutputPump(pipe(4).getReader(), send).commandEnded(0);
   await pass(30, 1);
   expect(summary(await frames)).toEqual(["hi", { bytes: 2, heldOpen: true }]);
 });
 
 test("what comes later is what others write", async () => {
   const { send, frames } = sending();
-  new OutputPump(pipe(1_000), send).commandEnded(0);
+  new OutputPump(pipe(1_000).getReader(), send).commandEnded(0);
   await pass(30, 1);
   expect(summary(await frames)).toEqual([{ bytes: 0, heldOpen: true }]);
 });
@@ -65,7 +65,7 @@ test("what comes later is what others write", async () => {
 test("the time of waiting adds up", async () => {
   const { send, frames } = sending();
   const drips = Array.from({ length: 1_000 }, () => 20);
-  new OutputPump(pipe(...drips), send).commandEnded(1_000);
+  new OutputPump(pipe(...drips).getReader(), send).commandEnded(1_000);
   await pass(1_000, 5);
   // Its time is up, and what comes in the last turns after it counts too.
   expect(send.finished).toBe(false);
@@ -83,7 +83,7 @@ function endedPipe(): ReadableStream<Uint8Array> {
 
 test("END waits a moment for the command's own end, and leaves with it", async () => {
   const { send } = sending();
-  const pump = new OutputPump(endedPipe(), send);
+  const pump = new OutputPump(endedPipe().getReader(), send);
   await pass(1, 1);
   expect(send.finished).toBe(false);
   send.onFinished = null;
@@ -95,7 +95,7 @@ test("END waits a moment for the command's own end, and leaves with it", async (
 
 test("a command that has closed its output and goes on is not waited for", async () => {
   const { send } = sending();
-  const pump = new OutputPump(endedPipe(), send);
+  const pump = new OutputPump(endedPipe().getReader(), send);
   await pass(5, 1);
   expect(send.finished).toBe(true);
   pump.commandEnded(60_000);
@@ -104,7 +104,7 @@ test("a command that has closed its output and goes on is not waited for", async
 
 test("a pump that is abandoned while it waits leaves no timer", async () => {
   const { send } = sending();
-  const pump = new OutputPump(endedPipe(), send);
+  const pump = new OutputPump(endedPipe().getReader(), send);
   await pass(1, 1);
   pump.abandon(60_000);
   expect(vi.getTimerCount()).toBe(0);
@@ -115,7 +115,7 @@ test("a pipe that failed before the command ended is not waited for", async () =
   const broken = new ReadableStream<Uint8Array>({
     pull: () => Promise.reject(new Error("EIO")),
   }, { highWaterMark: 0 });
-  const pump = new OutputPump(broken, send);
+  const pump = new OutputPump(broken.getReader(), send);
   await pass(5, 1);
   expect(send.finished).toBe(true);
   pump.commandEnded(60_000);

@@ -140,7 +140,7 @@ test("a pump says whose memory is free", () => {
   const freed: Uint8Array[] = [];
   return new Promise<void>((resolve) => {
     new OutputPump(
-      pipe,
+      pipe.getReader(),
       {
         onStop: null,
         push: (chunk, recycle) => {

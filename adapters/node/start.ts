@@ -6,8 +6,10 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
+import type { Readable } from "node:stream";
 import { type Program, toProgram } from "../../core/adapter/command.ts";
 import { recycle } from "../../core/adapter/read_blocks.ts";
+import { streamOfReader } from "../../core/adapter/reader_stream.ts";
 import {
   lostError,
   spawnError,
@@ -30,7 +32,7 @@ import {
 } from "./pipes.ts";
 import { ProcessGroup } from "./process_group.ts";
 import { askShell, checkBefore, diagnose } from "./diagnose.ts";
-import { NodeWriter, readableOf } from "./streams.ts";
+import { NodeWriter, StreamReader } from "./streams.ts";
 
 const IS_WINDOWS = process.platform === "win32";
 
@@ -150,14 +152,30 @@ export function handleOf(
     writeError("the process's stdin", error === null ? null : osError(error));
   const input = stdin &&
     new NodeWriter(stdin, inputError, () => stdin.destroy());
-  return {
+  const readerOf = (stream: Readable | null) =>
+    stream && new StreamReader(stream, outputError, () => stream.destroy());
+  const readers = { stdout: readerOf(stdout), stderr: readerOf(stderr) };
+  const streams: Partial<
+    Record<keyof typeof readers, ReadableStream<Uint8Array>>
+  > = {};
+  const streamOf = (name: keyof typeof readers) => {
+    const reader = readers[name];
+    return reader && (streams[name] ??= streamOfReader(reader));
+  };
+  const handle: ProcessHandle = {
     pid,
     stdin: input && gathering(input),
-    stdout: stdout && readableOf(stdout, outputError, () => stdout.destroy()),
-    stderr: stderr && readableOf(stderr, outputError, () => stderr.destroy()),
+    get stdout() {
+      return streamOf("stdout");
+    },
+    get stderr() {
+      return streamOf("stderr");
+    },
     recycle,
     status,
     kill: (signal) => group.kill(signal),
     groupAlive: () => group.isAlive(),
   };
+  // Not for copies of it, which may have other streams.
+  return Object.defineProperty(handle, "readers", { value: readers });
 }

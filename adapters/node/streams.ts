@@ -179,11 +179,12 @@ export function readableOf<Stream extends Readable>(
   }, { highWaterMark: 0 });
 }
 
-/** What a socket's reader has come to. */
+/** What a reader has come to. */
 const END = { done: true, value: undefined } as const;
 
 /** The same without a web stream, for one who reads one chunk after the other. */
-class SocketReader<Stream extends Readable> implements WatchedReader, Taker {
+export class StreamReader<Stream extends Readable>
+  implements WatchedReader, Taker {
   readonly #source: Source<Stream>;
   readonly #cancel: () => void;
   readonly #release: ((bytes: Uint8Array) => void) | undefined;
@@ -200,7 +201,7 @@ class SocketReader<Stream extends Readable> implements WatchedReader, Taker {
     stream: Stream | Promise<Stream>,
     map: ErrorMap,
     cancel: () => void,
-    reading: Reading<Stream>,
+    reading: Reading<Stream> = {},
   ) {
     this.#cancel = cancel;
     this.#release = reading.release;
@@ -403,7 +404,7 @@ export interface SocketSides<Stream> {
 export function socketDuplex<Stream extends Readable & Writable>(
   { socket, peer, tls, map, cancel, abort, reading = {} }: SocketSides<Stream>,
 ): Duplex {
-  const reader = new SocketReader(socket, map, cancel, reading);
+  const reader = new StreamReader(socket, map, cancel, reading);
   return new LazyDuplex(peer, reader, new NodeWriter(socket, map, abort), tls);
 }
 

@@ -106,8 +106,8 @@ function checkStrings(command: Command, title: string): void {
   if (cwd !== undefined && hasNul(cwd)) {
     throw fail("the working directory contains a NUL character");
   }
-  for (const [name, value] of Object.entries(env)) {
-    if (hasNul(name) || hasNul(value)) {
+  for (const name of Object.keys(env)) {
+    if (hasNul(name) || hasNul(env[name])) {
       throw fail("an environment variable contains a NUL character");
     }
   }

@@ -18,7 +18,12 @@ import {
   STDIN,
   STDOUT,
 } from "../frame/frame.ts";
-import type { Command, ConsoleText, ProcessHandle } from "../ports.ts";
+import type {
+  ByteReader,
+  Command,
+  ConsoleText,
+  ProcessHandle,
+} from "../ports.ts";
 import { printable } from "../printable.ts";
 import type { Authorized } from "./authorized.ts";
 import type { ExecEvent } from "./events.ts";
@@ -27,7 +32,7 @@ import { factsOf } from "./facts.ts";
 import { pumpInput } from "./input_pump.ts";
 import type { JobChannel, JobInput, JobOutput } from "./job_channel.ts";
 import { OutputBudget } from "./output_budget.ts";
-import { OutputPump } from "./output_pump.ts";
+import { OutputPump, readersOf } from "./output_pump.ts";
 import { ProcessTree } from "./process_tree.ts";
 import {
   DEFAULT_KILL_AFTER_MS,
@@ -281,8 +286,9 @@ export class Job implements ChannelHandler {
     const budget = maxOutputBytes === undefined
       ? null
       : new OutputBudget(maxOutputBytes, () => end(tree, "output_limit"));
-    this.#pump(handle, handle.stdout, this.#stdout, budget);
-    this.#pump(handle, handle.stderr, this.#stderr, budget);
+    const { stdout, stderr } = readersOf(handle);
+    this.#pump(handle, stdout, this.#stdout, budget);
+    this.#pump(handle, stderr, this.#stderr, budget);
     await this.#untilExit(handle, tree, authorized.endsLeftovers ?? false);
   }
 
@@ -387,12 +393,12 @@ export class Job implements ChannelHandler {
 
   #pump(
     handle: ProcessHandle,
-    readable: ReadableStream<Uint8Array> | null,
+    reader: ByteReader | null,
     output: JobOutput | null,
     budget: OutputBudget | null,
   ): void {
-    if (readable !== null && output !== null) {
-      const pump = new OutputPump(readable, output, budget, handle.recycle);
+    if (reader !== null && output !== null) {
+      const pump = new OutputPump(reader, output, budget, handle.recycle);
       this.#pumps.set(output, pump);
       if (this.#lost) pump.abandon(DEFAULT_KILL_AFTER_MS);
     }

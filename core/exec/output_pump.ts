@@ -7,6 +7,7 @@
 import type { HeldStream } from "../channel/held_stream.ts";
 import { counted } from "../counted.ts";
 import { asLimpetError } from "../errors.ts";
+import type { ByteReader, OutputReaders, ProcessHandle } from "../ports.ts";
 import type { OutputBudget } from "./output_budget.ts";
 
 /** Read ahead of the transport so far: the next read overlaps this send. */
@@ -40,6 +41,14 @@ export type OutputSink = Pick<
   "push" | "whenBelow" | "end" | "abort" | "onStop"
 >;
 
+/** What is to be pumped. */
+export function readersOf(handle: ProcessHandle): OutputReaders {
+  return handle.readers ?? {
+    stdout: handle.stdout && handle.stdout.getReader(),
+    stderr: handle.stderr && handle.stderr.getReader(),
+  };
+}
+
 /**
  * Reads while there is room and sends what it reads. Once the command has
  * ended, a pipe that something still holds open is given up after `drainMs` of
@@ -48,7 +57,7 @@ export type OutputSink = Pick<
  * given up after `drainMs` too, once all that the command itself wrote is out.
  */
 export class OutputPump {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #reader: ByteReader;
   readonly #send: OutputSink;
   readonly #budget: OutputBudget | null;
   readonly #recycle: ((chunk: Uint8Array) => void) | undefined;
@@ -65,12 +74,12 @@ export class OutputPump {
   #lateReads = 0;
 
   constructor(
-    readable: ReadableStream<Uint8Array>,
+    reader: ByteReader,
     send: OutputSink,
     budget: OutputBudget | null = null,
     recycle?: (chunk: Uint8Array) => void,
   ) {
-    this.#reader = readable.getReader();
+    this.#reader = reader;
     this.#send = send;
     this.#budget = budget;
     this.#recycle = recycle;

@@ -61,10 +61,12 @@ export interface Frame {
   readonly recycle?: () => void;
 }
 
+const names: string[] = [];
+for (const [name, type] of Object.entries(FrameType)) names[type] = name;
+
 /** `DATA`, or `type 77` for one without a name. For messages. */
 export function frameName(type: number): string {
-  const named = Object.entries(FrameType).find(([, each]) => each === type);
-  return named?.[0] ?? `type ${type}`;
+  return names[type] ?? `type ${type}`;
 }
 
 /** Throws `protocol_error`; by default there is nothing there that it could be for. */

@@ -10,7 +10,7 @@ import { asLimpetError, LimpetError } from "../errors.ts";
 import { consoleText } from "../exec/console_text.ts";
 import { inherited } from "../exec/environment.ts";
 import { Leftovers } from "../exec/leftovers.ts";
-import { OutputPump } from "../exec/output_pump.ts";
+import { OutputPump, readersOf } from "../exec/output_pump.ts";
 import { ProcessTree } from "../exec/process_tree.ts";
 import { DEFAULT_DRAIN_MS } from "../exec/request.ts";
 import { DEFAULT_SERVER_LIMITS } from "../server_limits.ts";
@@ -201,13 +201,14 @@ export class Connection {
       maxStderrBytes ?? DEFAULT_MAX_STDERR_BYTES,
       () => tree.terminate("limit_exceeded"),
     );
+    const readers = readersOf(handle);
     const pumps = [
-      ...(handle.stdout === null
+      ...(readers.stdout === null
         ? []
-        : [new OutputPump(handle.stdout, stdout, null, handle.recycle)]),
-      ...(handle.stderr === null
+        : [new OutputPump(readers.stdout, stdout, null, handle.recycle)]),
+      ...(readers.stderr === null
         ? []
-        : [new OutputPump(handle.stderr, stderr)]),
+        : [new OutputPump(readers.stderr, stderr)]),
     ];
     // It may have happened while the process was being started.
     if (this.#lost !== null) this.#gone(this.#lost);
