@@ -31,8 +31,9 @@ export function helperPrograms(): HelperProgram[] {
     : [nodeHelper()];
 }
 
+/** Whether one is too old shows when it does not come up. */
 export function pythonHelpers(): HelperProgram[] {
-  return PYTHONS.filter((file) => existsSync(file)).slice(0, 1)
+  return PYTHONS.filter((file) => existsSync(file))
     .map((file) => ({ file, args: [...PYTHON_FLAGS, programOf("py")] }));
 }
 

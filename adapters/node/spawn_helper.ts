@@ -29,6 +29,9 @@ const BUSY_MS = 10_000;
 /** So long, in ms, after one that did not come up another one is tried. */
 const RETRY_MS = 60_000;
 
+/** What has not come up in so long, in ms, is no helper. */
+const COMING_UP_MS = 10_000;
+
 /** A helper that has not passed a SIGKILL on in so long, in ms, stands still. */
 const STANDSTILL_MS = 1_000;
 
@@ -51,7 +54,10 @@ export interface SpawnHelperOptions {
   readonly onLost?: () => void;
 }
 
-/** What the helper tells, by the number of the command. */
+/** What a helper says when it has come up. */
+const UP = '{"up":true}';
+
+/** What it tells from then on, by the number of the command. */
 type Told =
   & { readonly id: number }
   & (
@@ -82,8 +88,9 @@ interface Asked {
  * before that, on Windows and on Bun, and wherever it cannot be started, they
  * start as `spawner` starts them. It ends with this process, however that ends.
  *
- * Commands see no difference but their parent's process id. User, umask, limits
- * and priority are those this process had when the helper started.
+ * Commands see no difference but their parent's process id, and what a Python
+ * starts ignores the C library's own signals 32 and 33. User, umask, limits and
+ * priority are those this process had when the helper started.
  *
  * @example
  * ```ts
@@ -97,12 +104,15 @@ export function spawnHelper(options: SpawnHelperOptions = {}): SpawnHelper {
   return spawnHelperOf(helperPrograms(), options);
 }
 
-/** The same with one of `programs`: the first that comes up, now or later. */
+/**
+ * The same with one of `programs`, by turns until one comes up. Once all have been
+ * tried, they rest for a minute: there may be no room for any.
+ */
 export function spawnHelperOf(
   programs: readonly HelperProgram[],
   { onLost = () => {} }: SpawnHelperOptions = {},
 ): SpawnHelper {
-  const left = [...programs];
+  let next = 0;
   let helper: Helper | null = null;
   // There are no named pipes on either.
   let isOff = process.platform === "win32" || "bun" in process.versions;
@@ -122,22 +132,20 @@ export function spawnHelperOf(
     if (isOff || !isBusy() || workingDirectory() === null) return null;
     if (performance.now() < notBefore) return null;
     count = 0;
-    const rest = () => {
-      notBefore = performance.now() + RETRY_MS;
+    const program = programs[next];
+    const tryAnother = () => {
+      next = (next + 1) % programs.length;
+      if (next === 0) notBefore = performance.now() + RETRY_MS;
     };
-    const started = startHelper(left[0]);
-    if (started === null) {
-      rest();
-      return null;
+    const started = startHelper(program);
+    if (started === null) tryAnother();
+    else {
+      helper = new Helper(started, (wasUp) => {
+        helper = null;
+        if (!wasUp) tryAnother();
+        else if (!isOff) onLost();
+      });
     }
-    helper = new Helper(started, (wasUp) => {
-      helper = null;
-      // There may be no room for it, or its program is not there any more.
-      if (wasUp) {
-        if (!isOff) onLost();
-      } else if (left.length > 1) left.shift();
-      else rest();
-    });
     return null;
   };
   const close = async () => {
@@ -160,7 +168,7 @@ const NO_PIPES: ChildPipes<string> = {
 /** What a helper is, with both its pipes. */
 type HelperProcess = ChildProcessByStdio<Writable, Readable, null>;
 
-/** Null if there is no room for it at the moment, or its program is not there. */
+/** Null if there is no room for it at the moment, or it may not be started. */
 function startHelper({ file, args }: HelperProgram): HelperProcess | null {
   try {
     // Nothing of our environment, which has secrets. In a session of its own, it
@@ -188,6 +196,7 @@ function workingDirectory(): string | null {
 }
 
 class Helper implements Starter {
+  readonly #child: HelperProcess;
   readonly #input: Socket;
   readonly #output: Socket;
   readonly #cwd = workingDirectory();
@@ -199,13 +208,11 @@ class Helper implements Starter {
   #isClosing = false;
   #isOver = false;
 
-  constructor(
-    { stdin, stdout }: HelperProcess,
-    ended: (wasUp: boolean) => void,
-  ) {
+  constructor(child: HelperProcess, ended: (wasUp: boolean) => void) {
+    this.#child = child;
     // Pipes of a child are sockets, which alone can let a process end.
-    this.#input = stdin as Socket;
-    this.#output = stdout as Socket;
+    this.#input = child.stdin as Socket;
+    this.#output = child.stdout as Socket;
     this.#input.on("error", () => {});
     this.#output.on("error", () => {});
     this.#hold();
@@ -213,10 +220,14 @@ class Helper implements Starter {
     this.#output.setEncoding("utf8").on("data", (chunk: string) => {
       const lines = `${text}${chunk}`.split("\n");
       text = lines.pop() ?? "";
-      for (const line of lines) this.#hear(JSON.parse(line));
+      for (const line of lines) this.#hear(line);
     });
+    const comingUp = setTimeout(() => {
+      if (!this.#isUp) this.#kill();
+    }, COMING_UP_MS).unref();
     // Not "exit", which may come before what it said last.
-    this.#output.once("close", () => {
+    child.once("close", () => {
+      clearTimeout(comingUp);
       this.#isOver = true;
       ended(this.#isUp);
       for (const asked of this.#asked.values()) asked.lost();
@@ -303,15 +314,26 @@ class Helper implements Starter {
   async close(): Promise<void> {
     this.#isClosing = true;
     this.#hold();
-    this.#input.end();
+    if (this.#isUp) this.#input.end();
+    else this.#kill();
     await this.#over.promise;
   }
 
-  #hear(told: Told | { readonly up: true }): void {
-    if ("up" in told) {
-      this.#isUp = true;
+  /** Whatever it is: all that it has started and not told of ends with it. */
+  #kill(): void {
+    if (this.#child.pid !== undefined) killGroup(this.#child.pid);
+    this.#input.destroy();
+    this.#output.destroy();
+  }
+
+  /** It begins with `up`. A program that says anything else first is no helper. */
+  #hear(line: string): void {
+    if (!this.#isUp) {
+      this.#isUp = line === UP;
+      if (!this.#isUp) this.#kill();
       return;
     }
+    const told: Told = JSON.parse(line);
     const asked = this.#asked.get(told.id);
     if ("pid" in told) asked?.started(told.pid);
     else if ("isGone" in told) {
@@ -353,10 +375,11 @@ class Helper implements Starter {
 
   /** Keeps this process alive as commands do that run, or lets it end. */
   #hold(): void {
+    if (this.#isOver) return;
     const isHeld = this.#isClosing || this.#asked.size > 0;
-    for (const end of [this.#input, this.#output]) {
-      if (isHeld) end.ref();
-      else end.unref();
+    for (const each of [this.#input, this.#output, this.#child]) {
+      if (isHeld) each.ref();
+      else each.unref();
     }
   }
 }

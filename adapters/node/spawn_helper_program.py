@@ -57,9 +57,9 @@ def begin(start):
         actions = []
         for descriptor, end in enumerate(start["stdio"]):
             if end == "ignore":
-                actions.append(
-                    (os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0)
-                )
+                how = os.O_RDONLY if descriptor == 0 else os.O_RDWR
+                action = (os.POSIX_SPAWN_OPEN, descriptor, os.devnull, how, 0)
+                actions.append(action)
                 continue
             opened.append(open_end(end))
             actions.append((os.POSIX_SPAWN_DUP2, opened[-1], descriptor))
@@ -67,24 +67,38 @@ def begin(start):
         groups[number] = pid
         running[pid] = number
         tell({"id": number, "pid": pid})
-    except OSError as error:
-        code = errno.errorcode.get(error.errno)
+    except (OSError, ValueError) as error:
+        code = errno.errorcode.get(getattr(error, "errno", None))
         tell({"id": number, "error": {"code": code, "message": str(error)}})
-    except ValueError as error:
-        # A name of a variable that is none.
-        tell({"id": number, "error": {"code": "EINVAL", "message": str(error)}})
     finally:
         for descriptor in opened:
             os.close(descriptor)
+
+
+def environment(given):
+    """As Node has it: a name with `=` in it ends there for whoever reads it. One
+    without a name is none."""
+    env = {}
+    for name, value in given.items():
+        name, _, value = (utf8(name) + b"=" + utf8(value)).partition(b"=")
+        if name:
+            env[name] = value
+    return env
+
+
+# Whether this process could not return from the folder of the last command.
+is_away = False
 
 
 def spawn(start, actions):
     """As `execvp` in the child's folder, with the child's PATH."""
     file = utf8(start["file"])
     words = [file, *map(utf8, start["args"])]
-    env = {utf8(name): utf8(value) for name, value in start["env"].items()}
+    env = environment(start["env"])
     cwd = start.get("cwd")
-    if cwd is not None:
+    if is_away:
+        go_home()
+    if cwd:
         os.chdir(utf8(cwd))
     try:
         if b"/" in file:
@@ -103,16 +117,24 @@ def spawn(start, actions):
                     raise
         raise failure
     finally:
-        if cwd is not None:
-            go_home()
+        if cwd:
+            leave()
+
+
+def leave():
+    global is_away
+    is_away = True
+    try:
+        go_home()
+    except OSError:
+        # The next one is told, for which it is: this one runs.
+        pass
 
 
 def go_home():
-    try:
-        os.chdir(home)
-    except OSError:
-        # From anywhere else what is started would be another program.
-        sys.exit(1)
+    global is_away
+    os.chdir(home)
+    is_away = False
 
 
 def try_one(path, words, env, actions):
@@ -149,7 +171,10 @@ def collect():
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
             return
-        number = running.pop(pid)
+        number = running.pop(pid, None)
+        if number is None:
+            # Somebody started it and then became this process.
+            continue
         # At once, while the number cannot be anybody else's.
         is_gone = not is_there(pid)
         if is_gone:
@@ -198,6 +223,9 @@ def check():
         # What a folder is answered with.
         if error.errno != errno.EACCES:
             sys.exit(1)
+    else:
+        # An emulator that has no vfork: every failure would be a program's 127.
+        sys.exit(1)
 
 
 def main():
