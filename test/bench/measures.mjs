@@ -59,7 +59,7 @@ export const MEASURES = [
     id: "true",
     title: "`true` on an open session",
     unit: "ms",
-    warmUp: (side, { count }) => side.ask("commands", { count: count * 5 }),
+    warmUp: (side, { count }) => side.ask("commands", { count: count * 25 }),
     figure: async (side, { count }) =>
       median((await side.ask("commands", { count: count / 4 })).times),
     turns: 6,
@@ -72,7 +72,7 @@ export const MEASURES = [
     title: "`true`, eight at a time, per command",
     unit: "ms",
     warmUp: (side, { count }) =>
-      side.ask("manyCommands", { count: count * 2, atOnce: 8 }),
+      side.ask("manyCommands", { count: count * 10, atOnce: 8 }),
     figure: async (side, { count }) => {
       const commands = { count, atOnce: 8 };
       return (await side.ask("manyCommands", commands)).ms / count;
