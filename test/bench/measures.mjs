@@ -135,7 +135,7 @@ export const MEASURES = [
     title: "echo beside a large output, 99th percentile",
     unit: "ms",
     figure: async (side, { count }) => {
-      const loaded = { count: count * 5, loaded: true };
+      const loaded = { count: count * 25, loaded: true };
       return percentile((await side.ask("echo", loaded)).times, 0.99);
     },
     base: "OpenSSH",
@@ -149,7 +149,7 @@ export const MEASURES = [
     unit: "",
     figure: async (side, { bytes, count }) => {
       const { ms } = await side.ask("bulkOut", { bytes });
-      const loaded = { count: count * 5, loaded: true };
+      const loaded = { count: count * 25, loaded: true };
       const { loadBytesPerMs } = await side.ask("echo", loaded);
       return loadBytesPerMs * ms / bytes;
     },
