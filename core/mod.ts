@@ -74,6 +74,7 @@ export type {
   JobFiles,
   Listener,
   LogFile,
+  OutputReaders,
   Platform,
   ProcessHandle,
   SocketTarget,

@@ -178,7 +178,8 @@ export interface ProcessHandle {
   /**
    * What reads `stdout` and `stderr` in place of those streams, which are made when
    * somebody asks for them: to make both takes longer than most commands' output.
-   * An object made from this one, with other streams, must not have it.
+   * Who asks leaves the streams alone from then on; undefined if one of them was
+   * asked for before. A copy of this object with other streams must not have it.
    */
   readonly readers?: OutputReaders;
   /**

@@ -439,25 +439,55 @@ describe.runIf(isRoot)(`serve on ${THIS_RUNTIME}, on a full disk`, () => {
 
 // The other two have pipes of their own that are not in any folder.
 if (THIS_RUNTIME === "node") {
-  const closed = 'mount -t tmpfs -o ro limpet /dev/shm && exec "$@"';
-  const withoutIt = ["unshare", "--mount", "sh", "-c", closed, "sh"];
-  const places: [place: string, prefix: string[]][] = [["/dev/shm", []]];
-  if (isRoot) places.push(["/tmp", withoutIt]);
-  test.each(places)("named pipes are in %s", async (place, prefix) => {
-    const server = await serveAtSocket(`at${place.replaceAll("/", "-")}`, {
-      env: { TMPDIR: "/tmp" },
-      prefix,
-    });
+  const mounted = (options: string) => [
+    "unshare",
+    "--mount",
+    "sh",
+    "-c",
+    `mount -t tmpfs -o ${options} limpet /dev/shm && exec "$@"`,
+    "sh",
+  ];
+  const places: [place: string, what: string, prefix: string[]][] = [
+    ["/dev/shm", "is as usual", []],
+  ];
+  if (isRoot) {
+    places.push(
+      ["/tmp", "may not be written to", mounted("ro")],
+      // Anybody could exchange our folder there.
+      ["/tmp", "is everybody's", mounted("mode=777")],
+      // For the mount and our folder itself.
+      ["/tmp", "has no room", mounted("mode=1777,nr_inodes=2")],
+    );
+  }
+  test.each(places)(
+    "named pipes are in %s where /dev/shm %s",
+    async (place, what, prefix) => {
+      const server = await serveAtSocket(`at-${what.split(" ")[1]}`, {
+        env: { TMPDIR: "/tmp" },
+        prefix,
+      });
+      await using session = await server.connect();
+      expect(await refusal(session)).toBeNull();
+      const opened = readdirSync(`/proc/${server.pid}/fd`)
+        .map((fd) => readlinkSync(`/proc/${server.pid}/fd/${fd}`))
+        .filter((path) => path.endsWith("/alive"));
+      expect(opened).toEqual([
+        expect.stringMatching(`^${place}/limpet-pipes-\\w+/alive$`),
+      ]);
+      expect(await server.stop()).toBe(0);
+      expect(readdirSync(place)).not.toContain(basename(dirname(opened[0])));
+    },
+  );
+
+  test("named pipes are in no folder that others may exchange", async () => {
+    const open = join(folder, "everybodys");
+    mkdirSync(open);
+    chmodSync(open, 0o777);
+    const server = await serveAtSocket("open", { env: { TMPDIR: open } });
     await using session = await server.connect();
     expect(await refusal(session)).toBeNull();
-    const opened = readdirSync(`/proc/${server.pid}/fd`)
-      .map((fd) => readlinkSync(`/proc/${server.pid}/fd/${fd}`))
-      .filter((path) => path.endsWith("/alive"));
-    expect(opened).toEqual([
-      expect.stringMatching(`^${place}/limpet-pipes-\\w+/alive$`),
-    ]);
+    expect(readdirSync(open)).toEqual([]);
     expect(await server.stop()).toBe(0);
-    expect(readdirSync(place)).not.toContain(basename(dirname(opened[0])));
   });
 
   test("named pipes of a server that was killed go with the next, others' do not", async () => {

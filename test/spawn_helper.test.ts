@@ -254,6 +254,16 @@ test.each(WRITTEN_IN)(
   },
 );
 
+test.each(WRITTEN_IN)(
+  "a helper in %s that stands still can be closed",
+  async (writtenIn) => {
+    const { pid, close } = await helperInUse(writtenIn);
+    process.kill(pid, "SIGSTOP");
+    await close();
+    expect(isAlive(pid)).toBe(false);
+  },
+);
+
 /** Kills one that is not wanted, and reads what it has said. */
 async function end(child: ProcessHandle): Promise<void> {
   child.kill("SIGKILL");
@@ -348,6 +358,28 @@ test.each(["this process", ...WRITTEN_IN] as const)(
   },
 );
 
+test.each(WRITTEN_IN)(
+  "a helper in %s blames no program for a pipe that was removed",
+  async (writtenIn) => {
+    await using helper = await helperInUse(writtenIn);
+    const folder = pipesFolder();
+    const before = new Set(readdirSync(folder));
+    process.kill(helper.pid, "SIGSTOP");
+    const child = helper.spawner(line("exit 0"));
+    const refused = expect(child).rejects.toMatchObject({
+      code: "spawn_failed",
+      message: expect.stringContaining("its pipes were removed before"),
+    });
+    for (const name of before) {
+      if (name !== "alive") rmSync(join(folder, name));
+    }
+    process.kill(helper.pid, "SIGCONT");
+    await refused;
+    // There are others.
+    expect(await output(await helper.spawner(line("echo on")))).toBe("on\n");
+  },
+);
+
 test("another helper is tried a minute after one that did not come up", async () => {
   const program = { file: "/nowhere/node", args: nodeHelper().args };
   const { spawner, close } = spawnHelperOf([program]);
@@ -377,26 +409,29 @@ test("what does not come up is ended, by close() or after ten seconds", async ()
   const folder = mkdtempSync(join(tmpdir(), "limpet-hangs-"));
   const shown = join(folder, "pid");
   const hanging = { file: "/bin/sh", args: ["-c", script, shown] };
-  const begun = async () => {
-    const pid = () => Number(existsSync(shown) && readFileSync(shown, "utf8"));
-    await eventually(() => pid() > 0, () => "it has not begun");
-    const found = pid();
+  const begun = async (spawner: Spawner) => {
+    let pid = 0;
+    while (pid === 0) {
+      await parentOf(spawner);
+      if (existsSync(shown)) pid = Number(readFileSync(shown, "utf8"));
+    }
     rmSync(shown);
-    return found;
+    return pid;
   };
   try {
     const { spawner, close } = spawnHelperOf([hanging, nodeHelper()]);
-    for (let i = 0; i < 9; i++) await parentOf(spawner);
-    const first = await begun();
+    const first = await begun(spawner);
     await close();
     expect(isAlive(first)).toBe(false);
 
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     await using helper = spawnHelperOf([hanging, nodeHelper()]);
-    for (let i = 0; i < 9; i++) await parentOf(helper.spawner);
-    vi.advanceTimersByTime(10_000);
+    const second = await begun(helper.spawner);
+    vi.advanceTimersByTime(9_999);
+    expect(isAlive(second)).toBe(true);
+    vi.advanceTimersByTime(1);
     vi.useRealTimers();
-    await untilGone([await begun()]);
+    await untilGone([second]);
     let pid = process.pid;
     while (pid === process.pid) pid = await parentOf(helper.spawner);
   } finally {
@@ -449,13 +484,16 @@ test("a helper in Python that may not go home again loses nothing", async () => 
     start(1, "/");
     expect(await told()).toEqual(started(1));
     expect(await told()).toEqual(ended(1));
+    start(2, "/");
+    expect(await told()).toEqual(started(2));
+    expect(await told()).toEqual(ended(2));
     // It would be another place than was meant.
-    start(2);
-    expect(await told()).toMatchObject({ id: 2, error: { code: "EACCES" } });
-    chmodSync(folder, 0o700);
     start(3);
-    expect(await told()).toEqual(started(3));
-    expect(await told()).toEqual(ended(3));
+    expect(await told()).toMatchObject({ id: 3, error: { code: "EACCES" } });
+    chmodSync(folder, 0o700);
+    start(4);
+    expect(await told()).toEqual(started(4));
+    expect(await told()).toEqual(ended(4));
   } finally {
     helper.stdin.end();
     await new Promise((resolve) => helper.once("close", resolve));
@@ -509,6 +547,7 @@ test("where Python cannot do it, JavaScript takes its place", async () => {
           "os.spawnlp(os.P_NOWAIT, 'false', 'false')",
       ),
       shell('echo hello; exec "$@"'),
+      shell(`printf 'hello\\n{"up":true}\\n'; exec "$@"`),
       shell('echo null; exec "$@"'),
       shell('sleep 1000 & echo "{}"'),
     ]

@@ -20,6 +20,7 @@ import {
   openSync,
   readdirSync,
   rmSync,
+  statSync,
   unlinkSync,
 } from "node:fs";
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from "node:net";
@@ -54,6 +55,9 @@ const RETRY_MS = 10_000;
  */
 const IN_MEMORY = "/dev/shm";
 const USUAL_PLACE = "/tmp";
+
+/** Of a folder's mode: nobody may rename or remove what is another's. */
+const STICKY = 0o1000;
 
 /** Their folders in one of those. */
 const FOLDER_PREFIX = "limpet-pipes-";
@@ -285,6 +289,8 @@ class FifoPool {
   #alive: number | null = null;
   #made = 0;
   #paths: string[] = [];
+  /** Whether there may be room in memory. */
+  #mayBeInMemory = true;
   /** By `performance.now()`; Infinity while more are being made. */
   #refillAt = 0;
   /** By the same clock. Bun's Socket does not read what it is given. */
@@ -356,27 +362,34 @@ class FifoPool {
       this.#retryAt = performance.now() + RETRY_MS;
     }
     this.#paths = wanted.filter((path) => existsSync(path));
-    return this.#paths.length > 0;
+    if (this.#paths.length > 0) return true;
+    if (!this.#folder.startsWith(IN_MEMORY)) return false;
+    // There may be no room, or it is forbidden, and not where all do it.
+    this.#mayBeInMemory = false;
+    this.#retryAt = 0;
+    remove(this.#folder);
+    return this.#refill();
   }
 
   #renew(): void {
-    const folder = newFolder();
-    process.once("exit", () => {
-      try {
-        rmSync(folder, { recursive: true, force: true });
-      } catch {
-        // More of them are being made: the next one of us sweeps.
-      }
-    });
-    this.#folder = folder;
+    if (this.#folder === "") process.once("exit", () => remove(this.#folder));
+    this.#folder = newFolder(this.#mayBeInMemory);
     if (this.#alive !== null) closeSync(this.#alive);
     this.#alive = null;
   }
 }
 
-function newFolder(): string {
+function remove(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch {
+    // More of them are being made: the next one of us sweeps.
+  }
+}
+
+function newFolder(mayBeInMemory: boolean): string {
   const place = tmpdir();
-  if (place === USUAL_PLACE) {
+  if (mayBeInMemory && place === USUAL_PLACE) {
     try {
       return newFolderIn(IN_MEMORY);
     } catch {
@@ -387,8 +400,22 @@ function newFolder(): string {
 }
 
 function newFolderIn(place: string): string {
+  checkPlace(place);
   sweep(place);
   return mkdtempSync(join(place, FOLDER_PREFIX));
+}
+
+/**
+ * Throws where others could exchange our folder for one of theirs, and say what a
+ * command does: whoever may write to the place, unless only owners may rename
+ * there (`sticky`, inode(7)). Some containers have such a `/dev/shm`.
+ */
+function checkPlace(place: string): void {
+  const { uid, mode } = statSync(place);
+  const isOurs = uid === 0 || uid === process.getuid?.();
+  const isShared = (mode & 0o022) !== 0 && (mode & STICKY) === 0;
+  if (isOurs && !isShared) return;
+  throw new Error(`${place} is open to others`);
 }
 
 /**

@@ -9,6 +9,7 @@
  */
 
 import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import type { Socket } from "node:net";
 import { constants } from "node:os";
 import process from "node:process";
@@ -32,7 +33,10 @@ const RETRY_MS = 60_000;
 /** What has not come up in so long, in ms, is no helper. */
 const COMING_UP_MS = 10_000;
 
-/** A helper that has not passed a SIGKILL on in so long, in ms, stands still. */
+/**
+ * A helper that has not passed a SIGKILL on in so long, in ms, or not ended when
+ * told to, stands still.
+ */
 const STANDSTILL_MS = 1_000;
 
 /** Starts commands by a helper of its own. */
@@ -220,7 +224,10 @@ class Helper implements Starter {
     this.#output.setEncoding("utf8").on("data", (chunk: string) => {
       const lines = `${text}${chunk}`.split("\n");
       text = lines.pop() ?? "";
-      for (const line of lines) this.#hear(line);
+      for (const line of lines) {
+        if (this.#output.destroyed) return;
+        this.#hear(line);
+      }
     });
     const comingUp = setTimeout(() => {
       if (!this.#isUp) this.#kill();
@@ -274,7 +281,15 @@ class Helper implements Starter {
         },
         failed: (error) => {
           this.#forget(id);
-          reject(error);
+          // Of a name that is not there it cannot tell whose it was.
+          const isWhole = pipes.stdio.every((end) =>
+            end === "ignore" || existsSync(end)
+          );
+          const reason = "its pipes were removed before it could open them, " +
+            "by whoever cleans up";
+          reject(
+            isWhole ? error : startError("spawn_failed", title, reason, null),
+          );
         },
         ended: (how, isGone) => {
           this.#forget(id);
@@ -316,7 +331,9 @@ class Helper implements Starter {
     this.#hold();
     if (this.#isUp) this.#input.end();
     else this.#kill();
+    const insist = setTimeout(() => this.#kill(), STANDSTILL_MS);
     await this.#over.promise;
+    clearTimeout(insist);
   }
 
   /** Whatever it is: all that it has started and not told of ends with it. */

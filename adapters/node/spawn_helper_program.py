@@ -96,7 +96,7 @@ def spawn(start, actions):
     words = [file, *map(utf8, start["args"])]
     env = environment(start["env"])
     cwd = start.get("cwd")
-    if is_away:
+    if is_away and not (cwd or "").startswith("/"):
         go_home()
     if cwd:
         os.chdir(utf8(cwd))

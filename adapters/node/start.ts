@@ -17,9 +17,11 @@ import {
 } from "../../core/adapter/os_error.ts";
 import { LimpetError } from "../../core/errors.ts";
 import type {
+  ByteReader,
   Command,
   ExitStatus,
   GatheringStream,
+  OutputReaders,
   ProcessHandle,
   Spawner,
 } from "../../core/ports.ts";
@@ -154,22 +156,21 @@ export function handleOf(
     new NodeWriter(stdin, inputError, () => stdin.destroy());
   const readerOf = (stream: Readable | null) =>
     stream && new StreamReader(stream, outputError, () => stream.destroy());
-  const readers = { stdout: readerOf(stdout), stderr: readerOf(stderr) };
-  const streams: Partial<
-    Record<keyof typeof readers, ReadableStream<Uint8Array>>
-  > = {};
-  const streamOf = (name: keyof typeof readers) => {
-    const reader = readers[name];
-    return reader && (streams[name] ??= streamOfReader(reader));
-  };
+  const output = new Output(readerOf(stdout), readerOf(stderr));
   const handle: ProcessHandle = {
     pid,
     stdin: input && gathering(input),
     get stdout() {
-      return streamOf("stdout");
+      return output.stream("stdout");
+    },
+    set stdout(stream) {
+      output.set("stdout", stream);
     },
     get stderr() {
-      return streamOf("stderr");
+      return output.stream("stderr");
+    },
+    set stderr(stream) {
+      output.set("stderr", stream);
     },
     recycle,
     status,
@@ -177,5 +178,50 @@ export function handleOf(
     groupAlive: () => group.isAlive(),
   };
   // Not for copies of it, which may have other streams.
-  return Object.defineProperty(handle, "readers", { value: readers });
+  return Object.defineProperty(handle, "readers", {
+    get: () => output.readers,
+  });
+}
+
+/**
+ * What a process says, read by whoever comes first: without web streams, or by
+ * these, which are made when somebody asks for them. Never by both, which would
+ * each get a part of it.
+ */
+class Output {
+  readonly #readers: OutputReaders;
+  readonly #streams: Partial<
+    Record<keyof OutputReaders, ReadableStream<Uint8Array> | null>
+  > = {};
+  #areTaken = false;
+
+  constructor(stdout: ByteReader | null, stderr: ByteReader | null) {
+    this.#readers = { stdout, stderr };
+  }
+
+  /** Undefined if somebody had a stream before. */
+  get readers(): OutputReaders | undefined {
+    this.#areTaken ||= Object.keys(this.#streams).length === 0;
+    return this.#areTaken ? this.#readers : undefined;
+  }
+
+  stream(name: keyof OutputReaders): ReadableStream<Uint8Array> | null {
+    let stream = this.#streams[name];
+    if (stream === undefined) {
+      const reader = this.#readers[name];
+      stream = reader && streamOfReader(reader);
+      // As one is that core reads.
+      if (this.#areTaken) stream?.getReader();
+      this.#streams[name] = stream;
+    }
+    return stream;
+  }
+
+  /** Another one in its place. */
+  set(
+    name: keyof OutputReaders,
+    stream: ReadableStream<Uint8Array> | null,
+  ): void {
+    this.#streams[name] = stream;
+  }
 }

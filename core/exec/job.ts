@@ -19,9 +19,9 @@ import {
   STDOUT,
 } from "../frame/frame.ts";
 import type {
-  ByteReader,
   Command,
   ConsoleText,
+  OutputReaders,
   ProcessHandle,
 } from "../ports.ts";
 import { printable } from "../printable.ts";
@@ -32,7 +32,7 @@ import { factsOf } from "./facts.ts";
 import { pumpInput } from "./input_pump.ts";
 import type { JobChannel, JobInput, JobOutput } from "./job_channel.ts";
 import { OutputBudget } from "./output_budget.ts";
-import { OutputPump, readersOf } from "./output_pump.ts";
+import { OutputPump, readerOf } from "./output_pump.ts";
 import { ProcessTree } from "./process_tree.ts";
 import {
   DEFAULT_KILL_AFTER_MS,
@@ -286,9 +286,8 @@ export class Job implements ChannelHandler {
     const budget = maxOutputBytes === undefined
       ? null
       : new OutputBudget(maxOutputBytes, () => end(tree, "output_limit"));
-    const { stdout, stderr } = readersOf(handle);
-    this.#pump(handle, stdout, this.#stdout, budget);
-    this.#pump(handle, stderr, this.#stderr, budget);
+    this.#pump(handle, "stdout", this.#stdout, budget);
+    this.#pump(handle, "stderr", this.#stderr, budget);
     await this.#untilExit(handle, tree, authorized.endsLeftovers ?? false);
   }
 
@@ -393,11 +392,12 @@ export class Job implements ChannelHandler {
 
   #pump(
     handle: ProcessHandle,
-    reader: ByteReader | null,
+    name: keyof OutputReaders,
     output: JobOutput | null,
     budget: OutputBudget | null,
   ): void {
-    if (reader !== null && output !== null) {
+    const reader = output && readerOf(handle, name);
+    if (output !== null && reader !== null) {
       const pump = new OutputPump(reader, output, budget, handle.recycle);
       this.#pumps.set(output, pump);
       if (this.#lost) pump.abandon(DEFAULT_KILL_AFTER_MS);

@@ -41,12 +41,15 @@ export type OutputSink = Pick<
   "push" | "whenBelow" | "end" | "abort" | "onStop"
 >;
 
-/** What is to be pumped. */
-export function readersOf(handle: ProcessHandle): OutputReaders {
-  return handle.readers ?? {
-    stdout: handle.stdout && handle.stdout.getReader(),
-    stderr: handle.stderr && handle.stderr.getReader(),
-  };
+/** What is to be pumped; null for what is not piped. Asked for what is pumped alone. */
+export function readerOf(
+  handle: ProcessHandle,
+  name: keyof OutputReaders,
+): ByteReader | null {
+  const { readers } = handle;
+  if (readers !== undefined) return readers[name];
+  const stream = handle[name];
+  return stream && stream.getReader();
 }
 
 /**

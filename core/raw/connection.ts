@@ -10,7 +10,7 @@ import { asLimpetError, LimpetError } from "../errors.ts";
 import { consoleText } from "../exec/console_text.ts";
 import { inherited } from "../exec/environment.ts";
 import { Leftovers } from "../exec/leftovers.ts";
-import { OutputPump, readersOf } from "../exec/output_pump.ts";
+import { OutputPump, readerOf } from "../exec/output_pump.ts";
 import { ProcessTree } from "../exec/process_tree.ts";
 import { DEFAULT_DRAIN_MS } from "../exec/request.ts";
 import { DEFAULT_SERVER_LIMITS } from "../server_limits.ts";
@@ -201,14 +201,13 @@ export class Connection {
       maxStderrBytes ?? DEFAULT_MAX_STDERR_BYTES,
       () => tree.terminate("limit_exceeded"),
     );
-    const readers = readersOf(handle);
+    const output = readerOf(handle, "stdout");
+    const errors = readerOf(handle, "stderr");
     const pumps = [
-      ...(readers.stdout === null
+      ...(output === null
         ? []
-        : [new OutputPump(readers.stdout, stdout, null, handle.recycle)]),
-      ...(readers.stderr === null
-        ? []
-        : [new OutputPump(readers.stderr, stderr)]),
+        : [new OutputPump(output, stdout, null, handle.recycle)]),
+      ...(errors === null ? [] : [new OutputPump(errors, stderr)]),
     ];
     // It may have happened while the process was being started.
     if (this.#lost !== null) this.#gone(this.#lost);
