@@ -13,6 +13,7 @@ import {
   jobFiles,
   jobServer,
   jobSession,
+  requestOf,
   temporaryFolder,
 } from "./support/jobs.ts";
 import { useLeakCheck } from "./support/leak_check.ts";
@@ -23,20 +24,6 @@ import { serving, warmUp } from "./support/serving.ts";
 useLeakCheck(warmUp);
 
 const ANN = { identity: { name: "ann" } };
-
-function requestOf(more: Partial<ExecRequest>): ExecRequest {
-  return {
-    argv: ["echo", "hi"],
-    env: {},
-    stdin: true,
-    stdout: true,
-    stderr: true,
-    merge: false,
-    killAfterMs: 5_000,
-    drainMs: 1_000,
-    ...more,
-  };
-}
 
 /** What a job needs of a session. */
 function hostOf(done: () => void) {

@@ -1,24 +1,12 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { ExecRequest } from "../core/exec/request.ts";
 import type { Proven } from "../core/identity.ts";
 import type { JobEntry } from "../core/jobs/entry.ts";
 import { isTheirs } from "../core/jobs/owner.ts";
 import { JobRegistry } from "../core/jobs/registry.ts";
+import { requestOf } from "./support/jobs.ts";
 
 const LIMITS = { maxJobs: 4, maxJobsPerIdentity: 3, jobTtlMs: Infinity };
-
-const request = (more: Partial<ExecRequest>): ExecRequest => ({
-  argv: ["true"],
-  env: {},
-  stdin: true,
-  stdout: true,
-  stderr: true,
-  merge: false,
-  killAfterMs: 5_000,
-  drainMs: 1_000,
-  ...more,
-});
 
 const clients: Proven[] = [
   { identity: { name: "ann" }, key: "1" },
@@ -99,7 +87,7 @@ test("who looks through all of them comes to the same as the registry does", () 
         const counts = jobId !== undefined || onDisconnect !== "kill";
         const due = there || !counts ? [] : model.makeRoom(name, 1);
         const claim = () =>
-          registry.claim(client, request({ jobId, onDisconnect }));
+          registry.claim(client, requestOf({ jobId, onDisconnect }));
         if (due === null) expect(claim).toThrow(/as many as its limit/);
         else {
           const { entry, isNew } = claim();

@@ -372,8 +372,9 @@ class FifoPool {
   }
 
   #renew(): void {
+    const folder = newFolder(this.#mayBeInMemory);
     if (this.#folder === "") process.once("exit", () => remove(this.#folder));
-    this.#folder = newFolder(this.#mayBeInMemory);
+    this.#folder = folder;
     if (this.#alive !== null) closeSync(this.#alive);
     this.#alive = null;
   }

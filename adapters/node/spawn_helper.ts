@@ -282,14 +282,13 @@ class Helper implements Starter {
         failed: (error) => {
           this.#forget(id);
           // Of a name that is not there it cannot tell whose it was.
-          const isWhole = pipes.stdio.every((end) =>
-            end === "ignore" || existsSync(end)
+          const removed = pipes.stdio.find((end) =>
+            end !== "ignore" && !existsSync(end)
           );
-          const reason = "its pipes were removed before it could open them, " +
-            "by whoever cleans up";
-          reject(
-            isWhole ? error : startError("spawn_failed", title, reason, null),
-          );
+          if (removed === undefined) return reject(error);
+          const reason = `somebody removed ${removed}, a pipe of its own, ` +
+            "before it could be opened: start it again";
+          reject(startError("spawn_failed", title, reason, null));
         },
         ended: (how, isGone) => {
           this.#forget(id);

@@ -115,7 +115,8 @@ function started(child: ChildProcess, ends: OurEnds): Promise<ProcessHandle> {
     const group = new ProcessGroup(pid);
     // "exit", not "close": pipes may be held open by others for much longer.
     // Neither tells a real-time signal (34 and up) from code 0: Node has no name
-    // for it and drops the number, and nobody else may collect the exit.
+    // for it and drops the number, and nobody else may collect the exit. (A helper
+    // in Python does.)
     const status = new Promise<ExitStatus>((resolve) => {
       child.once("exit", (code, signal) => {
         group.leaderEnded();

@@ -8,6 +8,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Session } from "../../core/client.ts";
+import type { ExecRequest } from "../../core/exec/request.ts";
 import { jobs } from "../../core/jobs/client.ts";
 import type { JobFiles } from "../../core/ports.ts";
 import type { ServeOptions } from "../../core/server.ts";
@@ -77,4 +78,19 @@ export function jobSession(
   options: Parameters<Serving["connect"]>[0] = {},
 ): Promise<Session> {
   return served.connect({ jobs, ...options });
+}
+
+/** What a client asks for who asks for nothing particular. */
+export function requestOf(more: Partial<ExecRequest>): ExecRequest {
+  return {
+    argv: ["echo", "hi"],
+    env: {},
+    stdin: true,
+    stdout: true,
+    stderr: true,
+    merge: false,
+    killAfterMs: 5_000,
+    drainMs: 1_000,
+    ...more,
+  };
 }
